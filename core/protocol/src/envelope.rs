@@ -1,0 +1,186 @@
+//! Envelopes: the only way in. One signature over one to sixty-four commands.
+//!
+//! The bytes before the evidence are the *intent*; its digest is the envelope's id and never depends on the
+//! signature. The *envelope digest* adds the evidence hash, and every signature form signs it, so evidence can be
+//! neither added, lifted nor stripped.
+
+use borsh::io::{Error, ErrorKind, Read, Write};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::command::Command;
+use crate::hash::{self, Digest, Domain};
+use crate::ids::AccountId;
+use crate::keys::{PublicKey, SignatureBytes};
+use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, ENVELOPE_SIZE_BYTES_MAX};
+use crate::reject::{Reject, RejectCode};
+use crate::units::TimeMs;
+use crate::BoundedVec;
+
+/// The envelope version that this software reads and writes.
+pub const ENVELOPE_VERSION: u16 = 1;
+
+/// How the commands of an envelope hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum GroupMode {
+    /// Each command stands alone.
+    EachAlone = 1,
+    /// All commands take effect, or none; they name one segment.
+    AllOrNothing = 2,
+}
+
+/// Which key of the account signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum SignerRole {
+    /// The root key.
+    Root = 1,
+    /// A session key with a grant.
+    Session = 2,
+}
+
+/// The signing key and the role it claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Signer {
+    /// Root or session.
+    pub role: SignerRole,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// Everything of an envelope before its evidence.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Intent {
+    /// Format of these bytes.
+    pub version: u16,
+    /// The chain that this is meant for.
+    pub chain_id: Digest,
+    /// The acting account; 0 only to open one.
+    pub account: AccountId,
+    /// Who signs.
+    pub signer: Signer,
+    /// A free nonce of the signer's window.
+    pub nonce: u64,
+    /// Not accepted after this time.
+    pub valid_until_ms: TimeMs,
+    /// Alone or together.
+    pub group: GroupMode,
+    /// What is asked for; at least one command.
+    pub commands: BoundedVec<Command, ENVELOPE_COMMANDS_MAX>,
+}
+
+impl Intent {
+    /// The envelope id.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        hash::digest_of(Domain::Intent, self)
+    }
+}
+
+/// Evidence beyond a signature. No kind is known to this version, so a list with an element does not decode;
+/// kinds take permanent numbers as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {}
+
+impl BorshSerialize for Evidence {
+    fn serialize<W: Write>(&self, _writer: &mut W) -> borsh::io::Result<()> {
+        match *self {}
+    }
+}
+
+impl BorshDeserialize for Evidence {
+    fn deserialize_reader<R: Read>(_reader: &mut R) -> borsh::io::Result<Self> {
+        Err(Error::new(ErrorKind::InvalidData, "unknown kind of evidence"))
+    }
+}
+
+/// A signed envelope.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Envelope {
+    /// What is asked for.
+    pub intent: Intent,
+    /// Evidence for it.
+    pub evidence: BoundedVec<Evidence, ENVELOPE_EVIDENCE_MAX>,
+    /// The signer's signature over the envelope digest.
+    pub signature: SignatureBytes,
+}
+
+/// The digests of an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnvelopeDigests {
+    /// Digest of the intent: the envelope's id.
+    pub intent: Digest,
+    /// What the signature signs.
+    pub envelope: Digest,
+}
+
+impl Envelope {
+    /// Decodes canonical bytes and computes the digests from the very bytes that arrived.
+    ///
+    /// # Errors
+    /// `EnvelopeTooLarge`, `Malformed` (truncated, trailing bytes, unknown tags, too long lists),
+    /// `EnvelopeVersionUnsupported`, `EnvelopeEmpty`.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, EnvelopeDigests), Reject> {
+        if bytes.len() > ENVELOPE_SIZE_BYTES_MAX {
+            let present = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            return Err(Reject::of(RejectCode::EnvelopeTooLarge)
+                .required(ENVELOPE_SIZE_BYTES_MAX as u64)
+                .present(present));
+        }
+        let malformed = |_error| Reject::of(RejectCode::Malformed);
+        let mut rest = bytes;
+        let version = u16::deserialize(&mut rest).map_err(malformed)?;
+        if version != ENVELOPE_VERSION {
+            return Err(Reject::of(RejectCode::EnvelopeVersionUnsupported)
+                .required(u64::from(ENVELOPE_VERSION))
+                .present(u64::from(version)));
+        }
+        rest = bytes;
+        let intent = Intent::deserialize(&mut rest).map_err(malformed)?;
+        let after_intent = rest;
+        let evidence = BoundedVec::deserialize(&mut rest).map_err(malformed)?;
+        let after_evidence = rest;
+        let signature = SignatureBytes::deserialize(&mut rest).map_err(malformed)?;
+        if !rest.is_empty() {
+            return Err(Reject::of(RejectCode::Malformed));
+        }
+        if intent.commands.is_empty() {
+            return Err(Reject::of(RejectCode::EnvelopeEmpty));
+        }
+        let intent_bytes = leading(bytes, after_intent);
+        let evidence_bytes = leading(after_intent, after_evidence);
+        let digests = digests_of(hash::digest(Domain::Intent, &[intent_bytes]), evidence_bytes);
+        Ok((Self { intent, evidence, signature }, digests))
+    }
+
+    /// Canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        // Writing into memory cannot fail, and no type of this crate refuses to encode.
+        let _infallible = self.serialize(&mut bytes);
+        bytes
+    }
+}
+
+/// The digests of an intent without evidence: what a client signs.
+#[must_use]
+pub fn digests_without_evidence(intent: &Intent) -> EnvelopeDigests {
+    digests_of(intent.digest(), &EMPTY_LIST)
+}
+
+/// Encoding of a list without elements.
+const EMPTY_LIST: [u8; 4] = [0; 4];
+
+fn digests_of(intent: Digest, evidence_bytes: &[u8]) -> EnvelopeDigests {
+    let evidence = hash::digest(Domain::Evidence, &[evidence_bytes]);
+    let envelope = hash::digest(Domain::Envelope, &[intent.bytes(), evidence.bytes()]);
+    EnvelopeDigests { intent, envelope }
+}
+
+/// The bytes of `all` that come before its suffix `rest`.
+fn leading<'a>(all: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    all.get(..all.len().saturating_sub(rest.len())).unwrap_or(&[])
+}

@@ -1,0 +1,35 @@
+//! The words of Casemate: units, ids, commands, events, refusals, envelopes, and their canonical bytes.
+//!
+//! Everything that crosses a border (wire, journal, record, proof) is defined here and nowhere else, so that a client,
+//! a replica and an auditor agree on every byte. The crate decides nothing: rules about state live in `ledger`,
+//! signature checks in `gate`.
+//!
+//! Deliberately absent: clocks, randomness, floats, hash maps, unbounded lists, and any notion of who is allowed to
+//! do what.
+
+pub mod block;
+pub mod bounded;
+pub mod command;
+pub mod envelope;
+pub mod event;
+pub mod genesis;
+pub mod grant;
+pub mod hash;
+pub mod ids;
+pub mod keys;
+pub mod limits;
+pub mod merkle;
+pub mod nonce;
+pub mod parallel;
+pub mod reject;
+pub mod units;
+
+pub use bounded::BoundedVec;
+pub use command::{Action, Command, SystemCommand};
+pub use envelope::Envelope;
+pub use event::Event;
+pub use hash::Digest;
+pub use ids::*;
+pub use keys::{PublicKey, SignatureBytes};
+pub use reject::{Reject, RejectCode};
+pub use units::*;

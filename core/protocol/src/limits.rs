@@ -1,0 +1,82 @@
+//! Every maximum of the protocol, and the relations between them as compile-time assertions.
+
+/// Bytes of one encoded envelope.
+pub const ENVELOPE_SIZE_BYTES_MAX: usize = 64 * 1024;
+/// Commands in one envelope.
+pub const ENVELOPE_COMMANDS_MAX: usize = 64;
+/// Pieces of evidence in one envelope.
+pub const ENVELOPE_EVIDENCE_MAX: usize = 8;
+/// Longest time between a command's making and its acceptance.
+pub const ENVELOPE_VALIDITY_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// Envelopes in one block.
+pub const BLOCK_ENVELOPES_MAX: usize = 4_096;
+/// Bytes of all envelopes in one block.
+pub const BLOCK_SIZE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Verification weight of one block.
+pub const BLOCK_WEIGHT_MAX: u64 = 4_096 * 400;
+/// Pieces of internal work done in one block; the rest carries over in the same order.
+pub const BLOCK_SYSTEM_WORK_MAX: usize = 4_096;
+
+/// Block time that a waiting clock gains in one block at most; the rest of a longer step is an outage.
+pub const CLOCK_STEP_MS_MAX: u64 = 2_000;
+
+/// Width of the nonce window of a key.
+pub const NONCE_WINDOW: u64 = 64;
+
+/// Live grants of one account.
+pub const GRANTS_LIVE_MAX: usize = 16;
+/// Markets that a grant can name one by one.
+pub const GRANT_MARKETS_MAX: usize = 16;
+/// Longest life of a grant.
+pub const GRANT_LIFETIME_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Positions of one account in one segment.
+pub const POSITIONS_MAX: usize = 64;
+/// Resting orders of one account in one segment: the ceiling of what genesis may allow.
+pub const OPEN_ORDERS_MAX: u32 = 1_024;
+/// Price levels on one side of a mass quote.
+pub const QUOTE_LEVELS_MAX: usize = 32;
+/// Resting orders that one command can match or cancel; the rest of the command is cut off.
+pub const MATCH_STEPS_MAX: u32 = 1_000;
+/// Resting orders of failing makers that one command removes before it stops.
+pub const MAKERS_REMOVED_MAX: u32 = 64;
+/// Pending withdrawals and transfers of one account in one segment.
+pub const PENDING_MOVES_MAX: u32 = 16;
+
+/// Segments of a chain.
+pub const SEGMENTS_MAX: usize = 64;
+/// Markets of a chain.
+pub const MARKETS_MAX: usize = 256;
+/// Attestors of deposits.
+pub const ATTESTORS_MAX: usize = 64;
+/// Bytes of an outside transaction id or payout address.
+pub const OUTSIDE_REFERENCE_BYTES_MAX: usize = 64;
+/// Withdrawal limiter windows of a segment.
+pub const LIMITER_WINDOWS_MAX: usize = 8;
+/// Accounts, so that an account number always fits 32 bits in memory.
+pub const ACCOUNTS_MAX: u64 = u32::MAX as u64;
+
+/// Highest price in ticks of any market.
+pub const PRICE_TICKS_MAX: u64 = 1 << 40;
+/// Largest order or position in lots of any market.
+pub const QUANTITY_LOTS_MAX: u64 = 1 << 44;
+/// Largest notional of one position, in micro-quote: 64 of them, and their doubles, stay inside `i64`.
+pub const POSITION_NOTIONAL_MICROS_MAX: i64 = 1 << 55;
+/// Largest cash balance of one sub-account, in micro-quote.
+pub const BALANCE_MICROS_MAX: i64 = 1 << 60;
+
+/// Shortest delay of any withdrawal: a constant of the software version, genesis can only lengthen it.
+pub const WITHDRAWAL_DELAY_MS_MIN: u64 = 1_000;
+
+const _: () = assert!(BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX, "one envelope of any legal size fits a block");
+const _: () = assert!(NONCE_WINDOW == 64, "the nonce window is one machine word");
+const _: () = assert!(
+    POSITION_NOTIONAL_MICROS_MAX as i128 * 2 * POSITIONS_MAX as i128 <= i64::MAX as i128,
+    "the sum over all positions of an account, with resting orders on top, stays inside i64"
+);
+const _: () = assert!(
+    BALANCE_MICROS_MAX as i128 + POSITION_NOTIONAL_MICROS_MAX as i128 * POSITIONS_MAX as i128 <= i64::MAX as i128,
+    "a full balance and the profit of all positions stay inside i64"
+);
+const _: () = assert!(2 * QUOTE_LEVELS_MAX <= OPEN_ORDERS_MAX as usize, "a full ladder fits the open-order ceiling");

@@ -1,0 +1,260 @@
+//! Refusals: typed, permanently numbered, and worded for the person who reads them.
+//!
+//! Numbers are wire format: add, never renumber, never reuse. The registry `spec/vectors/rejects.tsv` is generated
+//! from this table and a test holds them equal. A refusal carries what was required and what was present where the
+//! rule compares numbers; it never carries a secret or another account's numbers.
+
+use borsh::io::{Error, ErrorKind, Read, Write};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::units::QuoteMicros;
+
+/// What the two numbers of a refusal count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// The refusal compares nothing.
+    Nothing,
+    /// Bare counts and ids.
+    Count,
+    /// Micro-quote, shown as decimal quote.
+    Quote,
+    /// Milliseconds of block time.
+    Milliseconds,
+    /// Ticks.
+    Ticks,
+    /// Lots.
+    Lots,
+}
+
+macro_rules! reject_codes {
+    ($($number:literal $name:ident $measure:ident $message:literal, $hint:literal;)*) => {
+        /// The rule that refused. The number is permanent.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum RejectCode {
+            $(#[doc = $message] $name = $number,)*
+        }
+
+        impl RejectCode {
+            /// Every code, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The permanent number.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// The code with this number.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The code's name, as in the registry.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// The sentence, with `{required}` and `{present}` where numbers stand.
+            #[must_use]
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$name => $message,)* }
+            }
+
+            /// What the refused party can do.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$name => $hint,)* }
+            }
+
+            /// What the numbers count.
+            #[must_use]
+            pub const fn measure(self) -> Measure {
+                match self { $(Self::$name => Measure::$measure,)* }
+            }
+        }
+    };
+}
+
+reject_codes! {
+    // 1xx: the envelope cannot be included.
+    100 EnvelopeTooLarge Count "envelope of `{present}` bytes exceeds the maximum of `{required}`", "split the commands over several envelopes";
+    101 EnvelopeVersionUnsupported Count "envelope version `{present}` is not supported, this chain reads version `{required}`", "update the client";
+    102 Malformed Nothing "bytes are not a canonical envelope", "encode with the published schema: no trailing bytes, known tags, lists within their maximum";
+    103 EnvelopeEmpty Nothing "envelope holds no command", "add at least one command";
+    104 WrongChain Nothing "envelope was signed for another chain", "sign again with the chain id that the node reports";
+    105 KeyInvalid Nothing "public key is not a canonical point of large order", "make a new key with a standard Ed25519 implementation";
+    106 SignatureInvalid Nothing "signature does not fit key and envelope", "sign the envelope digest of exactly these bytes with this key";
+    107 AccountNotFound Count "account `{present}` does not exist", "open the account first, or check the number";
+    108 AccountClosed Count "account `{present}` is closed", "open a new account with a new root key";
+    109 KeyNotOfAccount Count "the signing key is not a key of account `{present}`", "sign with the account's root key or with a registered session key";
+    110 GrantRevoked Count "grant `{present}` of the session key was revoked", "register a new session key with the root key";
+    111 GrantExpired Milliseconds "grant of the session key ended at `{required}`, block time is `{present}`", "register a new session key with the root key";
+    112 EnvelopeExpired Milliseconds "envelope was valid until `{required}`, block time is `{present}`", "sign again with a later valid-until";
+    113 ValidityTooLong Milliseconds "valid-until lies `{present}` ahead, at most `{required}` is allowed", "sign again with an earlier valid-until";
+    114 NonceOutOfWindow Count "nonce `{present}` is outside the key's window, the next one is `{required}`", "use the next nonce";
+    115 NonceUsed Count "nonce `{present}` was used by another envelope", "use the next nonce; the first envelope's receipt stands";
+    116 WeightExceeded Count "verification weight of `{present}` exceeds what is left of the account's budget, `{required}`", "wait until the budget refills, or put more commands into one envelope";
+    117 BlockFull Count "block is full at `{required}`", "submit again: the next block has room";
+    118 GroupSpansSegments Nothing "an all-or-nothing group names more than one segment", "split the group by segment";
+    119 GroupCommandNotAllowed Nothing "an all-or-nothing group holds a command that must stand alone", "send account, grant and deposit commands each alone";
+    120 OpeningMalformed Nothing "an opening envelope names account 0, nonce 1, the root key, and only the opening", "build the opening envelope as documented";
+    121 NoUnclaimedDeposit Quote "no unclaimed deposit of at least `{required}` waits for this root key", "deposit to the root key first";
+    122 RootKeyTaken Count "the root key has opened account `{present}` before", "use that account, or another root key";
+
+    // 2xx: the grant does not entitle.
+    200 ActionNotGranted Count "the grant does not include action `{present}`", "register a grant that includes it, or sign with the root key";
+    201 MarketNotGranted Count "the grant does not include market `{present}`", "register a grant that includes it, or sign with the root key";
+    202 GrantRateExceeded Count "the grant allows `{required}` commands per minute, this would be number `{present}`", "slow down, or register a grant with a higher rate";
+    203 GrantNotionalExceeded Quote "the grant has `{required}` of notional left, the command needs `{present}`", "register a grant with a larger budget";
+    204 GrantLossBudgetTooSmall Quote "loss budget `{present}` is below the notional budget `{required}`", "set the loss budget to at least the notional budget: this version cannot measure losses of a session";
+    205 GrantNumberNotNext Count "grant number `{present}` is not the account's next, `{required}`", "use the next number";
+    206 GrantsLiveMax Count "the account has `{present}` live grants, the maximum is `{required}`", "revoke one first";
+    207 SessionKeyTaken Nothing "the session key was registered before", "make a new key: a session key is registered once, ever";
+    208 GrantLifetimeNotAllowed Milliseconds "the grant would live `{present}`, at least 1 and at most `{required}` is allowed", "choose an earlier or later end";
+    209 GrantRegistrationLate Milliseconds "the grant could be registered before `{required}`, block time is `{present}`", "sign new terms";
+    210 ChildGrantNotSupported Count "grants carved out of grant `{present}` are not available in this version", "register the grant with the root key and no parent";
+    211 GrantNotFound Count "grant `{present}` does not exist or ended", "list the account's grants";
+    212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions only";
+    213 GrantBudgetMissing Nothing "a budget of the grant is zero", "set every budget above zero: zero means nothing, never no limit";
+
+    // 3xx: policy refuses.
+    300 RootRequired Count "action `{present}` needs the root key", "sign with the root key";
+    301 NotAnAttestor Count "account `{present}` is not a registered attestor", "attestors are named in genesis";
+    302 PolicyForbids Count "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
+
+    // 4xx: accounts and money.
+    400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";
+    401 AmountOverflow Nothing "amount leaves the range of money", "name a smaller amount";
+    402 InsufficientFreeCollateral Quote "the command needs `{required}` of free collateral, the account has `{present}`", "deposit, or close positions and orders";
+    403 SegmentNotFound Count "segment `{present}` does not exist", "list the segments";
+    404 AssetNotOfSegment Count "the segment's vault does not hold asset `{present}`", "use the segment's asset";
+    405 DepositAlreadyAttested Count "operator `{present}` has attested this deposit", "nothing to do: the statement counts once per operator";
+    406 DepositAlreadyCredited Nothing "the deposit was credited", "nothing to do: a claim is credited once";
+    407 InboundCapExceeded Quote "inbound cap of the window has `{required}` left, the deposit is `{present}`", "wait until the window refills";
+    408 BeneficiaryNotFound Count "beneficiary account `{present}` does not exist", "name an open account or a root key";
+    409 WithdrawalNotFound Count "withdrawal `{present}` does not exist or was released", "list the account's withdrawals";
+    410 PendingMovesMax Count "the account has `{present}` pending withdrawals and transfers, the maximum is `{required}`", "wait for a release or cancel one";
+    411 LimiterCapacityExceeded Quote "amount `{present}` is above what the limiter can ever release at once, `{required}`", "split the amount";
+    412 TransferNotFound Count "transfer `{present}` does not exist or has left", "list the account's transfers";
+    413 SameSegment Count "transfer stays in segment `{present}`", "name another target segment";
+    414 AccountNotEmpty Nothing "the account has balances, positions, orders, grants or pending moves", "close and withdraw everything first";
+    415 BalanceTooLarge Quote "balance would be `{present}`, the maximum is `{required}`", "name a smaller amount";
+    416 DestinationEmpty Nothing "the withdrawal names no destination", "name a payout address";
+    417 BeneficiaryClosed Count "beneficiary account `{present}` is closed", "name an open account or a new root key";
+    418 AccountsMax Count "the chain holds `{required}` accounts, which is its maximum", "no account can be opened";
+    419 DepositClaimDiffers Nothing "the claim's fields differ from those attested before under the same transaction and output", "attest exactly what happened outside";
+
+    // 5xx: trading.
+    500 MarketNotFound Count "market `{present}` does not exist", "list the markets";
+    501 QuantityBelowMinimum Lots "quantity of `{present}` lots is below the minimum of `{required}`", "name a larger quantity";
+    502 QuantityTooLarge Lots "quantity of `{present}` lots is above the maximum of `{required}`", "name a smaller quantity";
+    503 PriceOutOfRange Ticks "price of `{present}` ticks is outside the market's range, at most `{required}`", "name a price within the range";
+    504 PriceOutsideBand Ticks "price of `{present}` ticks is outside the band, which ends at `{required}`", "name a price within the band around the last trade";
+    505 PostOnlyWouldTake Ticks "post-only order at `{present}` ticks would trade with a resting order at `{required}`", "name a price further from the other side, or use post-only with slide";
+    506 FillOrKillNotFillable Lots "only `{present}` of `{required}` lots can be filled now", "use immediate-or-cancel to take what is there";
+    507 ReduceOnlyWouldIncrease Lots "a reduce-only order needs an opposite position, the account has `{present}` lots", "drop reduce-only, or choose the other side";
+    508 OpenOrdersMax Count "the account would have `{present}` resting orders, the maximum is `{required}`", "cancel some first";
+    509 PositionsMax Count "the account would have positions or orders in `{present}` markets, the maximum is `{required}`", "close one first";
+    510 ClientIdInUse Count "client order id `{present}` names a resting order", "choose another id";
+    511 OrderNotFound Count "order `{present}` is not a resting order of the account in this market", "it was filled, cancelled, or never rested";
+    512 GoodTillTimePast Milliseconds "good-till time `{required}` is not after block time `{present}`", "choose a later time";
+    513 LadderNotSorted Ticks "ladder level at `{present}` ticks does not come after `{required}`", "sort each side from best to worst, without repeats";
+    514 LadderCrossed Ticks "the ladder's bid at `{present}` ticks reaches its own ask at `{required}`", "keep bids below asks";
+    515 BandEdgeInsolvent Quote "at the edge of the price band equity could be `{present}`, at least `{required}` is needed", "deposit, or trade less";
+    516 PositionTooLarge Lots "position and orders would reach `{present}` lots, the maximum is `{required}`", "trade less";
+    517 NoLiquidity Nothing "the other side of the book is empty within the bound", "use a limit order, or widen the bound";
+    518 DeadManTimeoutNotAllowed Milliseconds "timeout of `{present}` is not allowed: zero to disarm, else at least `{required}`", "choose a longer timeout";
+
+    // 9xx: the segment.
+    900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";
+    901 GroupRolledBack Count "another command of the all-or-nothing group was refused with `{present}`", "see that command's refusal";
+    902 SegmentHalted Count "segment `{present}` is halted", "only cancels and deposits are taken until it is recovered";
+}
+
+/// A refusal: the rule, and the two numbers it compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reject {
+    code: RejectCode,
+    required: i64,
+    present: i64,
+}
+
+impl Reject {
+    /// A refusal by a rule that has compared nothing yet.
+    #[must_use]
+    pub const fn of(code: RejectCode) -> Self {
+        Self { code, required: 0, present: 0 }
+    }
+
+    /// What the rule requires, in the code's measure; held at the end of the range.
+    #[must_use]
+    pub fn required(self, number: u64) -> Self {
+        Self { required: i64::try_from(number).unwrap_or(i64::MAX), ..self }
+    }
+
+    /// What was there, in the code's measure; held at the end of the range.
+    #[must_use]
+    pub fn present(self, number: u64) -> Self {
+        Self { present: i64::try_from(number).unwrap_or(i64::MAX), ..self }
+    }
+
+    /// Both amounts of a refusal about money.
+    #[must_use]
+    pub const fn quote(self, required: QuoteMicros, present: QuoteMicros) -> Self {
+        Self { code: self.code, required: required.micros(), present: present.micros() }
+    }
+
+    /// The rule that refused.
+    #[must_use]
+    pub const fn code(&self) -> RejectCode {
+        self.code
+    }
+
+    /// What was required and what was present, bare.
+    #[must_use]
+    pub const fn numbers(&self) -> (i64, i64) {
+        (self.required, self.present)
+    }
+}
+
+impl From<RejectCode> for Reject {
+    fn from(code: RejectCode) -> Self {
+        Self::of(code)
+    }
+}
+
+impl core::fmt::Display for Reject {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let show = |number: i64| match self.code.measure() {
+            Measure::Quote => QuoteMicros::from_micros(number).to_string(),
+            Measure::Milliseconds => format!("{number} ms"),
+            Measure::Nothing | Measure::Count | Measure::Ticks | Measure::Lots => number.to_string(),
+        };
+        let message = self.code.message();
+        formatter.write_str(&message.replace("{required}", &show(self.required)).replace("{present}", &show(self.present)))
+    }
+}
+
+impl core::error::Error for Reject {}
+
+impl BorshSerialize for Reject {
+    fn serialize<W: Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.code.number().serialize(writer)?;
+        self.required.serialize(writer)?;
+        self.present.serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Reject {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let code = RejectCode::from_number(u16::deserialize_reader(reader)?)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidData, "unknown refusal number"))?;
+        Ok(Self { code, required: i64::deserialize_reader(reader)?, present: i64::deserialize_reader(reader)? })
+    }
+}
