@@ -1,21 +1,21 @@
-//! What one durable block costs: append and `fdatasync`, for three ways to lay out the segment file.
+//! What one durable block costs: append and `fdatasync`, for three ways to lay out the segment file, and by the journal.
 //!
 //! Run: `cargo run --release -p casemate-node --example journal_latency [folder]`. The folder must be on the disk
 //! that will hold the journal; a memory file system measures nothing. This program documents the choice that
 //! `JournalOptions::default` makes, and lets an operator repeat it on their own disk.
 
-use std::{
-    env,
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::env;
+use std::error::Error;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use casemate_node::journal::{Journal, JournalOptions};
 use rustix::fs::{FallocateFlags, fallocate};
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).map_or_else(env::temp_dir, PathBuf::from);
     println!("append and fdatasync in `{}`, {SAMPLES} samples each, in rounds", folder.display());
     println!("{:>10} {:>14} {:>10} {:>10} {:>10}", "block", "layout", "p50 ms", "p90 ms", "p99 ms");
@@ -27,18 +27,49 @@ fn main() -> io::Result<()> {
                 times.extend(measure_round(&folder, layout, block_bytes)?);
             }
         }
-        for (layout, mut times) in LAYOUTS.into_iter().zip(samples) {
-            times.sort_unstable();
-            println!(
-                "{:>6} KiB {:>14} {:>10.3} {:>10.3} {:>10.3}",
-                block_bytes / KIB,
-                format!("{layout:?}"),
-                quantile_ms(&times, 50),
-                quantile_ms(&times, 90),
-                quantile_ms(&times, 99),
-            );
+        for (layout, times) in LAYOUTS.into_iter().zip(samples) {
+            print_line(block_bytes, &format!("{layout:?}"), times);
         }
+        print_line(block_bytes, "journal", measure_journal(&folder, block_bytes)?);
     }
+    measure_open(&folder)
+}
+
+fn print_line(block_bytes: usize, layout: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let [p50, p90, p99] = [50, 90, 99].map(|percent| quantile_ms(&times, percent));
+    println!("{:>6} KiB {layout:>14} {p50:>10.3} {p90:>10.3} {p99:>10.3}", block_bytes / KIB);
+}
+
+/// The journal itself: checksum, copy, `append`, `sync` and mark, across segment borders.
+fn measure_journal(folder: &Path, block_bytes: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
+    let dir = folder.join("journal-latency.d");
+    let (_, mut writer, _) = Journal::open(&dir, &CHAIN, JournalOptions::default())?;
+    let block = vec![0xA5; block_bytes];
+    let mut times = Vec::new();
+    for height in 1..=SAMPLES as u64 {
+        let started = Instant::now();
+        writer.append(height, &block)?;
+        writer.sync()?;
+        times.push(started.elapsed());
+    }
+    writer.close()?;
+    fs::remove_dir_all(&dir)?;
+    Ok(times)
+}
+
+/// How fast opening reads through a journal that is in the page cache.
+fn measure_open(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let dir = folder.join("journal-latency.d");
+    let (_, mut writer, _) = Journal::open(&dir, &CHAIN, JournalOptions::default())?;
+    for height in 1..=1024 {
+        writer.append(height, &vec![0xA5; 512 * KIB])?;
+    }
+    writer.close()?;
+    let started = Instant::now();
+    let (_, _, report) = Journal::open(&dir, &CHAIN, JournalOptions::default())?;
+    println!("opening and checking 512 MiB in {} blocks: {:?}", report.blocks, started.elapsed());
+    fs::remove_dir_all(&dir)?;
     Ok(())
 }
 
@@ -83,6 +114,7 @@ fn quantile_ms(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(sorted.len() * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
+const CHAIN: [u8; 32] = [1; 32];
 const KIB: usize = 1024;
 const BLOCK_BYTES: [usize; 3] = [64 * KIB, 512 * KIB, 1024 * KIB];
 const LAYOUTS: [Layout; 3] = [Layout::Growing, Layout::Fallocated, Layout::ZeroFilled];

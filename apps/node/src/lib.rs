@@ -1,1 +1,16 @@
-//! To be filled.
+//! Drives a replica: journal, snapshots, recovery, sequencing.
+//!
+//! The storage modules here know nothing of blocks but a height and opaque bytes. The [`journal`] is the record;
+//! [`snapshot_files`] shorten a restart; [`indexes`] are rebuilt from the journal whenever they are missing.
+
+pub mod development_keys;
+pub mod fault;
+pub mod genesis_file;
+pub mod indexes;
+pub mod journal;
+pub mod snapshot_files;
+
+mod durable_files;
+
+pub use durable_files::STORE_FORMAT_VERSION;
+pub use fault::Fault;

@@ -2,12 +2,12 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::BoundedVec;
 use crate::hash::{self, Digest, Domain};
 use crate::ids::{Height, OperatorId, PolicyEpoch};
 use crate::limits::{BLOCK_ENVELOPES_MAX, ENVELOPE_SIZE_BYTES_MAX};
 use crate::merkle;
 use crate::units::TimeMs;
-use crate::BoundedVec;
 
 /// The protocol version whose rules this software applies.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -96,3 +96,6 @@ pub fn envelope_root<'a>(envelopes: impl Iterator<Item = &'a [u8]>) -> Digest {
     }
     tree.root()
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,16 +69,21 @@ impl<'a, T, const MAX: usize> IntoIterator for &'a BoundedVec<T, MAX> {
 
 impl<T: BorshSerialize, const MAX: usize> BorshSerialize for BoundedVec<T, MAX> {
     fn serialize<W: Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
-        self.0.serialize(writer)
+        // As a slice: borsh refuses a `Vec` of elements that take no bytes, which evidence is as long as no kind exists.
+        self.0.as_slice().serialize(writer)
     }
 }
 
 impl<T: BorshDeserialize, const MAX: usize> BorshDeserialize for BoundedVec<T, MAX> {
     fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
-        let length = u32::deserialize_reader(reader)?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let encoded_length = u32::deserialize_reader(reader)?;
+        let length = usize::try_from(encoded_length).unwrap_or(usize::MAX);
         if length > MAX {
             return Err(Error::new(ErrorKind::InvalidData, "list longer than its maximum"));
+        }
+        // Bytes are read in one piece, as borsh does for `Vec<u8>`: one by one they would dominate reading a block.
+        if let Some(items) = T::vec_from_reader(encoded_length, reader)? {
+            return Ok(Self(items));
         }
         let mut items = Vec::with_capacity(length.min(INITIAL_CAPACITY_MAX));
         for _ in 0..length {
@@ -99,8 +104,42 @@ mod tests {
     fn a_list_longer_than_its_maximum_is_refused_before_its_first_element() {
         let bytes = borsh::to_vec(&vec![1u8, 2, 3]).unwrap();
         assert!(borsh::from_slice::<BoundedVec<u8, 2>>(&bytes).is_err());
-        assert_eq!(borsh::from_slice::<BoundedVec<u8, 3>>(&bytes).unwrap().as_slice(), &[1, 2, 3]);
+        assert_eq!(
+            borsh::from_slice::<BoundedVec<u8, 3>>(&bytes).unwrap().as_slice(),
+            &[1, 2, 3]
+        );
         let only_a_length = u32::MAX.to_le_bytes();
         assert!(borsh::from_slice::<BoundedVec<[u8; 1024], 3>>(&only_a_length).is_err());
+    }
+
+    /// Regression: borsh refuses to encode a `Vec` of such elements, and an envelope ended before its signature.
+    #[test]
+    fn a_list_of_elements_that_cannot_exist_encodes_as_its_length() {
+        let none = BoundedVec::<crate::envelope::Evidence, 8>::empty();
+        assert_eq!(borsh::to_vec(&none).unwrap(), [0; 4]);
+        assert_eq!(
+            borsh::from_slice::<BoundedVec<crate::envelope::Evidence, 8>>(&[0; 4]).unwrap(),
+            none
+        );
+    }
+
+    #[test]
+    fn bytes_and_other_elements_are_read_alike() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let encoded = borsh::to_vec(&bytes).unwrap();
+        assert_eq!(
+            borsh::from_slice::<BoundedVec<u8, 256>>(&encoded).unwrap().as_slice(),
+            bytes
+        );
+        assert_eq!(
+            borsh::to_vec(&BoundedVec::<u8, 256>::new(bytes).unwrap()).unwrap(),
+            encoded
+        );
+        for length in 0..encoded.len() {
+            assert!(borsh::from_slice::<BoundedVec<u8, 256>>(&encoded[..length]).is_err());
+        }
+        let empty = borsh::to_vec(&BoundedVec::<u8, 0>::empty()).unwrap();
+        assert_eq!(borsh::from_slice::<BoundedVec<u8, 0>>(&empty).unwrap().len(), 0);
+        assert!(BoundedVec::<u8, 2>::new(vec![0; 3]).is_none());
     }
 }

@@ -22,8 +22,8 @@ use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, 
 pub enum Command {
     /// Opens the account of the root key that signs; the envelope names account 0.
     OpenAccount = 1,
-    /// Closes the account and returns the bond.
-    CloseAccount = 2,
+    /// Closes the account; the bond leaves as a withdrawal.
+    CloseAccount(Box<CloseAccount>) = 2,
     /// Registers a session key.
     RegisterGrant(Box<GrantTerms>) = 3,
     /// Ends a grant now and cancels its resting orders.
@@ -138,7 +138,7 @@ impl Command {
     pub const fn action(&self) -> Action {
         match self {
             Self::OpenAccount => Action::OpenAccount,
-            Self::CloseAccount => Action::CloseAccount,
+            Self::CloseAccount(_) => Action::CloseAccount,
             Self::RegisterGrant(_) => Action::RegisterGrant,
             Self::RevokeGrant(_) => Action::RevokeGrant,
             Self::AttestDeposit(_) => Action::AttestDeposit,
@@ -168,7 +168,7 @@ impl Command {
             },
             Self::QuoteLadder(ladder) => Some(ladder.market),
             Self::OpenAccount
-            | Self::CloseAccount
+            | Self::CloseAccount(_)
             | Self::RegisterGrant(_)
             | Self::RevokeGrant(_)
             | Self::AttestDeposit(_)
@@ -179,6 +179,15 @@ impl Command {
             | Self::SetDeadMan(_) => None,
         }
     }
+}
+
+/// Closes an account that has nothing left but its bond.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CloseAccount {
+    /// Outside chain that the bond goes to.
+    pub chain: u32,
+    /// Payout address on that chain.
+    pub destination: OutsideReference,
 }
 
 /// Ends a grant.
@@ -275,6 +284,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// The permanent number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Bid => 1,
+            Self::Ask => 2,
+        }
+    }
+
     /// The side that this one trades with.
     #[must_use]
     pub const fn opposite(self) -> Self {
@@ -479,8 +497,10 @@ pub enum SystemWork {
     ReleaseTransfer(SegmentTransfer) = 5,
     /// A transfer that left arrives at its target.
     ArriveTransfer(SegmentTransfer) = 6,
-    /// Orders of a grant that was revoked in another segment's command are cancelled.
+    /// A grant was revoked: its orders in a segment are cancelled.
     CancelGrantOrders(SegmentGrant) = 7,
+    /// An account was opened: deposits that waited for its root key in a segment are credited.
+    CreditDeposits(SegmentAccount) = 8,
 }
 
 /// An order of a segment.
@@ -529,21 +549,27 @@ pub struct SegmentWithdrawal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SegmentTransfer {
     /// The segment that pays.
-    pub segment: SegmentId,
-    /// The transfer.
+    pub from: SegmentId,
+    /// The segment that receives.
+    pub to: SegmentId,
+    /// The transfer's number in its source.
     pub transfer: TransferNumber,
 }
 
 impl SystemWork {
-    /// The segment whose tables the work writes, where the work itself says so.
+    /// The segment whose tables the work writes.
     #[must_use]
     pub const fn segment(&self) -> SegmentId {
         match self {
             Self::ExpireOrder(order) => order.segment,
             Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
-            Self::FireDeadMan(account) => account.segment,
+            Self::FireDeadMan(account) | Self::CreditDeposits(account) => account.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,
-            Self::ReleaseTransfer(transfer) | Self::ArriveTransfer(transfer) => transfer.segment,
+            Self::ReleaseTransfer(transfer) => transfer.from,
+            Self::ArriveTransfer(transfer) => transfer.to,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 use borsh::io::{Error, ErrorKind, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::BoundedVec;
 use crate::command::Command;
 use crate::hash::{self, Digest, Domain};
 use crate::ids::AccountId;
@@ -14,7 +15,6 @@ use crate::keys::{PublicKey, SignatureBytes};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, ENVELOPE_SIZE_BYTES_MAX};
 use crate::reject::{Reject, RejectCode};
 use crate::units::TimeMs;
-use crate::BoundedVec;
 
 /// The envelope version that this software reads and writes.
 pub const ENVELOPE_VERSION: u16 = 1;
@@ -124,10 +124,10 @@ impl Envelope {
     /// `EnvelopeVersionUnsupported`, `EnvelopeEmpty`.
     pub fn decode(bytes: &[u8]) -> Result<(Self, EnvelopeDigests), Reject> {
         if bytes.len() > ENVELOPE_SIZE_BYTES_MAX {
-            let present = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let count = |size_bytes: usize| u64::try_from(size_bytes).unwrap_or(u64::MAX);
             return Err(Reject::of(RejectCode::EnvelopeTooLarge)
-                .required(ENVELOPE_SIZE_BYTES_MAX as u64)
-                .present(present));
+                .required(count(ENVELOPE_SIZE_BYTES_MAX))
+                .present(count(bytes.len())));
         }
         let malformed = |_error| Reject::of(RejectCode::Malformed);
         let mut rest = bytes;
@@ -152,7 +152,14 @@ impl Envelope {
         let intent_bytes = leading(bytes, after_intent);
         let evidence_bytes = leading(after_intent, after_evidence);
         let digests = digests_of(hash::digest(Domain::Intent, &[intent_bytes]), evidence_bytes);
-        Ok((Self { intent, evidence, signature }, digests))
+        Ok((
+            Self {
+                intent,
+                evidence,
+                signature,
+            },
+            digests,
+        ))
     }
 
     /// Canonical bytes.
@@ -160,7 +167,8 @@ impl Envelope {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
         // Writing into memory cannot fail, and no type of this crate refuses to encode.
-        let _infallible = self.serialize(&mut bytes);
+        let encoded = self.serialize(&mut bytes);
+        debug_assert!(encoded.is_ok(), "an envelope refuses to encode");
         bytes
     }
 }
@@ -184,3 +192,6 @@ fn digests_of(intent: Digest, evidence_bytes: &[u8]) -> EnvelopeDigests {
 fn leading<'a>(all: &'a [u8], rest: &[u8]) -> &'a [u8] {
     all.get(..all.len().saturating_sub(rest.len())).unwrap_or(&[])
 }
+
+#[cfg(test)]
+mod tests;

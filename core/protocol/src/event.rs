@@ -20,8 +20,8 @@ use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub enum Event {
     /// An account was opened; the bond was locked.
     AccountOpened(AccountOpened) = 1,
-    /// An account was closed; the bond was returned before.
-    AccountClosed(AccountId) = 2,
+    /// An account was closed; its bond became cash of the segment that held it.
+    AccountClosed(AccountClosed) = 2,
     /// A session key was registered.
     GrantRegistered(Box<GrantRegistered>) = 3,
     /// A grant was revoked.
@@ -43,7 +43,7 @@ pub enum Event {
     /// A transfer was taken back.
     TransferCancelled(TransferEnded) = 17,
     /// A transfer left its source.
-    TransferReleased(TransferEnded) = 18,
+    TransferReleased(TransferReleased) = 18,
     /// A transfer arrived at its target.
     TransferArrived(TransferArrived) = 19,
     /// An order rests in the book.
@@ -73,6 +73,19 @@ pub struct AccountOpened {
     pub account: AccountId,
     /// Its root key.
     pub root_key: PublicKey,
+    /// The segment that holds the bond.
+    pub segment: SegmentId,
+}
+
+/// See [`Event::AccountClosed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AccountClosed {
+    /// The account.
+    pub account: AccountId,
+    /// The segment that held the bond.
+    pub segment: SegmentId,
+    /// The bond.
+    pub bond: QuoteMicros,
 }
 
 /// See [`Event::GrantRegistered`].
@@ -181,7 +194,18 @@ pub struct TransferRequested {
     pub origin: RecordIndex,
 }
 
-/// See [`Event::TransferCancelled`] and [`Event::TransferReleased`].
+/// See [`Event::TransferReleased`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct TransferReleased {
+    /// The source segment.
+    pub from: SegmentId,
+    /// The transfer.
+    pub number: TransferNumber,
+    /// Its place among all transfers from this source to its target, from 1; they arrive in this order.
+    pub sequence: u64,
+}
+
+/// See [`Event::TransferCancelled`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TransferEnded {
     /// The source segment.
@@ -199,6 +223,8 @@ pub struct TransferArrived {
     pub number: TransferNumber,
     /// The target segment.
     pub to: SegmentId,
+    /// Its place among all transfers from this source to this target.
+    pub sequence: u64,
     /// Whose money.
     pub account: AccountId,
     /// How much.

@@ -10,8 +10,8 @@ use crate::hash::{self, Digest, Domain};
 use crate::ids::{AssetId, MarketId, OperatorId, SegmentId};
 use crate::keys::PublicKey;
 use crate::limits::{
-    ATTESTORS_MAX, BALANCE_MICROS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX, POSITION_NOTIONAL_MICROS_MAX,
-    PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
+    ATTESTORS_MAX, BALANCE_MICROS_MAX, GRANT_LIFETIME_MS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX,
+    POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
 };
 use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
@@ -182,13 +182,25 @@ impl Genesis {
         self.validate_chain()?;
         for (index, segment) in self.segments.iter().enumerate() {
             let place = GenesisPlace::Segment(segment.id);
-            require(u16::try_from(index).is_ok_and(|index| segment.id == SegmentId::new(index).next()), place, GenesisRule::IdsInOrder)?;
+            require(
+                u16::try_from(index).is_ok_and(|index| segment.id == SegmentId::new(index).next()),
+                place,
+                GenesisRule::IdsInOrder,
+            )?;
             segment.validate().map_err(|rule| GenesisError { place, rule })?;
         }
         for (index, market) in self.markets.iter().enumerate() {
             let place = GenesisPlace::Market(market.id);
-            require(u16::try_from(index).is_ok_and(|index| market.id == MarketId::new(index).next()), place, GenesisRule::IdsInOrder)?;
-            require(self.segment(market.segment).is_some(), place, GenesisRule::SegmentExists)?;
+            require(
+                u16::try_from(index).is_ok_and(|index| market.id == MarketId::new(index).next()),
+                place,
+                GenesisRule::IdsInOrder,
+            )?;
+            require(
+                self.segment(market.segment).is_some(),
+                place,
+                GenesisRule::SegmentExists,
+            )?;
             market.validate().map_err(|rule| GenesisError { place, rule })?;
         }
         Ok(())
@@ -210,25 +222,50 @@ impl Genesis {
         let place = GenesisPlace::Chain;
         require(!self.segments.is_empty(), place, GenesisRule::SegmentExists)?;
         require(self.accounts.bond.is_positive(), place, GenesisRule::BondPositive)?;
-        require(self.accounts.opening_deposit_min >= self.accounts.bond, place, GenesisRule::OpeningDepositCoversBond)?;
-        require(self.accounts.weight_per_second > 0 && self.accounts.weight_burst >= LEAST_WEIGHT_BURST, place, GenesisRule::WeightBudgetPositive)?;
+        require(
+            self.accounts.opening_deposit_min >= self.accounts.bond,
+            place,
+            GenesisRule::OpeningDepositCoversBond,
+        )?;
+        require(
+            self.accounts.weight_per_second > 0 && self.accounts.weight_burst >= LEAST_WEIGHT_BURST,
+            place,
+            GenesisRule::WeightBudgetPositive,
+        )?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
         let mut operators: Vec<OperatorId> = self.attestors.iter().map(|attestor| attestor.operator).collect();
         operators.sort_unstable();
         operators.dedup();
-        require(operators.iter().all(|operator| !operator.is_none()), place, GenesisRule::AttestorQuorum)?;
-        require(usize::from(self.attestor_quorum) <= operators.len(), place, GenesisRule::AttestorQuorum)?;
+        require(
+            operators.iter().all(|operator| !operator.is_none()),
+            place,
+            GenesisRule::AttestorQuorum,
+        )?;
+        require(
+            usize::from(self.attestor_quorum) <= operators.len(),
+            place,
+            GenesisRule::AttestorQuorum,
+        )?;
         let mut keys: Vec<PublicKey> = self.attestors.iter().map(|attestor| attestor.root_key).collect();
         keys.sort_unstable();
         keys.dedup();
-        require(keys.len() == self.attestors.len(), place, GenesisRule::AttestorKeysDistinct)?;
+        require(
+            keys.len() == self.attestors.len(),
+            place,
+            GenesisRule::AttestorKeysDistinct,
+        )?;
         let Some(seeded) = &self.seeded else { return Ok(()) };
         require(self.is_development, place, GenesisRule::SeededOnlyInDevelopment)?;
-        require(seeded.count > 0 && seeded.count <= crate::limits::ACCOUNTS_MAX / 2, place, GenesisRule::SeededInRange)?;
+        require(
+            seeded.count > 0 && seeded.count <= crate::limits::ACCOUNTS_MAX / 2,
+            place,
+            GenesisRule::SeededInRange,
+        )?;
         let is_balance_fine = seeded.balance.is_positive() && seeded.balance.micros() <= BALANCE_MICROS_MAX;
         require(is_balance_fine, place, GenesisRule::SeededInRange)?;
         let has_budgets = seeded.grant_notional.is_positive() && seeded.grant_commands_per_minute > 0;
-        require(has_budgets && !seeded.grant_lifetime_ms.is_zero(), place, GenesisRule::SeededInRange)
+        let is_lifetime_fine = (1..=GRANT_LIFETIME_MS_MAX).contains(&seeded.grant_lifetime_ms.ms());
+        require(has_budgets && is_lifetime_fine, place, GenesisRule::SeededInRange)
     }
 }
 
@@ -237,17 +274,29 @@ const LEAST_WEIGHT_BURST: u32 = 2_000;
 
 impl SegmentRules {
     fn validate(&self) -> Result<(), GenesisRule> {
-        let delays = self.withdrawal_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN && self.transfer_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN;
+        hold(!self.asset.is_none(), GenesisRule::AssetNamed)?;
+        let delays = self.withdrawal_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN
+            && self.transfer_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN;
         hold(delays, GenesisRule::DelayAboveMinimum)?;
-        hold(!self.inbound.window_ms.is_zero() && self.inbound.amount_max.is_positive(), GenesisRule::LimitPositive)?;
+        hold(
+            !self.inbound.window_ms.is_zero() && self.inbound.amount_max.is_positive(),
+            GenesisRule::LimitPositive,
+        )?;
         hold(!self.outbound.is_empty(), GenesisRule::LimiterPresent)?;
         for window in &self.outbound {
             let is_share_fine = window.vault_share.ppm() > 0 && i128::from(window.vault_share.ppm()) <= PPM;
-            hold(is_share_fine && !window.window_ms.is_zero() && window.floor.is_positive(), GenesisRule::LimitPositive)?;
+            hold(
+                is_share_fine && !window.window_ms.is_zero() && window.floor.is_positive(),
+                GenesisRule::LimitPositive,
+            )?;
         }
-        hold(self.open_orders_max > 0 && self.open_orders_max <= OPEN_ORDERS_MAX, GenesisRule::OpenOrdersInRange)?;
+        hold(
+            self.open_orders_max > 0 && self.open_orders_max <= OPEN_ORDERS_MAX,
+            GenesisRule::OpenOrdersInRange,
+        )?;
         hold(!self.dead_man_timeout_min_ms.is_zero(), GenesisRule::LimitPositive)?;
-        let shares = i128::from(self.fee_share_insurance.ppm()).saturating_add(i128::from(self.fee_share_validators.ppm()));
+        let shares =
+            i128::from(self.fee_share_insurance.ppm()).saturating_add(i128::from(self.fee_share_validators.ppm()));
         hold(shares <= PPM, GenesisRule::FeeSharesWithinWhole)
     }
 }
@@ -259,18 +308,43 @@ impl MarketRules {
     /// The first rule that fails.
     pub fn validate(&self) -> Result<(), GenesisRule> {
         hold(self.tick_value.micros() > 0, GenesisRule::TickValuePositive)?;
-        hold(!self.price_max.is_zero() && self.price_max.ticks() <= PRICE_TICKS_MAX, GenesisRule::PriceInRange)?;
-        hold(!self.reference_price.is_zero() && self.reference_price <= self.price_max, GenesisRule::ReferencePriceInRange)?;
-        hold(self.band.ppm() > 0 && i128::from(self.band.ppm()) <= PPM, GenesisRule::BandInRange)?;
+        hold(
+            !self.price_max.is_zero() && self.price_max.ticks() <= PRICE_TICKS_MAX,
+            GenesisRule::PriceInRange,
+        )?;
+        hold(
+            !self.reference_price.is_zero() && self.reference_price <= self.price_max,
+            GenesisRule::ReferencePriceInRange,
+        )?;
+        hold(
+            self.band.ppm() > 0 && i128::from(self.band.ppm()) <= PPM,
+            GenesisRule::BandInRange,
+        )?;
         let lots = [self.order_lots_min, self.order_lots_max, self.position_lots_max];
-        hold(lots.is_sorted() && !self.order_lots_min.is_zero(), GenesisRule::LotsInOrder)?;
-        hold(self.position_lots_max.lots() <= QUANTITY_LOTS_MAX, GenesisRule::LotsInOrder)?;
+        hold(
+            lots.is_sorted() && !self.order_lots_min.is_zero(),
+            GenesisRule::LotsInOrder,
+        )?;
+        hold(
+            self.position_lots_max.lots() <= QUANTITY_LOTS_MAX,
+            GenesisRule::LotsInOrder,
+        )?;
         // Twice: a price at the far edge of the band reaches up to double the highest traded price.
-        let worst = notional(self.price_max, self.position_lots_max, self.tick_value).and_then(|worst| worst.checked_add(worst));
-        hold(worst.is_some_and(|worst| worst.micros() <= POSITION_NOTIONAL_MICROS_MAX), GenesisRule::NotionalFitsMoney)?;
-        hold(self.taker_fee.ppm() >= 0 && i128::from(self.taker_fee.ppm()) < PPM, GenesisRule::FeesInRange)?;
+        let worst = notional(self.price_max, self.position_lots_max, self.tick_value)
+            .and_then(|worst| worst.checked_add(worst));
+        hold(
+            worst.is_some_and(|worst| worst.micros() <= POSITION_NOTIONAL_MICROS_MAX),
+            GenesisRule::NotionalFitsMoney,
+        )?;
+        hold(
+            self.taker_fee.ppm() >= 0 && i128::from(self.taker_fee.ppm()) < PPM,
+            GenesisRule::FeesInRange,
+        )?;
         hold(self.maker_fee.ppm() <= self.taker_fee.ppm(), GenesisRule::FeesInRange)?;
-        hold(self.maker_fee.ppm().saturating_add(self.taker_fee.ppm()) >= 0, GenesisRule::RebateWithinTakerFee)
+        hold(
+            self.maker_fee.ppm().saturating_add(self.taker_fee.ppm()) >= 0,
+            GenesisRule::RebateWithinTakerFee,
+        )
     }
 }
 
@@ -279,7 +353,11 @@ fn hold(holds: bool, rule: GenesisRule) -> Result<(), GenesisRule> {
 }
 
 fn require(holds: bool, place: GenesisPlace, rule: GenesisRule) -> Result<(), GenesisError> {
-    if holds { Ok(()) } else { Err(GenesisError { place, rule }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(GenesisError { place, rule })
+    }
 }
 
 /// A rule of genesis that does not hold, and where.
@@ -302,63 +380,51 @@ pub enum GenesisPlace {
     Market(MarketId),
 }
 
-/// A rule of genesis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each rule's sentence is its documentation: see `GenesisRule::sentence`")]
-pub enum GenesisRule {
-    IdsInOrder,
-    SegmentExists,
-    BondPositive,
-    OpeningDepositCoversBond,
-    WeightBudgetPositive,
-    AttestorQuorum,
-    AttestorKeysDistinct,
-    SeededOnlyInDevelopment,
-    SeededInRange,
-    DelayAboveMinimum,
-    LimitPositive,
-    LimiterPresent,
-    OpenOrdersInRange,
-    FeeSharesWithinWhole,
-    TickValuePositive,
-    PriceInRange,
-    ReferencePriceInRange,
-    BandInRange,
-    LotsInOrder,
-    NotionalFitsMoney,
-    FeesInRange,
-    RebateWithinTakerFee,
+macro_rules! genesis_rules {
+    ($($name:ident $sentence:literal;)*) => {
+        /// A rule of genesis.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum GenesisRule {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        impl GenesisRule {
+            /// Every rule.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What the rule asks, for people.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
 }
 
-impl GenesisRule {
-    /// What the rule asks, for people.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::IdsInOrder => "ids must count up from 1 in the order of the file",
-            Self::SegmentExists => "a segment must exist, and each market must name one",
-            Self::BondPositive => "the account bond must be above zero",
-            Self::OpeningDepositCoversBond => "the opening deposit must be at least the bond",
-            Self::WeightBudgetPositive => "the weight budget must refill, and its burst must hold the heaviest envelope (2000)",
-            Self::AttestorQuorum => "the attestor quorum must be above zero and within the number of distinct operators, which count from 1",
-            Self::AttestorKeysDistinct => "attestors must have distinct keys",
-            Self::SeededOnlyInDevelopment => "seeded accounts need `development = true`",
-            Self::SeededInRange => "seeded accounts need a count, balance, budgets and lifetime above zero and in range",
-            Self::DelayAboveMinimum => "withdrawal and transfer delays must be at least 1000 ms",
-            Self::LimitPositive => "a limit must be above zero: zero never means no limit",
-            Self::LimiterPresent => "a segment needs at least one outbound limiter window",
-            Self::OpenOrdersInRange => "the open-order limit must be above zero and at most 1024",
-            Self::FeeSharesWithinWhole => "fee shares together must not exceed the whole (1000000 ppm)",
-            Self::TickValuePositive => "the tick value must be above zero",
-            Self::PriceInRange => "the highest price must be above zero and at most 2^40 ticks",
-            Self::ReferencePriceInRange => "the reference price must be above zero and at most the highest price",
-            Self::BandInRange => "the price band must be above zero and at most 1000000 ppm",
-            Self::LotsInOrder => "order minimum, order maximum and position maximum must be above zero, in this order, and at most 2^44 lots",
-            Self::NotionalFitsMoney => "highest price times largest position times tick value must stay below 2^54 micro-quote",
-            Self::FeesInRange => "fees must be below the whole, the taker fee not negative, the maker fee not above it",
-            Self::RebateWithinTakerFee => "the maker rebate must not exceed the taker fee",
-        }
-    }
+genesis_rules! {
+    IdsInOrder "ids must count up from 1 in the order of the file";
+    SegmentExists "a segment must exist, and each market must name one";
+    AssetNamed "a segment must name its asset by a number above zero";
+    BondPositive "the account bond must be above zero";
+    OpeningDepositCoversBond "the opening deposit must be at least the bond";
+    WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (2000)";
+    AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
+    AttestorKeysDistinct "attestors must have distinct keys";
+    SeededOnlyInDevelopment "seeded accounts need `development = true`";
+    SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range";
+    DelayAboveMinimum "withdrawal and transfer delays must be at least 1000 ms";
+    LimitPositive "a limit must be above zero: zero never means no limit";
+    LimiterPresent "a segment needs at least one outbound limiter window";
+    OpenOrdersInRange "the open-order limit must be above zero and at most 1024";
+    FeeSharesWithinWhole "fee shares together must not exceed the whole (1000000 ppm)";
+    TickValuePositive "the tick value must be above zero";
+    PriceInRange "the highest price must be above zero and at most 2^40 ticks";
+    ReferencePriceInRange "the reference price must be above zero and at most the highest price";
+    BandInRange "the price band must be above zero and at most 1000000 ppm";
+    LotsInOrder "order minimum, order maximum and position maximum must be above zero, in this order, and at most 2^44 lots";
+    NotionalFitsMoney "highest price times largest position times tick value must be at most 2^54 micro-quote";
+    FeesInRange "fees must be below the whole, the taker fee not negative, the maker fee not above it";
+    RebateWithinTakerFee "the maker rebate must not exceed the taker fee";
 }
 
 impl core::fmt::Display for GenesisError {
@@ -366,9 +432,16 @@ impl core::fmt::Display for GenesisError {
         match self.place {
             GenesisPlace::Chain => write!(formatter, "genesis: {}", self.rule.sentence()),
             GenesisPlace::Segment(id) => write!(formatter, "segment `{id}` of genesis: {}", self.rule.sentence()),
-            GenesisPlace::Market(id) => write!(formatter, "market `{id}` fails its listing check: {}", self.rule.sentence()),
+            GenesisPlace::Market(id) => write!(
+                formatter,
+                "market `{id}` fails its listing check: {}",
+                self.rule.sentence()
+            ),
         }
     }
 }
 
 impl core::error::Error for GenesisError {}
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,12 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::BoundedVec;
 use crate::command::Action;
 use crate::ids::{GrantNumber, MarketId};
 use crate::keys::PublicKey;
 use crate::limits::GRANT_MARKETS_MAX;
 use crate::units::{QuoteMicros, TimeMs};
-use crate::BoundedVec;
 
 /// A set of actions, one bit each; the bit is the action's permanent number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -93,3 +93,6 @@ pub struct GrantTerms {
     /// The grant can only be registered before this time.
     pub register_before_ms: TimeMs,
 }
+
+#[cfg(test)]
+mod tests;

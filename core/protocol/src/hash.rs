@@ -42,67 +42,60 @@ impl core::fmt::Display for Hex<'_> {
     }
 }
 
-/// What a digest is for. The tags are permanent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Domain {
-    /// Canonical genesis bytes: the chain id.
-    Genesis,
-    /// Everything of an envelope before its evidence: the envelope id.
-    Intent,
-    /// The evidence list of an envelope.
-    Evidence,
-    /// Intent digest and evidence hash: what every signature signs.
-    Envelope,
-    /// A block header: the block id.
-    Header,
-    /// The secret of a block, committed to by its header.
-    SealSecret,
-    /// The salt of one record.
-    RecordSalt,
-    /// The commitment of one record body.
-    RecordBody,
-    /// The salt of one table row.
-    RowSalt,
-    /// The commitment of one table row.
-    Row,
-    /// A node of a table's page tree.
-    TableNode,
-    /// A table's root with its row count.
-    TableRoot,
-    /// The state root over all tables.
-    StateRoot,
-    /// The running digest of a book or an append-only registry.
-    Running,
-    /// Coefficients of a signature batch.
-    BatchCoefficients,
-    /// A deposit claim's key.
-    DepositClaim,
-    /// Seeds and derived values of development chains, replays and benchmarks.
-    Development,
+macro_rules! domains {
+    ($($(#[$meta:meta])* $name:ident = $tag:literal;)*) => {
+        /// What a digest is for. The tags are permanent.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Domain {
+            $($(#[$meta])* $name,)*
+        }
+
+        impl Domain {
+            /// Every domain.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            const fn tag(self) -> &'static [u8] {
+                match self { $(Self::$name => $tag,)* }
+            }
+        }
+    };
 }
 
-impl Domain {
-    const fn tag(self) -> &'static [u8] {
-        match self {
-            Self::Genesis => b"\x07cm.gene",
-            Self::Intent => b"\x07cm.intn",
-            Self::Evidence => b"\x07cm.evid",
-            Self::Envelope => b"\x07cm.envl",
-            Self::Header => b"\x07cm.head",
-            Self::SealSecret => b"\x07cm.secr",
-            Self::RecordSalt => b"\x07cm.rslt",
-            Self::RecordBody => b"\x07cm.rbdy",
-            Self::RowSalt => b"\x07cm.wslt",
-            Self::Row => b"\x07cm.wrow",
-            Self::TableNode => b"\x07cm.node",
-            Self::TableRoot => b"\x07cm.tabl",
-            Self::StateRoot => b"\x07cm.stat",
-            Self::Running => b"\x07cm.runn",
-            Self::BatchCoefficients => b"\x07cm.batc",
-            Self::DepositClaim => b"\x07cm.dpst",
-            Self::Development => b"\x07cm.devl",
-        }
-    }
+domains! {
+    /// Canonical genesis bytes: the chain id.
+    Genesis = b"\x07cm.gene";
+    /// Everything of an envelope before its evidence: the envelope id.
+    Intent = b"\x07cm.intn";
+    /// The evidence list of an envelope.
+    Evidence = b"\x07cm.evid";
+    /// Intent digest and evidence hash: what every signature signs.
+    Envelope = b"\x07cm.envl";
+    /// A block header: the block id.
+    Header = b"\x07cm.head";
+    /// The secret of a block, committed to by its header.
+    SealSecret = b"\x07cm.secr";
+    /// The salt of one record.
+    RecordSalt = b"\x07cm.rslt";
+    /// The commitment of one record body.
+    RecordBody = b"\x07cm.rbdy";
+    /// The salt of one table row.
+    RowSalt = b"\x07cm.wslt";
+    /// The commitment of one table row.
+    Row = b"\x07cm.wrow";
+    /// A node of a table's page tree.
+    TableNode = b"\x07cm.node";
+    /// A table's root with its row count.
+    TableRoot = b"\x07cm.tabl";
+    /// The state root over all tables.
+    StateRoot = b"\x07cm.stat";
+    /// The running digest of a book or an append-only registry.
+    Running = b"\x07cm.runn";
+    /// Coefficients of a signature batch.
+    BatchCoefficients = b"\x07cm.batc";
+    /// A deposit claim's key.
+    DepositClaim = b"\x07cm.dpst";
+    /// Seeds and derived values of development chains, replays and benchmarks.
+    Development = b"\x07cm.devl";
 }
 
 /// Digest of the parts, one after the other, under a domain.
@@ -144,7 +137,8 @@ impl Hasher {
     /// Adds a value's canonical bytes.
     pub fn update_value<T: BorshSerialize>(&mut self, value: &T) {
         // Writing into a hasher cannot fail, and the types of this crate encode without errors of their own.
-        let _infallible = value.serialize(&mut HasherWriter(&mut self.0));
+        let encoded = value.serialize(&mut HasherWriter(&mut self.0));
+        debug_assert!(encoded.is_ok(), "a hashed value refuses to encode");
     }
 
     /// The digest.
@@ -176,3 +170,6 @@ pub(crate) fn plain(parts: &[&[u8]]) -> Digest {
     }
     Digest(hasher.finalize().into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,10 +22,12 @@ pub mod merkle;
 pub mod nonce;
 pub mod parallel;
 pub mod reject;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod units;
 
 pub use bounded::BoundedVec;
-pub use command::{Action, Command, SystemCommand};
+pub use command::{Action, Command, Side, SystemCommand};
 pub use envelope::Envelope;
 pub use event::Event;
 pub use hash::Digest;

@@ -41,6 +41,8 @@ pub const QUOTE_LEVELS_MAX: usize = 32;
 pub const MATCH_STEPS_MAX: u32 = 1_000;
 /// Resting orders of failing makers that one command removes before it stops.
 pub const MAKERS_REMOVED_MAX: u32 = 64;
+/// Events of one record.
+pub const RECORD_EVENTS_MAX: usize = 4_096;
 /// Pending withdrawals and transfers of one account in one segment.
 pub const PENDING_MOVES_MAX: u32 = 16;
 
@@ -55,7 +57,7 @@ pub const OUTSIDE_REFERENCE_BYTES_MAX: usize = 64;
 /// Withdrawal limiter windows of a segment.
 pub const LIMITER_WINDOWS_MAX: usize = 8;
 /// Accounts, so that an account number always fits 32 bits in memory.
-pub const ACCOUNTS_MAX: u64 = u32::MAX as u64;
+pub const ACCOUNTS_MAX: u64 = (1 << 32) - 1;
 
 /// Highest price in ticks of any market.
 pub const PRICE_TICKS_MAX: u64 = 1 << 40;
@@ -69,14 +71,40 @@ pub const BALANCE_MICROS_MAX: i64 = 1 << 60;
 /// Shortest delay of any withdrawal: a constant of the software version, genesis can only lengthen it.
 pub const WITHDRAWAL_DELAY_MS_MIN: u64 = 1_000;
 
-const _: () = assert!(BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX, "one envelope of any legal size fits a block");
+const _: () = assert!(
+    BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX,
+    "one envelope of any legal size fits a block"
+);
 const _: () = assert!(NONCE_WINDOW == 64, "the nonce window is one machine word");
+#[expect(
+    clippy::as_conversions,
+    reason = "widening only, and `From` is not usable in constants"
+)]
 const _: () = assert!(
     POSITION_NOTIONAL_MICROS_MAX as i128 * 2 * POSITIONS_MAX as i128 <= i64::MAX as i128,
     "the sum over all positions of an account, with resting orders on top, stays inside i64"
 );
+#[expect(
+    clippy::as_conversions,
+    reason = "widening only, and `From` is not usable in constants"
+)]
 const _: () = assert!(
     BALANCE_MICROS_MAX as i128 + POSITION_NOTIONAL_MICROS_MAX as i128 * POSITIONS_MAX as i128 <= i64::MAX as i128,
     "a full balance and the profit of all positions stay inside i64"
 );
-const _: () = assert!(2 * QUOTE_LEVELS_MAX <= OPEN_ORDERS_MAX as usize, "a full ladder fits the open-order ceiling");
+#[expect(
+    clippy::as_conversions,
+    reason = "widening only, and `From` is not usable in constants"
+)]
+const _: () = assert!(
+    2 * QUOTE_LEVELS_MAX <= OPEN_ORDERS_MAX as usize,
+    "a full ladder fits the open-order ceiling"
+);
+#[expect(
+    clippy::as_conversions,
+    reason = "widening only, and `From` is not usable in constants"
+)]
+const _: () = assert!(
+    RECORD_EVENTS_MAX > 4 * MATCH_STEPS_MAX as usize + MAKERS_REMOVED_MAX as usize,
+    "a command that takes every step it can, with four events a step, still fits one record"
+);

@@ -4,10 +4,11 @@
 //! changed row then costs about half the hashing of a binary tree, and a page of 64 rows is exactly two of its levels
 //! (`docs/decisions/0004`). Building page trees is the business of `ledger`; here is only what a verifier needs.
 
+use borsh::io::{Error, ErrorKind, Read};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::hash::{self, Digest, Domain};
 use crate::BoundedVec;
+use crate::hash::{self, Digest, Domain};
 
 /// Leaf hash of RFC 6962: SHA-256(0x00 ‖ data).
 #[must_use]
@@ -28,7 +29,7 @@ pub fn empty_root() -> Digest {
 }
 
 /// The right edge of a log tree: enough to append and to know the root, whatever the size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
 pub struct Frontier {
     size: u64,
     /// Roots of the complete subtrees, largest first; one for each set bit of `size`.
@@ -61,7 +62,9 @@ impl Frontier {
     #[must_use]
     pub fn root(&self) -> Digest {
         let mut subtrees = self.subtrees.iter().rev();
-        let Some(smallest) = subtrees.next() else { return empty_root() };
+        let Some(smallest) = subtrees.next() else {
+            return empty_root();
+        };
         subtrees.fold(*smallest, |right, left| node_hash(left, &right))
     }
 
@@ -69,6 +72,21 @@ impl Frontier {
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         u32::try_from(self.subtrees.len()) == Ok(self.size.count_ones())
+    }
+}
+
+impl BorshDeserialize for Frontier {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let (size, subtrees) = BorshDeserialize::deserialize_reader(reader)?;
+        let frontier = Self { size, subtrees };
+        if frontier.is_consistent() {
+            Ok(frontier)
+        } else {
+            Err(Error::new(
+                ErrorKind::InvalidData,
+                "number of subtrees does not fit the size of the log",
+            ))
+        }
     }
 }
 
@@ -126,7 +144,8 @@ impl ConsistencyProof {
     /// Whether the proof leads from the old root to the new one.
     #[must_use]
     pub fn verify(&self, old_root: &Digest, new_root: &Digest) -> bool {
-        self.roots(old_root).is_some_and(|(old, new)| old == *old_root && new == *new_root)
+        self.roots(old_root)
+            .is_some_and(|(old, new)| old == *old_root && new == *new_root)
     }
 
     fn roots(&self, old_root: &Digest) -> Option<(Digest, Digest)> {
@@ -142,7 +161,11 @@ impl ConsistencyProof {
             node >>= 1;
             last >>= 1;
         }
-        let seed = if self.old_size.is_power_of_two() { *old_root } else { path.next()? };
+        let seed = if self.old_size.is_power_of_two() {
+            *old_root
+        } else {
+            path.next()?
+        };
         let (mut old, mut new) = (seed, seed);
         for sibling in path {
             if last == 0 {
@@ -170,9 +193,12 @@ pub const TABLE_ARITY: usize = 8;
 /// Levels of a page tree that any row count needs at most.
 pub const TABLE_LEVELS_MAX: usize = 22;
 
-/// Hash of a page-tree node over its children; absent children are zero.
+/// Hash of a page-tree node over its children; absent children are zero, and a node without any child is absent itself.
 #[must_use]
 pub fn table_node_hash(children: &[Digest; TABLE_ARITY]) -> Digest {
+    if children.iter().all(|child| *child == Digest::ZERO) {
+        return Digest::ZERO;
+    }
     let mut hasher = hash::Hasher::new(Domain::TableNode);
     for child in children {
         hasher.update(child.bytes());
@@ -189,7 +215,10 @@ pub fn row_commitment(salt: &Digest, row: &[u8]) -> Digest {
 /// Root of a table over its row count and page tree.
 #[must_use]
 pub fn table_root(table: TableId, row_count: u64, tree_root: &Digest) -> Digest {
-    hash::digest(Domain::TableRoot, &[&table.bytes(), &row_count.to_le_bytes(), tree_root.bytes()])
+    hash::digest(
+        Domain::TableRoot,
+        &[&table.bytes(), &row_count.to_le_bytes(), tree_root.bytes()],
+    )
 }
 
 /// Name of a table in the state root: what it holds, and of which segment (0 for the whole chain).
@@ -307,7 +336,12 @@ impl RowProof {
         let mut index = self.index;
         let mut width = summary.row_count;
         let arity = u64::try_from(TABLE_ARITY).ok()?;
-        for children in &self.levels {
+        for (level, children) in self.levels.iter().enumerate() {
+            // The path has exactly the height of a tree over that many rows: one level at least, and none above the
+            // first node that covers all of them.
+            if level > 0 && width == 1 {
+                return None;
+            }
             let place = usize::try_from(index.checked_rem(arity)?).ok()?;
             if *children.get(place)? != node {
                 return None;
@@ -316,8 +350,9 @@ impl RowProof {
             index = index.checked_div(arity)?;
             width = width.div_ceil(arity);
         }
-        // The path must have exactly the height of a tree over that many rows.
-        (width == 1 && !self.levels.is_empty() && node == summary.tree_root)
-            .then(|| state_root(self.tables.as_slice()))
+        (width == 1 && !self.levels.is_empty() && node == summary.tree_root).then(|| state_root(self.tables.as_slice()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,9 @@ impl NonceWindow {
         if nonce == 0 || nonce > self.highest.saturating_add(NONCE_WINDOW) {
             return Err(self.out_of_window(nonce));
         }
-        let Some(age) = self.highest.checked_sub(nonce) else { return Ok(()) };
+        let Some(age) = self.highest.checked_sub(nonce) else {
+            return Ok(());
+        };
         if age >= NONCE_WINDOW {
             return Err(self.out_of_window(nonce));
         }
@@ -37,6 +39,9 @@ impl NonceWindow {
 
     /// Marks a nonce as used. A nonce outside the window leaves the window as it is.
     pub fn consume(&mut self, nonce: u64) {
+        if nonce == 0 || nonce > self.highest.saturating_add(NONCE_WINDOW) {
+            return;
+        }
         if let Some(age) = self.highest.checked_sub(nonce) {
             if age < NONCE_WINDOW {
                 self.used |= 1 << age;
@@ -44,7 +49,11 @@ impl NonceWindow {
             return;
         }
         let advance = nonce.saturating_sub(self.highest);
-        self.used = if advance >= NONCE_WINDOW { 0 } else { self.used << advance };
+        self.used = if advance >= NONCE_WINDOW {
+            0
+        } else {
+            self.used << advance
+        };
         self.used |= 1;
         self.highest = nonce;
     }
@@ -56,7 +65,9 @@ impl NonceWindow {
     }
 
     fn out_of_window(&self, nonce: u64) -> Reject {
-        Reject::of(RejectCode::NonceOutOfWindow).required(self.next()).present(nonce)
+        Reject::of(RejectCode::NonceOutOfWindow)
+            .required(self.next())
+            .present(nonce)
     }
 }
 
@@ -74,7 +85,39 @@ mod tests {
         assert_eq!(window.require_free(0).unwrap_err().code(), RejectCode::NonceOutOfWindow);
         assert_eq!(window.require_free(1), Ok(()));
         assert_eq!(window.require_free(64), Ok(()));
-        assert_eq!(window.require_free(65).unwrap_err().code(), RejectCode::NonceOutOfWindow);
+        assert_eq!(
+            window.require_free(65).unwrap_err().code(),
+            RejectCode::NonceOutOfWindow
+        );
+    }
+
+    #[test]
+    fn consuming_a_nonce_that_is_not_free_changes_nothing() {
+        let mut window = NonceWindow::default();
+        window.consume(70);
+        assert_eq!(window, NonceWindow::default(), "too far ahead");
+        window.consume(0);
+        assert_eq!(window, NonceWindow::default(), "zero is never a nonce");
+        for nonce in [64, 128, 3] {
+            window.consume(nonce);
+        }
+        let before = window;
+        for nonce in [3, 64, 128, 193, u64::MAX] {
+            window.consume(nonce);
+        }
+        assert_eq!(window, before);
+    }
+
+    #[test]
+    fn the_window_holds_at_the_end_of_the_range() {
+        let mut window = NonceWindow {
+            highest: u64::MAX - 1,
+            used: 1,
+        };
+        window.consume(u64::MAX);
+        assert_eq!(window.next(), u64::MAX);
+        assert_eq!(window.require_free(u64::MAX).unwrap_err().code(), RejectCode::NonceUsed);
+        assert_eq!(window.require_free(u64::MAX - 2), Ok(()));
     }
 
     proptest! {

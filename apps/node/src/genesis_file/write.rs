@@ -1,0 +1,251 @@
+//! Writes a genesis as the file that a person reads, edits and keeps: every value with a sentence about it.
+
+use casemate_protocol::genesis::{
+    AccountRules, Attestor, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules,
+};
+use casemate_protocol::hash::Hex;
+use casemate_protocol::{QuoteMicros, TickValueMicros};
+
+use crate::development_keys::public_key_text;
+
+/// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
+/// text and that it is valid.
+#[must_use]
+pub fn write(genesis: &Genesis) -> String {
+    let mut text = head(genesis);
+    text += &accounts(&genesis.accounts);
+    text += &attestors(genesis);
+    for (index, segment) in genesis.segments.iter().enumerate() {
+        text += &self::segment(segment, index == 0);
+    }
+    for (index, market) in genesis.markets.iter().enumerate() {
+        text += &self::market(market, index == 0);
+    }
+    if let Some(seeded) = &genesis.seeded {
+        text += &self::seeded(seeded);
+    }
+    text
+}
+
+fn head(genesis: &Genesis) -> String {
+    let name = toml::Value::from(String::from_utf8_lossy(genesis.name.as_slice()).into_owned());
+    let log_mode = match genesis.log_mode {
+        LogMode::Sealed => "sealed",
+        LogMode::Open => "open",
+    };
+    let warning = if genesis.is_development { DEVELOPMENT_WARNING } else { "" };
+    // Lists of tables come after all plain values; an empty one has no table and must be named here.
+    let no_markets = if genesis.markets.is_empty() { "market = []\n" } else { "" };
+    let no_segments = if genesis.segments.is_empty() { "segment = []\n" } else { "" };
+    format!(
+        "{HEADER}{warning}
+# For people; at most 64 bytes.
+name = {name}
+# Block time of height 0, in milliseconds since 1970-01-01 UTC.
+time_ms = {time_ms}
+# True allows seeded accounts and one-party arrangements, and every face of the chain says so.
+development = {development}
+# \"sealed\": the public log shows headers and commitments, a record is disclosed alone. \"open\": everything is public.
+log_mode = \"{log_mode}\"
+{no_segments}{no_markets}",
+        time_ms = grouped(genesis.time_ms.ms()),
+        development = genesis.is_development,
+    )
+}
+
+const HEADER: &str = "\
+# Genesis of a Casemate chain: every rule and limit it starts with. The hash of these values is the chain id, so the
+# file of a running chain is kept and never edited; comments and layout do not count.
+#
+# A name ends in its unit. `_quote` is a decimal string in the quote asset, exact to a millionth; `_ms` milliseconds of
+# block time; `_ppm` parts per million; `_ticks` and `_lots` are whole ticks and lots of the market.
+# Nothing has a default: a missing field is an error. Zero never means \"no limit\".
+";
+
+const DEVELOPMENT_WARNING: &str = "\
+#
+# THIS IS A DEVELOPMENT CHAIN. Its keys derive from a seed that anyone can read: use it with play money only.
+";
+
+fn accounts(rules: &AccountRules) -> String {
+    format!(
+        "
+[accounts]
+# Locked when an account opens, returned when it closes.
+bond_quote = {bond}
+# Least deposit that opens an account; at least the bond.
+opening_deposit_min_quote = {deposit}
+# Verification weight (about the cost of checking an envelope) that an account saves up, at least 2000 ...
+weight_burst = {burst}
+# ... and regains in a second.
+weight_per_second = {per_second}
+",
+        bond = quote(rules.bond),
+        deposit = quote(rules.opening_deposit_min),
+        burst = grouped(u64::from(rules.weight_burst)),
+        per_second = grouped(u64::from(rules.weight_per_second)),
+    )
+}
+
+fn attestors(genesis: &Genesis) -> String {
+    let members = genesis.attestors.as_slice();
+    let no_members = if members.is_empty() { "member = []\n" } else { "" };
+    let mut text = format!(
+        "
+# Who may attest deposits. Attestors have the first account numbers, in this order.
+[attestors]
+# A deposit counts when this many different operators have attested it; operators count, not keys.
+quorum_operators = {quorum}
+{no_members}",
+        quorum = genesis.attestor_quorum,
+    );
+    for Attestor { operator, root_key } in members {
+        let key = public_key_text(root_key);
+        text += &format!("\n[[attestors.member]]\noperator = {operator}\nroot_key = \"{key}\"\n");
+    }
+    text
+}
+
+fn segment(rules: &SegmentRules, is_first: bool) -> String {
+    let explanation = if is_first { SEGMENT_EXPLANATION } else { "" };
+    let mut text = format!(
+        "
+{explanation}[[segment]]
+id = {id}
+# The asset that the segment's vault holds.
+asset = {asset}
+# Between request and release, at least 1000: time in which a theft can be seen and stopped.
+withdrawal_delay_ms = {withdrawal}
+transfer_delay_ms = {transfer}
+# Resting orders of one account, at most 1024.
+open_orders_max = {open_orders}
+# Shortest timeout of the switch that cancels the orders of an account that went silent.
+dead_man_timeout_min_ms = {dead_man}
+# Shares of net fees; the venue has what is left of 1000000.
+fee_share_insurance_ppm = {insurance}
+fee_share_validators_ppm = {validators}
+
+# Deposits: the whole cap refills over the window.
+[segment.inbound]
+window_ms = {inbound_window}
+amount_max_quote = {inbound_max}
+",
+        id = rules.id,
+        asset = rules.asset,
+        withdrawal = grouped(rules.withdrawal_delay_ms.ms()),
+        transfer = grouped(rules.transfer_delay_ms.ms()),
+        open_orders = grouped(u64::from(rules.open_orders_max)),
+        dead_man = grouped(rules.dead_man_timeout_min_ms.ms()),
+        insurance = grouped(u64::from(rules.fee_share_insurance.ppm())),
+        validators = grouped(u64::from(rules.fee_share_validators.ppm())),
+        inbound_window = grouped(rules.inbound.window_ms.ms()),
+        inbound_max = quote(rules.inbound.amount_max),
+    );
+    text += "\n# Withdrawals and transfers out: each window refills to the larger of its floor and its share of the vault,\n\
+             # and all windows must have room.\n";
+    for window in &rules.outbound {
+        text += &format!(
+            "[[segment.outbound]]\nwindow_ms = {}\nfloor_quote = {}\nvault_share_ppm = {}\n",
+            grouped(window.window_ms.ms()),
+            quote(window.floor),
+            grouped(u64::from(window.vault_share.ppm())),
+        );
+    }
+    text
+}
+
+const SEGMENT_EXPLANATION: &str = "\
+# Segments, ids counting up from 1. A segment is the unit of containment: it has its own vaults, limits and write set,
+# and no loss crosses its border. Markets of one underlying, and the majors, belong together.
+";
+
+fn market(rules: &MarketRules, is_first: bool) -> String {
+    let explanation = if is_first { MARKET_EXPLANATION } else { "" };
+    format!(
+        "
+{explanation}[[market]]
+id = {id}
+segment = {segment}
+# What one lot gains when the price rises by one tick.
+tick_value_quote = {tick_value}
+# Highest price. With the largest position and the tick value it bounds the notional: their product stays below
+# 18014398509.481984 quote, so that no sum can overflow.
+price_max_ticks = {price_max}
+# Bands refer to the last trade, and to this price before the first.
+reference_price_ticks = {reference}
+# Prices further away are refused where they could trade; at most 1000000.
+band_ppm = {band}
+order_min_lots = {order_min}
+order_max_lots = {order_max}
+# Position of one account, resting orders included.
+position_max_lots = {position_max}
+# Below zero is a rebate, never above the taker fee.
+maker_fee_ppm = {maker}
+taker_fee_ppm = {taker}
+",
+        id = rules.id,
+        segment = rules.segment,
+        tick_value = tick_value(rules.tick_value),
+        price_max = grouped(rules.price_max.ticks()),
+        reference = grouped(rules.reference_price.ticks()),
+        band = grouped(u64::from(rules.band.ppm())),
+        order_min = grouped(rules.order_lots_min.lots()),
+        order_max = grouped(rules.order_lots_max.lots()),
+        position_max = grouped(rules.position_lots_max.lots()),
+        maker = rules.maker_fee.ppm(),
+        taker = rules.taker_fee.ppm(),
+    )
+}
+
+const MARKET_EXPLANATION: &str = "\
+# Markets, ids counting up from 1: linear perpetuals, priced in ticks and traded in lots.
+";
+
+fn seeded(seeded: &SeededAccounts) -> String {
+    format!(
+        "
+# Accounts that exist from the start, development chains only. Their root and session keys derive from the seed.
+[seeded]
+accounts = {count}
+seed_hex = \"{seed}\"
+# Cash of each account in each segment.
+balance_quote = {balance}
+# The session grant of each: notional and loss budget, rate, and life from genesis time.
+grant_notional_quote = {notional}
+grant_commands_per_minute = {commands}
+grant_lifetime_ms = {lifetime}
+",
+        count = grouped(seeded.count),
+        seed = Hex(&seeded.seed),
+        balance = quote(seeded.balance),
+        notional = quote(seeded.grant_notional),
+        commands = grouped(u64::from(seeded.grant_commands_per_minute)),
+        lifetime = grouped(seeded.grant_lifetime_ms.ms()),
+    )
+}
+
+/// A decimal string with six places, as `Display` of money writes it.
+fn quote(amount: QuoteMicros) -> String {
+    format!("\"{amount}\"")
+}
+
+fn tick_value(value: TickValueMicros) -> String {
+    quote(QuoteMicros::from_micros(i64::from(value.micros())))
+}
+
+/// A whole number with `_` between groups of three digits from five digits on, as TOML allows.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let first = digits.len() % 3;
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 3 == first % 3 {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}

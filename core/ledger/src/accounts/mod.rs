@@ -1,0 +1,305 @@
+//! Accounts: root keys, grants of session keys, nonces and verification budgets.
+//!
+//! Owns:        `accounts` table, the registry of keys.        Reads: genesis rules, waiting deposits.
+//! Commands:    `OpenAccount`, `CloseAccount`, `RegisterGrant`, `RevokeGrant`.   Events: `AccountOpened`, `AccountClosed`, `GrantRegistered`, `GrantRevoked`.
+//! Invariants:  A1 a root key opens at most one account. A2 a session key is registered once, ever. A3 a nonce is used once.
+//! Not here:    signatures (`gate`); balances (`segment`); what a grant has used (`segment`).
+
+mod close;
+mod grants;
+mod key_index;
+mod open;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::genesis::AccountRules;
+use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::nonce::NonceWindow;
+use casemate_protocol::{AccountId, Digest, Event, GrantNumber, PublicKey, TimeMs};
+
+pub(crate) use close::close;
+pub(crate) use grants::{register_grant, revoke_grant};
+pub(crate) use open::open;
+pub use open::opening_deposit;
+pub use row::{Account, AccountStatus, Grant, RateBudget, WeightBudget};
+
+use crate::paged::PagedTable;
+use key_index::KeyIndex;
+
+/// All accounts.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    pub(crate) rows: PagedTable<Account>,
+    pub(crate) registry: KeyRegistry,
+    index: KeyIndex,
+    /// Session keys whose grants were swept from their rows.
+    retired: BTreeSet<PublicKey>,
+    undo: Vec<AccountsUndo>,
+}
+
+/// What the state root says about keys and accounts beyond their rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct KeyRegistry {
+    /// Last account number.
+    pub(crate) last_account: AccountId,
+    /// Keys ever registered, root and session.
+    pub(crate) key_count: u64,
+    /// Running digest over those keys, in order.
+    pub(crate) keys_digest: Digest,
+}
+
+/// One step back.
+#[derive(Clone, Debug)]
+enum AccountsUndo {
+    Opened { account: u64, row_count: u64, registry: KeyRegistry },
+    Status { account: u64, status: AccountStatus },
+    Nonces { account: u64, grant: GrantNumber, nonces: NonceWindow, weight: WeightBudget },
+    Rate { account: u64, grant: GrantNumber, rate: RateBudget },
+    Registered { account: u64, key: PublicKey, grants: Box<[Grant]>, retired: Vec<PublicKey>, registry: KeyRegistry },
+    Revoked { account: u64, grant: GrantNumber },
+}
+
+impl AccountsUndo {
+    const fn account(&self) -> u64 {
+        match self {
+            Self::Opened { account, .. }
+            | Self::Status { account, .. }
+            | Self::Nonces { account, .. }
+            | Self::Rate { account, .. }
+            | Self::Registered { account, .. }
+            | Self::Revoked { account, .. } => *account,
+        }
+    }
+}
+
+impl Accounts {
+    /// An account's row.
+    #[must_use]
+    pub fn account(&self, account: AccountId) -> Option<&Account> {
+        self.rows.row(account.number())
+    }
+
+    /// The last account number in use.
+    #[must_use]
+    pub const fn last_account(&self) -> AccountId {
+        self.registry.last_account
+    }
+
+    /// The account that a root key opened.
+    #[must_use]
+    pub fn account_of_root(&self, key: &PublicKey) -> Option<AccountId> {
+        self.index
+            .candidates(key.bytes())
+            .find(|&account| self.rows.row(account).is_some_and(|row| row.root_key == *key))
+            .map(AccountId::new)
+    }
+
+    /// Whether a session key was ever registered.
+    #[must_use]
+    pub fn is_session_key_known(&self, key: &PublicKey) -> bool {
+        self.retired.contains(key)
+            || self
+                .index
+                .candidates(key.bytes())
+                .any(|account| self.rows.row(account).is_some_and(|row| row.grant_of(key).is_some()))
+    }
+
+    /// Uses a nonce and verification weight of an account's key. Stays used whatever becomes of the commands.
+    pub fn consume(
+        &mut self,
+        account: AccountId,
+        grant: Option<GrantNumber>,
+        nonce: u64,
+        weight: u32,
+        rules: &AccountRules,
+        now_ms: TimeMs,
+    ) {
+        let number = account.number();
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let before_weight = row.weight;
+        row.weight = before_weight.spend(rules, now_ms, weight);
+        let grant = grant.unwrap_or(GrantNumber::NONE);
+        let nonces = if grant.is_none() {
+            Some(&mut row.nonces)
+        } else {
+            row.grants.iter_mut().find(|row| row.number == grant).map(|row| &mut row.nonces)
+        };
+        let Some(nonces) = nonces else { return };
+        let before = *nonces;
+        // INVARIANT(A3)
+        nonces.consume(nonce);
+        self.remember(AccountsUndo::Nonces { account: number, grant, nonces: before, weight: before_weight });
+    }
+
+    /// Counts a command of a session.
+    pub fn count_command(&mut self, account: AccountId, grant: GrantNumber, now_ms: TimeMs) {
+        let number = account.number();
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) else { return };
+        let before = row.rate;
+        row.rate = before.spend(now_ms);
+        self.remember(AccountsUndo::Rate { account: number, grant, rate: before });
+    }
+
+    /// Applies an event about accounts and grants; other events change nothing here.
+    pub(crate) fn evolve(&mut self, event: &Event, rules: &AccountRules) {
+        match event {
+            Event::AccountOpened(opened) => {
+                self.insert(Account::new(opened.root_key, opened.segment, rules.bond, rules), opened.account);
+            }
+            Event::AccountClosed(closed) => self.set_status(closed.account, AccountStatus::Closed),
+            Event::GrantRegistered(registered) => {
+                self.add_grant(registered.account, Grant::new(&registered.terms, registered.registered_ms));
+            }
+            Event::GrantRevoked(revoked) => {
+                let number = revoked.account.number();
+                let Some(row) = self.rows.row_mut(number) else { return };
+                let Some(grant) = row.grants.iter_mut().find(|row| row.number == revoked.number) else { return };
+                grant.is_revoked = true;
+                self.remember(AccountsUndo::Revoked { account: number, grant: revoked.number });
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds an account under its number, which must be the next one.
+    pub(crate) fn insert(&mut self, row: Account, account: AccountId) {
+        let (number, key) = (account.number(), row.root_key);
+        let (row_count, registry) = (self.rows.row_count(), self.registry);
+        self.rows.row_or_insert(number, || row);
+        self.registry.last_account = account;
+        self.register_key(number, &key);
+        self.remember(AccountsUndo::Opened { account: number, row_count, registry });
+    }
+
+    /// Adds a grant and sweeps ended ones.
+    pub(crate) fn add_grant(&mut self, account: AccountId, grant: Grant) {
+        let number = account.number();
+        let (key, now_ms, registry) = (grant.session_key, grant.registered_ms, self.registry);
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let before = core::mem::take(&mut row.grants);
+        let (live, ended): (Vec<&Grant>, Vec<&Grant>) = before.iter().partition(|grant| grant.is_live(now_ms));
+        let retired: Vec<PublicKey> = ended.iter().map(|grant| grant.session_key).collect();
+        row.grants = live.into_iter().cloned().chain(core::iter::once(grant)).collect();
+        row.next_grant = row.next_grant.next();
+        self.retired.extend(retired.iter().copied());
+        self.register_key(number, &key);
+        self.remember(AccountsUndo::Registered { account: number, key, grants: before, retired, registry });
+    }
+
+    fn set_status(&mut self, account: AccountId, status: AccountStatus) {
+        let number = account.number();
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let before = core::mem::replace(&mut row.status, status);
+        self.remember(AccountsUndo::Status { account: number, status: before });
+    }
+
+    fn register_key(&mut self, account: u64, key: &PublicKey) {
+        self.index.insert(key.bytes(), u32::try_from(account).unwrap_or(u32::MAX));
+        self.registry.key_count = self.registry.key_count.saturating_add(1);
+        self.registry.keys_digest =
+            hash::digest(Domain::Running, &[self.registry.keys_digest.bytes(), key.bytes()]);
+    }
+
+    /// Where the table stands now.
+    #[must_use]
+    pub fn savepoint(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Takes back everything since a savepoint.
+    pub fn roll_back(&mut self, to: usize) {
+        while self.undo.len() > to {
+            let Some(step) = self.undo.pop() else { break };
+            self.rows.unmark(step.account());
+            self.step_back(step);
+        }
+    }
+
+    fn remember(&mut self, step: AccountsUndo) {
+        self.rows.mark(step.account());
+        self.undo.push(step);
+    }
+
+    /// Forgets how to take the block back: it stands.
+    pub fn settle(&mut self) {
+        self.undo.clear();
+    }
+
+    fn step_back(&mut self, step: AccountsUndo) {
+        let number = |account: u64| u32::try_from(account).unwrap_or(u32::MAX);
+        match step {
+            AccountsUndo::Opened { account, row_count, registry } => {
+                if let Some(row) = self.rows.remove(account) {
+                    self.index.remove(row.root_key.bytes(), number(account));
+                }
+                self.rows.truncate_row_count(row_count);
+                self.registry = registry;
+            }
+            AccountsUndo::Status { account, status } => {
+                if let Some(row) = self.rows.row_mut(account) {
+                    row.status = status;
+                }
+            }
+            AccountsUndo::Nonces { account, grant, nonces, weight } => {
+                let Some(row) = self.rows.row_mut(account) else { return };
+                row.weight = weight;
+                if grant.is_none() {
+                    row.nonces = nonces;
+                } else if let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) {
+                    row.nonces = nonces;
+                }
+            }
+            AccountsUndo::Rate { account, grant, rate } => {
+                let Some(row) = self.rows.row_mut(account) else { return };
+                if let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) {
+                    row.rate = rate;
+                }
+            }
+            AccountsUndo::Registered { account, key, grants, retired, registry } => {
+                self.index.remove(key.bytes(), number(account));
+                self.registry = registry;
+                for key in retired {
+                    self.retired.remove(&key);
+                }
+                if let Some(row) = self.rows.row_mut(account) {
+                    let newest = row.grants.last().map_or(row.next_grant, |grant| grant.number);
+                    row.grants = grants;
+                    row.next_grant = newest;
+                }
+            }
+            AccountsUndo::Revoked { account, grant } => {
+                let Some(row) = self.rows.row_mut(account) else { return };
+                if let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) {
+                    row.is_revoked = false;
+                }
+            }
+        }
+    }
+}
+
+/// What a snapshot keeps of the key registry beyond the rows.
+pub(crate) type Retired = BTreeSet<PublicKey>;
+
+impl Accounts {
+    pub(crate) const fn retired(&self) -> &Retired {
+        &self.retired
+    }
+
+    /// Rebuilds the table from its rows, as a snapshot has them.
+    pub(crate) fn from_rows(rows: PagedTable<Account>, registry: KeyRegistry, retired: Retired) -> Self {
+        let mut index = KeyIndex::default();
+        for (account, row) in rows.iter() {
+            let account = u32::try_from(account).unwrap_or(u32::MAX);
+            index.insert(row.root_key.bytes(), account);
+            for grant in &row.grants {
+                index.insert(grant.session_key.bytes(), account);
+            }
+        }
+        Self { rows, registry, index, retired, undo: Vec::new() }
+    }
+}

@@ -1,0 +1,257 @@
+//! An account's row: its keys, grants, nonces and budgets.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::genesis::AccountRules;
+use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::nonce::NonceWindow;
+use casemate_protocol::{GrantNumber, PublicKey, QuoteMicros, SegmentId, TimeMs};
+
+use crate::paged::Row;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Account {
+    pub(crate) root_key: PublicKey,
+    pub(crate) status: AccountStatus,
+    /// The segment that holds the bond.
+    pub(crate) bond_segment: SegmentId,
+    pub(crate) next_grant: GrantNumber,
+    pub(crate) bond: QuoteMicros,
+    /// Nonces of the root key.
+    pub(crate) nonces: NonceWindow,
+    pub(crate) weight: WeightBudget,
+    /// Live grants, and ended ones until the next registration sweeps them.
+    pub(crate) grants: Box<[Grant]>,
+}
+
+/// Whether an account can act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum AccountStatus {
+    /// Can act.
+    Open = 1,
+    /// Closed for good.
+    Closed = 2,
+}
+
+/// A registered session key and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Grant {
+    pub(crate) session_key: PublicKey,
+    pub(crate) is_revoked: bool,
+    pub(crate) number: GrantNumber,
+    pub(crate) actions: ActionSet,
+    pub(crate) markets: Box<MarketScope>,
+    pub(crate) notional_max: QuoteMicros,
+    pub(crate) loss_max: QuoteMicros,
+    pub(crate) expires_ms: TimeMs,
+    pub(crate) registered_ms: TimeMs,
+    pub(crate) nonces: NonceWindow,
+    pub(crate) rate: RateBudget,
+}
+
+/// Verification weight that an account may still use; refills with block time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct WeightBudget {
+    left: u32,
+    as_of_ms: TimeMs,
+}
+
+/// Commands of a session in the current minute of block time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RateBudget {
+    per_minute_max: u32,
+    used: u32,
+    minute_began_ms: TimeMs,
+}
+
+const MINUTE_MS: u64 = 60_000;
+
+impl Account {
+    /// A new account with a full weight budget.
+    #[must_use]
+    pub(crate) fn new(root_key: PublicKey, bond_segment: SegmentId, bond: QuoteMicros, rules: &AccountRules) -> Self {
+        Self {
+            root_key,
+            status: AccountStatus::Open,
+            bond_segment,
+            next_grant: GrantNumber::new(1),
+            bond,
+            nonces: NonceWindow::default(),
+            weight: WeightBudget { left: rules.weight_burst, as_of_ms: TimeMs::ZERO },
+            grants: Box::default(),
+        }
+    }
+
+    /// The root key.
+    #[must_use]
+    pub const fn root_key(&self) -> &PublicKey {
+        &self.root_key
+    }
+
+    /// Whether the account is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.status == AccountStatus::Open
+    }
+
+    /// Nonces of the root key.
+    #[must_use]
+    pub const fn nonces(&self) -> &NonceWindow {
+        &self.nonces
+    }
+
+    /// The grant of a session key, live or ended.
+    #[must_use]
+    pub fn grant_of(&self, session_key: &PublicKey) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.session_key == *session_key)
+    }
+
+    /// Live and recently ended grants.
+    #[must_use]
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The verification weight left at a time.
+    #[must_use]
+    pub fn weight_left(&self, rules: &AccountRules, now_ms: TimeMs) -> u32 {
+        self.weight.refilled(rules, now_ms).left
+    }
+}
+
+impl Grant {
+    /// A grant with full budgets.
+    #[must_use]
+    pub(crate) fn new(terms: &GrantTerms, registered_ms: TimeMs) -> Self {
+        Self {
+            session_key: terms.session_key,
+            is_revoked: false,
+            number: terms.number,
+            actions: terms.actions,
+            markets: Box::new(terms.markets.clone()),
+            notional_max: terms.notional_quote_micros_max,
+            loss_max: terms.loss_quote_micros_max,
+            expires_ms: terms.expires_ms,
+            registered_ms,
+            nonces: NonceWindow::default(),
+            rate: RateBudget {
+                per_minute_max: terms.commands_per_minute_max,
+                used: 0,
+                minute_began_ms: registered_ms,
+            },
+        }
+    }
+
+    /// The grant's number in its account.
+    #[must_use]
+    pub const fn number(&self) -> GrantNumber {
+        self.number
+    }
+
+    /// The session key.
+    #[must_use]
+    pub const fn session_key(&self) -> &PublicKey {
+        &self.session_key
+    }
+
+    /// Whether the root key revoked it.
+    #[must_use]
+    pub const fn is_revoked(&self) -> bool {
+        self.is_revoked
+    }
+
+    /// The grant's end.
+    #[must_use]
+    pub const fn expires_ms(&self) -> TimeMs {
+        self.expires_ms
+    }
+
+    /// When it was registered.
+    #[must_use]
+    pub const fn registered_ms(&self) -> TimeMs {
+        self.registered_ms
+    }
+
+    /// What the session may do.
+    #[must_use]
+    pub const fn actions(&self) -> ActionSet {
+        self.actions
+    }
+
+    /// Where it may do it.
+    #[must_use]
+    pub const fn markets(&self) -> &MarketScope {
+        &self.markets
+    }
+
+    /// Most notional over the grant's life.
+    #[must_use]
+    pub const fn notional_max(&self) -> QuoteMicros {
+        self.notional_max
+    }
+
+    /// Most loss over the grant's life.
+    #[must_use]
+    pub const fn loss_max(&self) -> QuoteMicros {
+        self.loss_max
+    }
+
+    /// Nonces of the session key.
+    #[must_use]
+    pub const fn nonces(&self) -> &NonceWindow {
+        &self.nonces
+    }
+
+    /// Whether the session can act at a time.
+    #[must_use]
+    pub fn is_live(&self, now_ms: TimeMs) -> bool {
+        !self.is_revoked && now_ms < self.expires_ms
+    }
+
+    /// Commands per minute allowed, and the number that one more would be.
+    #[must_use]
+    pub fn rate_at(&self, now_ms: TimeMs) -> (u32, u32) {
+        let rate = self.rate.at(now_ms);
+        (rate.per_minute_max, rate.used.saturating_add(1))
+    }
+}
+
+impl WeightBudget {
+    fn refilled(self, rules: &AccountRules, now_ms: TimeMs) -> Self {
+        let gained = now_ms.since(self.as_of_ms).ms().saturating_mul(u64::from(rules.weight_per_second)) / 1_000;
+        let left = u64::from(self.left).saturating_add(gained).min(u64::from(rules.weight_burst));
+        Self { left: u32::try_from(left).unwrap_or(rules.weight_burst), as_of_ms: now_ms }
+    }
+
+    /// The budget after using weight at a time.
+    #[must_use]
+    pub(crate) fn spend(self, rules: &AccountRules, now_ms: TimeMs, weight: u32) -> Self {
+        let refilled = self.refilled(rules, now_ms);
+        Self { left: refilled.left.saturating_sub(weight), ..refilled }
+    }
+}
+
+impl RateBudget {
+    fn at(self, now_ms: TimeMs) -> Self {
+        if now_ms.since(self.minute_began_ms).ms() < MINUTE_MS {
+            return self;
+        }
+        Self { used: 0, minute_began_ms: now_ms, ..self }
+    }
+
+    /// The budget after one more command at a time.
+    #[must_use]
+    pub(crate) fn spend(self, now_ms: TimeMs) -> Self {
+        let now = self.at(now_ms);
+        Self { used: now.used.saturating_add(1), ..now }
+    }
+}
+
+impl Row for Account {
+    fn encode_row(&self, out: &mut Vec<u8>) {
+        // Writing into memory cannot fail.
+        let _infallible = self.serialize(out);
+    }
+}

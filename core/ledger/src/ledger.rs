@@ -1,0 +1,650 @@
+//! The ledger: accounts, segments and the facts of the chain, and how a verified command changes them.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::command::{Beneficiary, CancelScope, SegmentAccount, SegmentGrant, SystemWork};
+use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
+use casemate_protocol::{
+    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PublicKey,
+    QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand, TimeMs,
+};
+
+use crate::accounts::{self, Account, Accounts, Grant};
+use crate::context::{BlockContext, CommandContext, GrantFacts};
+use crate::funds;
+use crate::market::{self, Work};
+use crate::roots::Trees;
+use crate::segment::{Savepoint, Segment, TotalField};
+use crate::verified::{Verified, VerifiedWork};
+
+/// Facts of the chain as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChainFacts {
+    /// Height of the last block.
+    pub height: Height,
+    /// Its time.
+    pub time_ms: TimeMs,
+    /// Block time since genesis without outages: the clock of everything that waits.
+    pub waiting_ms: DurationMs,
+    /// Policy in force.
+    pub policy_epoch: PolicyEpoch,
+    /// Seed of row salts: from the seal secret of the first block.
+    pub salt_seed: Digest,
+}
+
+/// The whole state of a chain.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(crate) genesis: Genesis,
+    pub(crate) chain_id: Digest,
+    pub(crate) chain: ChainFacts,
+    pub(crate) accounts: Accounts,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) trees: Trees,
+    /// Chain facts before the block that is being executed.
+    pub(crate) chain_before: Option<ChainFacts>,
+    /// Segments that failed a law in this block.
+    pub(crate) faulted: Vec<SegmentId>,
+    /// Follow-up work of commands of this block, to be done right after them.
+    follow_ups: Vec<SystemCommand>,
+}
+
+/// Keys of one seeded account of a development chain.
+#[derive(Clone, Copy, Debug)]
+pub struct SeededKeys {
+    /// The root key.
+    pub root: PublicKey,
+    /// The session key of its grant.
+    pub session: PublicKey,
+}
+
+/// A point to which a group of commands in one segment can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupSavepoint {
+    segment: SegmentId,
+    savepoint: Savepoint,
+    accounts: usize,
+}
+
+impl Ledger {
+    /// The state at height 0.
+    ///
+    /// # Errors
+    /// A rule of genesis that does not hold.
+    pub fn new(genesis: &Genesis, seeded: impl Iterator<Item = SeededKeys>) -> Result<Self, GenesisError> {
+        genesis.validate()?;
+        let chain_id = genesis.chain_id();
+        let mut ledger = Self {
+            genesis: genesis.clone(),
+            chain_id,
+            chain: ChainFacts {
+                height: Height::NONE,
+                time_ms: genesis.time_ms,
+                waiting_ms: DurationMs::ZERO,
+                policy_epoch: PolicyEpoch::NONE,
+                salt_seed: chain_id,
+            },
+            accounts: Accounts::default(),
+            segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
+            trees: Trees::default(),
+            chain_before: None,
+            faulted: Vec::new(),
+            follow_ups: Vec::new(),
+        };
+        for attestor in &genesis.attestors {
+            // Attestors are named by genesis and lock no bond.
+            let row = Account::new(attestor.root_key, SegmentId::new(1), QuoteMicros::ZERO, &genesis.accounts);
+            ledger.accounts.insert(row, ledger.accounts.last_account().next());
+        }
+        ledger.seed_accounts(seeded);
+        ledger.settle();
+        Ok(ledger)
+    }
+
+    /// Makes the accounts that a development chain starts with.
+    fn seed_accounts(&mut self, seeded: impl Iterator<Item = SeededKeys>) {
+        let Some(rules) = self.genesis.seeded else { return };
+        let count = usize::try_from(rules.count).unwrap_or(usize::MAX);
+        for keys in seeded.take(count) {
+            let account = self.accounts.last_account().next();
+            let row = Account::new(keys.root, SegmentId::new(1), QuoteMicros::ZERO, &self.genesis.accounts);
+            self.accounts.insert(row, account);
+            let terms = GrantTerms {
+                number: GrantNumber::new(1),
+                parent: GrantNumber::NONE,
+                session_key: keys.session,
+                actions: ActionSet::TRADING,
+                markets: MarketScope::All,
+                notional_quote_micros_max: rules.grant_notional,
+                loss_quote_micros_max: rules.grant_notional,
+                commands_per_minute_max: rules.grant_commands_per_minute,
+                expires_ms: self.genesis.time_ms.plus(rules.grant_lifetime_ms),
+                register_before_ms: TimeMs::ZERO,
+            };
+            self.accounts.add_grant(account, Grant::new(&terms, self.genesis.time_ms));
+            for segment in &mut self.segments {
+                segment.add_cash(account, rules.balance);
+                segment.add_total(TotalField::AttestedIn, i128::from(rules.balance.micros()));
+                segment.settle();
+            }
+            self.accounts.settle();
+        }
+    }
+
+    // Reading.
+
+    /// The rules of the chain.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The chain id.
+    #[must_use]
+    pub const fn chain_id(&self) -> &Digest {
+        &self.chain_id
+    }
+
+    /// Facts of the chain as a whole.
+    #[must_use]
+    pub const fn chain(&self) -> &ChainFacts {
+        &self.chain
+    }
+
+    /// All accounts.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// All segments, in the order of their ids.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// A segment.
+    #[must_use]
+    pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        self.segments.get(usize::from(id.number()).checked_sub(1)?)
+    }
+
+    /// The segment of a market.
+    #[must_use]
+    pub fn segment_of(&self, market: MarketId) -> Option<SegmentId> {
+        self.genesis.market(market).map(|rules| rules.segment)
+    }
+
+    /// The operator behind an attestor's account.
+    #[must_use]
+    pub fn attestor(&self, account: AccountId) -> Option<OperatorId> {
+        let place = usize::try_from(account.number()).ok()?.checked_sub(1)?;
+        self.genesis.attestors.as_slice().get(place).map(|attestor| attestor.operator)
+    }
+
+    /// The segment that a command writes, where it names one that exists.
+    #[must_use]
+    pub fn segment_of_command(&self, command: &Command) -> Option<SegmentId> {
+        let named = match command {
+            Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
+                return None;
+            }
+            Command::AttestDeposit(claim) => claim.segment,
+            Command::RequestWithdrawal(request) => request.segment,
+            Command::CancelWithdrawal(cancel) => cancel.segment,
+            Command::RequestTransfer(request) => request.from,
+            Command::CancelTransfer(cancel) => cancel.segment,
+            Command::SetDeadMan(set) => set.segment,
+            Command::CancelAllOrders(cancel) => match cancel.scope {
+                CancelScope::Segment(segment) => segment,
+                CancelScope::Market(market) => self.segment_of(market)?,
+            },
+            Command::PlaceOrder(_) | Command::AmendOrder(_) | Command::CancelOrder(_) | Command::QuoteLadder(_) => {
+                self.segment_of(command.market()?)?
+            }
+        };
+        self.segment(named).map(Segment::id)
+    }
+
+    /// Whether a command belongs to the phase of cancels: it takes risk off an order that rested before this block.
+    #[must_use]
+    pub fn is_early(&self, account: AccountId, command: &Command, height: Height) -> bool {
+        let rested_before = |market, reference| {
+            let segment = self.segment(self.segment_of(market)?)?;
+            let place = segment.market_place(market)?;
+            let (_, order) = market::require_own_order(segment, account, place, reference).ok()?;
+            (order.rested_height < height.number()).then_some(order)
+        };
+        match command {
+            Command::CancelOrder(cancel) => rested_before(cancel.market, cancel.order).is_some(),
+            Command::AmendOrder(amend) => rested_before(amend.market, amend.order)
+                .is_some_and(|order| amend.price == order.price && amend.quantity <= order.remaining),
+            _ => false,
+        }
+    }
+
+    /// Loads what a command of an account will need, so that many such loads overlap.
+    pub fn touch(&self, account: AccountId, command: &Command) -> u64 {
+        let segment = self.segment_of_command(command).and_then(|id| self.segment(id));
+        let row = segment.and_then(|segment| segment.sub_account(account));
+        row.map_or(0, |row| {
+            let positions = row.positions().first().map_or(0, |position| position.lots.unsigned_abs());
+            positions.wrapping_add(row.orders().first().map_or(0, |order| order.number))
+        })
+    }
+
+    // Blocks.
+
+    /// Opens a block: time moves, clocks advance, limiters refill.
+    ///
+    /// Returns `None` if the height is not the next one or time does not grow.
+    pub fn begin_block(&mut self, height: Height, time_ms: TimeMs) -> Option<BlockContext> {
+        if height != self.chain.height.next() || time_ms <= self.chain.time_ms {
+            return None;
+        }
+        self.chain_before = Some(self.chain);
+        let step_ms = DurationMs::from_ms(time_ms.since(self.chain.time_ms).ms().min(CLOCK_STEP_MS_MAX));
+        self.chain.height = height;
+        self.chain.time_ms = time_ms;
+        self.chain.waiting_ms = self.chain.waiting_ms.saturating_add(step_ms);
+        for segment in &mut self.segments {
+            segment.refill_limiter(step_ms);
+        }
+        Some(BlockContext { height, time_ms, step_ms, waiting_ms: self.chain.waiting_ms })
+    }
+
+    /// Uses the nonce and weight of an included envelope.
+    pub fn consume_envelope(
+        &mut self,
+        block: &BlockContext,
+        account: AccountId,
+        grant: Option<GrantNumber>,
+        nonce: u64,
+        weight: u32,
+    ) {
+        self.accounts.consume(account, grant, nonce, weight, &self.genesis.accounts, block.time_ms);
+    }
+
+    /// Counts a command against its session's rate.
+    pub fn count_command(&mut self, block: &BlockContext, account: AccountId, grant: GrantNumber) {
+        self.accounts.count_command(account, grant, block.time_ms);
+    }
+
+    /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn apply(
+        &mut self,
+        block: &BlockContext,
+        verified: Verified<'_>,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let start = events.len();
+        let accounts_before = self.accounts.savepoint();
+        let segment = self.target(verified.work());
+        let segment_before = segment.and_then(|id| self.segment(id)).map(Segment::savepoint);
+        let follow_ups = self.follow_ups.len();
+        let verdict = match verified.work() {
+            VerifiedWork::Account { account, role, key, grant, command } => {
+                self.apply_command(block, *account, *role, *key, *grant, command, record, events)
+            }
+            VerifiedWork::System(command) => self.apply_system(block, command, record, events),
+        };
+        if verdict.is_err() {
+            events.truncate(start);
+            self.follow_ups.truncate(follow_ups);
+            self.accounts.roll_back(accounts_before);
+            if let (Some(id), Some(savepoint)) = (segment, segment_before)
+                && let Some(segment) = self.segment_mut(id)
+            {
+                segment.roll_back(savepoint);
+            }
+        }
+        verdict
+    }
+
+    /// Work that commands of this block left to be done right away.
+    pub fn take_follow_ups(&mut self) -> Vec<SystemCommand> {
+        core::mem::take(&mut self.follow_ups)
+    }
+
+    /// Where a group of commands in one segment begins.
+    #[must_use]
+    pub fn begin_group(&self, segment: SegmentId) -> Option<GroupSavepoint> {
+        let savepoint = self.segment(segment)?.savepoint();
+        Some(GroupSavepoint { segment, savepoint, accounts: self.accounts.savepoint() })
+    }
+
+    /// Takes a group back whole.
+    pub fn roll_back_group(&mut self, group: GroupSavepoint) {
+        self.accounts.roll_back(group.accounts);
+        if let Some(segment) = self.segment_mut(group.segment) {
+            segment.roll_back(group.savepoint);
+        }
+    }
+
+    /// The block stands: forgets how to take it back.
+    pub fn settle(&mut self) {
+        self.accounts.settle();
+        self.segments.iter_mut().for_each(Segment::settle);
+        self.trees.settle();
+        self.chain_before = None;
+        self.faulted.clear();
+        self.follow_ups.clear();
+    }
+
+    /// Takes the block back: nothing of it remains.
+    pub fn roll_back_block(&mut self) {
+        self.accounts.roll_back(0);
+        for segment in &mut self.segments {
+            segment.roll_back_block();
+        }
+        for id in core::mem::take(&mut self.faulted) {
+            if let Some(segment) = self.segment_mut(id) {
+                segment.totals.is_halted = false;
+            }
+        }
+        self.trees.roll_back(&mut self.accounts, &mut self.segments);
+        if let Some(chain) = self.chain_before.take() {
+            self.chain = chain;
+        }
+        self.settle();
+    }
+
+    fn target(&self, work: &VerifiedWork<'_>) -> Option<SegmentId> {
+        match work {
+            VerifiedWork::System(command) => Some(command.work.segment()),
+            VerifiedWork::Account { account, key, command, .. } => match command {
+                Command::OpenAccount => {
+                    accounts::opening_deposit(&self.accounts, &self.segments, &self.genesis.accounts, *key).ok()
+                }
+                Command::CloseAccount(_) => self.accounts.account(*account).map(|row| row.bond_segment),
+                _ => self.segment_of_command(command),
+            },
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one verified command, taken apart once")]
+    fn apply_command(
+        &mut self,
+        block: &BlockContext,
+        account: AccountId,
+        role: SignerRole,
+        key: PublicKey,
+        grant: Option<GrantNumber>,
+        command: &Command,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        match command {
+            Command::OpenAccount => return self.open_account(block, key, record, events),
+            Command::CloseAccount(close) => return self.close_account(block, account, close, record, events),
+            Command::RegisterGrant(terms) => {
+                let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms)?;
+                self.emit_account(event, events);
+                return Ok(());
+            }
+            Command::RevokeGrant(revoke) => {
+                let event = accounts::revoke_grant(&self.accounts, account, revoke, block.time_ms)?;
+                self.emit_account(event, events);
+                self.cancel_orders_of(account, revoke.number, record);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let id = self.segment_of_command(command).ok_or_else(|| missing_segment(command))?;
+        let context = CommandContext {
+            block: *block,
+            account,
+            grant: match role {
+                SignerRole::Root => None,
+                SignerRole::Session => self.grant_facts(account, grant, id),
+            },
+            record,
+        };
+        if let Command::RequestTransfer(request) = command
+            && self.segment(request.to).is_none()
+        {
+            return Err(Reject::of(RejectCode::SegmentNotFound).present(u64::from(request.to.number())));
+        }
+        let attesting = match command {
+            Command::AttestDeposit(claim) => Some(self.attesting(account, &claim.beneficiary)?),
+            _ => None,
+        };
+        let quorum = self.genesis.attestor_quorum;
+        let segment = self.segment_mut(id).ok_or_else(|| missing_segment(command))?;
+        require_not_halted(segment, command)?;
+        let mut work = Work { segment, events, context: &context };
+        match command {
+            Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
+                Ok(())
+            }
+            Command::AttestDeposit(claim) => {
+                let (operator, owner) = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
+                funds::attest(&mut work, claim, operator, quorum, owner)
+            }
+            Command::RequestWithdrawal(request) => funds::request_withdrawal(&mut work, request),
+            Command::CancelWithdrawal(cancel) => funds::cancel_withdrawal(&mut work, cancel),
+            Command::RequestTransfer(request) => funds::request_transfer(&mut work, request),
+            Command::CancelTransfer(cancel) => funds::cancel_transfer(&mut work, cancel),
+            Command::PlaceOrder(order) => market::place(&mut work, order),
+            Command::AmendOrder(amend) => market::amend(&mut work, amend),
+            Command::CancelOrder(cancel) => market::cancel(&mut work, cancel),
+            Command::CancelAllOrders(cancel) => market::cancel_all(&mut work, cancel.scope, None),
+            Command::QuoteLadder(ladder) => market::quote_ladder(&mut work, ladder),
+            Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
+        }
+    }
+
+    /// Cancel-all in the phase of cancels: only orders that rested before this block. The command itself comes at its
+    /// place in the block and takes the younger ones.
+    pub fn cancel_all_early(
+        &mut self,
+        block: &BlockContext,
+        account: AccountId,
+        scope: CancelScope,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let id = match scope {
+            CancelScope::Segment(segment) => Some(segment),
+            CancelScope::Market(market) => self.segment_of(market),
+        };
+        let missing = Reject::of(RejectCode::SegmentNotFound);
+        let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
+        let context = CommandContext { block: *block, account, grant: None, record };
+        let mut work = Work { segment, events, context: &context };
+        market::cancel_all(&mut work, scope, Some(block.height.number()))
+    }
+
+    fn apply_system(
+        &mut self,
+        block: &BlockContext,
+        command: &SystemCommand,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let id = command.work.segment();
+        let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(id.number()));
+        let context = CommandContext { block: *block, account: AccountId::NONE, grant: None, record };
+        let arriving = match &command.work {
+            SystemWork::ArriveTransfer(transfer) => self.arriving(transfer),
+            _ => None,
+        };
+        let waiting_root = match &command.work {
+            SystemWork::CreditDeposits(waiting) => self.accounts.account(waiting.account).map(|row| row.root_key),
+            _ => None,
+        };
+        let segment = self.segment_mut(id).ok_or(missing)?;
+        let mut work = Work { segment, events, context: &context };
+        match &command.work {
+            SystemWork::ExpireOrder(order) => market::expire_order(&mut work, order.account, order.order),
+            SystemWork::ExpireGrantOrders(grant) => market::expire_grant_orders(&mut work, grant.account, grant.grant),
+            SystemWork::CancelGrantOrders(grant) => market::cancel_grant_orders(&mut work, grant.account, grant.grant),
+            SystemWork::FireDeadMan(switch) => market::fire_dead_man(&mut work, switch.account),
+            SystemWork::ReleaseWithdrawal(release) => return funds::release_withdrawal(&mut work, release.withdrawal),
+            SystemWork::ReleaseTransfer(release) => return funds::release_transfer(&mut work, release.transfer),
+            SystemWork::ArriveTransfer(transfer) => {
+                let missing = Reject::of(RejectCode::TransferNotFound).present(transfer.transfer.number());
+                let (row, sequence) = arriving.ok_or(missing)?;
+                return funds::arrive_transfer(&mut work, transfer, &row, sequence);
+            }
+            SystemWork::CreditDeposits(waiting) => {
+                if let Some(root_key) = waiting_root {
+                    funds::credit_waiting(&mut work, waiting.account, root_key, QuoteMicros::ZERO);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open_account(
+        &mut self,
+        block: &BlockContext,
+        root_key: PublicKey,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        let rules = self.genesis.accounts;
+        let (account, id, event) = accounts::open(&self.accounts, &self.segments, &rules, root_key)?;
+        self.emit_account(event, events);
+        let context = CommandContext { block: *block, account, grant: None, record };
+        if let Some(segment) = self.segment_mut(id) {
+            funds::credit_waiting(&mut Work { segment, events, context: &context }, account, root_key, rules.bond);
+        }
+        let elsewhere: Vec<SegmentId> = self
+            .segments
+            .iter()
+            .filter(|segment| segment.id() != id && !funds::waiting_for(segment, root_key).is_empty())
+            .map(Segment::id)
+            .collect();
+        self.follow_ups.extend(elsewhere.into_iter().map(|segment| SystemCommand {
+            origin: record,
+            work: SystemWork::CreditDeposits(SegmentAccount { segment, account }),
+        }));
+        Ok(())
+    }
+
+    fn close_account(
+        &mut self,
+        block: &BlockContext,
+        account: AccountId,
+        close: &casemate_protocol::command::CloseAccount,
+        record: RecordIndex,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Reject> {
+        if close.destination.is_empty() {
+            return Err(Reject::of(RejectCode::DestinationEmpty));
+        }
+        let closed = accounts::close(&self.accounts, &self.segments, account, block.time_ms)?;
+        self.emit_account(Event::AccountClosed(closed), events);
+        let context = CommandContext { block: *block, account, grant: None, record };
+        if let Some(segment) = self.segment_mut(closed.segment).filter(|_| closed.bond.is_positive()) {
+            market::evolve(segment, block, &Event::AccountClosed(closed));
+            let mut work = Work { segment, events, context: &context };
+            funds::request_bond(&mut work, closed.bond, close.chain, close.destination.clone());
+        }
+        Ok(())
+    }
+
+    /// Cancels a revoked grant's orders in every segment, right after this command.
+    fn cancel_orders_of(&mut self, account: AccountId, grant: GrantNumber, record: RecordIndex) {
+        let is_used = |segment: &&Segment| {
+            segment
+                .sub_account(account)
+                .is_some_and(|row| row.usage().iter().any(|usage| usage.grant == grant.number()))
+        };
+        let used: Vec<SegmentId> = self.segments.iter().filter(is_used).map(Segment::id).collect();
+        self.follow_ups.extend(used.into_iter().map(|segment| SystemCommand {
+            origin: record,
+            work: SystemWork::CancelGrantOrders(SegmentGrant { segment, account, grant }),
+        }));
+    }
+
+    fn emit_account(&mut self, event: Event, events: &mut Vec<Event>) {
+        self.accounts.evolve(&event, &self.genesis.accounts);
+        events.push(event);
+    }
+
+    /// The operator behind an attestor and the open account that a beneficiary is.
+    fn attesting(
+        &self,
+        attestor: AccountId,
+        beneficiary: &Beneficiary,
+    ) -> Result<(OperatorId, Option<AccountId>), Reject> {
+        let operator = self
+            .attestor(attestor)
+            .ok_or_else(|| Reject::of(RejectCode::NotAnAttestor).present(attestor.number()))?;
+        let owner = match beneficiary {
+            Beneficiary::Account(account) => {
+                let row = self.accounts.account(*account).ok_or_else(|| {
+                    Reject::of(RejectCode::BeneficiaryNotFound).present(account.number())
+                })?;
+                if !row.is_open() {
+                    return Err(Reject::of(RejectCode::BeneficiaryClosed).present(account.number()));
+                }
+                Some(*account)
+            }
+            Beneficiary::RootKey(key) => {
+                let account = self.accounts.account_of_root(key);
+                let is_closed = |account: &AccountId| self.accounts.account(*account).is_some_and(|row| !row.is_open());
+                if let Some(account) = account.filter(is_closed) {
+                    return Err(Reject::of(RejectCode::BeneficiaryClosed).present(account.number()));
+                }
+                account
+            }
+        };
+        Ok((operator, owner))
+    }
+
+    fn grant_facts(&self, account: AccountId, grant: Option<GrantNumber>, here: SegmentId) -> Option<GrantFacts> {
+        let number = grant?;
+        let grant = self.accounts.account(account)?.grants().iter().find(|grant| grant.number() == number)?;
+        let used_elsewhere = self
+            .segments
+            .iter()
+            .filter(|segment| segment.id() != here)
+            .filter_map(|segment| segment.sub_account(account))
+            .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()))
+            .fold(0i64, |sum, usage| {
+                sum.saturating_add(usage.traded_notional).saturating_add(usage.open_notional)
+            });
+        Some(GrantFacts {
+            number,
+            expires_ms: grant.expires_ms(),
+            notional_max: grant.notional_max(),
+            used_elsewhere: QuoteMicros::from_micros(used_elsewhere),
+        })
+    }
+
+    pub(crate) fn segment_mut(&mut self, id: SegmentId) -> Option<&mut Segment> {
+        self.segments.get_mut(usize::from(id.number()).checked_sub(1)?)
+    }
+}
+
+fn missing_segment(command: &Command) -> Reject {
+    match command.market() {
+        Some(market) => Reject::of(RejectCode::MarketNotFound).present(u64::from(market.number())),
+        None => Reject::of(RejectCode::SegmentNotFound),
+    }
+}
+
+/// A halted segment takes cancels and deposits only.
+fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject> {
+    let is_allowed = matches!(
+        command,
+        Command::CancelOrder(_)
+            | Command::CancelAllOrders(_)
+            | Command::CancelWithdrawal(_)
+            | Command::CancelTransfer(_)
+            | Command::AttestDeposit(_)
+    );
+    if segment.totals.is_halted && !is_allowed {
+        return Err(Reject::of(RejectCode::SegmentHalted).present(u64::from(segment.id().number())));
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Matching: best price first, then place in the queue; each maker is judged again when it trades.
+
+use casemate_protocol::command::SelfTradeMode;
+use casemate_protocol::event::{OrderRemoved, RemovalCause, TradeExecuted};
+use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX};
+use casemate_protocol::{
+    Event, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TradeNumber,
+};
+
+use super::order::{Arriving, Taking};
+use super::{MarketNow, Work};
+use crate::risk::{BandEdge, FullCollateral, ProposedFill, band_edge_after_fill};
+use crate::segment::RestingOrder;
+
+/// How matching ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MatchEnd {
+    /// What was not filled.
+    pub(crate) remaining: QuantityLots,
+    /// Matching stopped although the book still crosses: what is left cannot rest.
+    pub(crate) is_stopped: bool,
+}
+
+/// What the next resting order lets happen.
+enum Step {
+    /// Trade.
+    Trade { maker: RestingOrder, quantity: QuantityLots, maker_fee: QuoteMicros, taker_fee: QuoteMicros },
+    /// Remove the resting order and go on.
+    Remove { maker: RestingOrder, cause: RemovalCause, is_failing_maker: bool },
+    /// Stop.
+    Stop,
+}
+
+/// Matches an arriving order against the book.
+///
+/// # Errors
+/// `BandEdgeInsolvent` if the first fill would be unsafe for the taker.
+pub(crate) fn match_order(
+    work: &mut Work<'_>,
+    market: &MarketNow,
+    order: &Arriving,
+    number: OrderNumber,
+) -> Result<MatchEnd, Reject> {
+    let mut end = MatchEnd { remaining: order.quantity, is_stopped: false };
+    if order.taking != Taking::Allowed {
+        return Ok(end);
+    }
+    let (mut makers_removed, mut has_traded) = (0u32, false);
+    for _ in 0..MATCH_STEPS_MAX {
+        let Some((price, slot)) = crossing_best(work, market, order).filter(|_| !end.remaining.is_zero()) else {
+            return Ok(end);
+        };
+        match next_step(work, market, order, (price, slot), end.remaining, has_traded)? {
+            Step::Trade { maker, quantity, maker_fee, taker_fee } => {
+                has_traded = true;
+                end.remaining = end.remaining.saturating_sub(quantity);
+                let trade = TradeNumber::new(work.segment.totals.last_trade).next();
+                work.emit(Event::TradeExecuted(TradeExecuted {
+                    market: market.rules.id,
+                    number: trade,
+                    maker_order: maker.number,
+                    maker: maker.owner(),
+                    taker_order: number,
+                    taker: work.context.account,
+                    taker_grant: work.context.grant_number(),
+                    taker_side: order.side,
+                    price,
+                    quantity,
+                    maker_fee,
+                    taker_fee,
+                }));
+            }
+            Step::Remove { maker, cause, is_failing_maker } => {
+                remove(work, market, &maker, cause);
+                makers_removed = makers_removed.saturating_add(u32::from(is_failing_maker));
+                let stops = cause == RemovalCause::SelfTrade && order.self_trade == SelfTradeMode::CancelBoth;
+                if stops || makers_removed >= MAKERS_REMOVED_MAX {
+                    end.is_stopped = true;
+                    return Ok(end);
+                }
+            }
+            Step::Stop => {
+                end.is_stopped = true;
+                return Ok(end);
+            }
+        }
+    }
+    end.is_stopped = crossing_best(work, market, order).is_some();
+    Ok(end)
+}
+
+/// Best resting order that the arriving one trades with.
+fn crossing_best(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Option<(PriceTicks, u32)> {
+    let best = work.segment.market(market.place)?.book.best(order.side.opposite())?;
+    order.side.crosses(order.limit, best.0).then_some(best)
+}
+
+/// Judges the next resting order: rules 1 to 6 of docs/trading-rules.md, Matching.
+fn next_step(
+    work: &Work<'_>,
+    market: &MarketNow,
+    order: &Arriving,
+    (price, slot): (PriceTicks, u32),
+    remaining: QuantityLots,
+    has_traded: bool,
+) -> Result<Step, Reject> {
+    let Some(maker) = work.segment.orders.order(slot).copied() else { return Ok(Step::Stop) };
+    let remove = |cause, is_failing_maker| Ok(Step::Remove { maker, cause, is_failing_maker });
+    if maker.owner() == work.context.account {
+        return match order.self_trade {
+            SelfTradeMode::CancelResting | SelfTradeMode::CancelBoth => remove(RemovalCause::SelfTrade, false),
+            SelfTradeMode::CancelArriving => Ok(Step::Stop),
+        };
+    }
+    let has_grant_ended = !maker.grant_expires_ms.is_zero() && maker.grant_expires_ms <= work.block().time_ms;
+    if has_grant_ended && !maker.is_reduce_only {
+        return remove(RemovalCause::GrantEnded, true);
+    }
+    let available = maker_available(work, market, &maker);
+    if available.is_zero() {
+        return remove(RemovalCause::NothingToReduce, true);
+    }
+    let quantity = remaining.min(available);
+    let notional = market.notional(price, quantity)?;
+    let overflow = Reject::of(RejectCode::AmountOverflow);
+    let maker_fee = notional.fee(market.rules.maker_fee).ok_or(overflow)?;
+    let taker_fee = notional.fee(market.rules.taker_fee).ok_or(overflow)?;
+    let fill = |side, fee| ProposedFill { market: market.place, side, quantity, price, fee };
+    if let BandEdge::Broken { .. } = edge_after(work, maker.owner(), &fill(order.side.opposite(), maker_fee)) {
+        return remove(RemovalCause::MakerRisk, true);
+    }
+    if let BandEdge::Broken { equity } = edge_after(work, work.context.account, &fill(order.side, taker_fee)) {
+        if has_traded {
+            return Ok(Step::Stop);
+        }
+        return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, equity));
+    }
+    Ok(Step::Trade { maker, quantity, maker_fee, taker_fee })
+}
+
+fn edge_after(work: &Work<'_>, account: casemate_protocol::AccountId, fill: &ProposedFill) -> BandEdge {
+    work.segment
+        .sub_account(account)
+        .map_or(BandEdge::Holds, |row| band_edge_after_fill(&FullCollateral, row, &work.segment.markets, fill))
+}
+
+/// What of a resting order can trade: all of it, or for reduce-only at most the position it reduces.
+fn maker_available(work: &Work<'_>, market: &MarketNow, maker: &RestingOrder) -> QuantityLots {
+    if !maker.is_reduce_only {
+        return maker.remaining;
+    }
+    let lots = work.segment.sub_account(maker.owner()).map_or(0, |row| row.position(market.place).lots);
+    reducible(lots, maker.side).min(maker.remaining)
+}
+
+/// Lots of a position that an order of this side closes.
+pub(super) fn reducible(lots: i64, side: Side) -> QuantityLots {
+    let closes = match side {
+        Side::Bid => lots < 0,
+        Side::Ask => lots > 0,
+    };
+    QuantityLots::from_lots(if closes { lots.unsigned_abs() } else { 0 })
+}
+
+pub(super) fn remove(work: &mut Work<'_>, market: &MarketNow, order: &RestingOrder, cause: RemovalCause) {
+    work.emit(Event::OrderRemoved(OrderRemoved {
+        market: market.rules.id,
+        number: order.number,
+        account: order.owner(),
+        quantity: order.remaining,
+        cause,
+    }));
+}

@@ -1,0 +1,150 @@
+//! An order on its way into the book, whatever command it comes from.
+
+use casemate_protocol::command::SelfTradeMode;
+use casemate_protocol::event::{OrderRested, RemainderDropped};
+use casemate_protocol::{
+    ClientOrderId, Event, GrantNumber, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side,
+    TimeMs,
+};
+
+use super::matching::{MatchEnd, match_order};
+use super::{AddedOrders, MarketNow, Work};
+
+/// What an order does when it would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// It takes.
+    Allowed,
+    /// It is refused.
+    Refused,
+    /// It moves to the best price at which it rests.
+    Slides,
+}
+
+/// What happens to the rest of an order that did not fill whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remainder {
+    /// It rests.
+    Rests,
+    /// It is dropped.
+    Dropped,
+    /// The whole order is refused.
+    Kills,
+}
+
+/// An order whose own terms have been checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arriving {
+    pub(crate) side: Side,
+    pub(crate) limit: PriceTicks,
+    pub(crate) quantity: QuantityLots,
+    pub(crate) taking: Taking,
+    pub(crate) remainder: Remainder,
+    pub(crate) self_trade: SelfTradeMode,
+    pub(crate) is_reduce_only: bool,
+    pub(crate) is_ladder: bool,
+    pub(crate) client_id: ClientOrderId,
+    pub(crate) expires_ms: TimeMs,
+    /// The number it has already, if it was amended.
+    pub(crate) number: Option<OrderNumber>,
+}
+
+/// Checks 9 to 13, then matches and rests the order.
+pub(crate) fn enter(work: &mut Work<'_>, market: &MarketNow, mut order: Arriving) -> Result<(), Reject> {
+    order.limit = resting_price(work, market, &order)?;
+    let rests = order.remainder == Remainder::Rests;
+    if order.is_reduce_only {
+        work.require_order_slots(market.place, u32::from(rests))?;
+    } else {
+        let reserve = market.notional(order.limit, order.quantity)?;
+        let overflow = Reject::of(RejectCode::AmountOverflow);
+        let fee = match order.taking {
+            Taking::Allowed => reserve.fee(market.rules.taker_fee).ok_or(overflow)?,
+            Taking::Refused | Taking::Slides => QuoteMicros::ZERO,
+        };
+        let mut added = AddedOrders::default();
+        added.add(order.side, order.quantity, reserve, fee, rests);
+        work.require_room(market, &added)?;
+    }
+    work.watch_grant();
+    let number = order.number.unwrap_or_else(|| OrderNumber::new(work.segment.totals.last_order).next());
+    let end = match_order(work, market, &order, number)?;
+    finish(work, market, &order, number, &end)
+}
+
+/// Check 9: where a post-only order may stand.
+fn resting_price(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Result<PriceTicks, Reject> {
+    let best = work.segment.market(market.place).and_then(|market| market.book.best_price(order.side.opposite()));
+    let Some(best) = best.filter(|&best| order.side.crosses(order.limit, best)) else { return Ok(order.limit) };
+    match order.taking {
+        Taking::Allowed => Ok(order.limit),
+        Taking::Refused => {
+            Err(Reject::of(RejectCode::PostOnlyWouldTake).required(best.ticks()).present(order.limit.ticks()))
+        }
+        Taking::Slides => {
+            let one = PriceTicks::from_ticks(1);
+            let slid = match order.side {
+                Side::Bid => best.saturating_sub(one),
+                Side::Ask => best.saturating_add(one),
+            };
+            if slid.is_zero() || slid > market.rules.price_max {
+                return Err(Reject::of(RejectCode::PriceOutOfRange)
+                    .required(market.rules.price_max.ticks())
+                    .present(slid.ticks()));
+            }
+            Ok(slid)
+        }
+    }
+}
+
+fn finish(
+    work: &mut Work<'_>,
+    market: &MarketNow,
+    order: &Arriving,
+    number: OrderNumber,
+    end: &MatchEnd,
+) -> Result<(), Reject> {
+    if end.remaining.is_zero() {
+        return Ok(());
+    }
+    if order.remainder == Remainder::Kills {
+        let filled = order.quantity.saturating_sub(end.remaining);
+        return Err(Reject::of(RejectCode::FillOrKillNotFillable)
+            .required(order.quantity.lots())
+            .present(filled.lots()));
+    }
+    if order.remainder == Remainder::Dropped || end.is_stopped {
+        work.emit(Event::RemainderDropped(RemainderDropped {
+            market: market.rules.id,
+            number,
+            quantity: end.remaining,
+        }));
+        return Ok(());
+    }
+    rest(work, market, order, number, end.remaining);
+    Ok(())
+}
+
+/// Puts an order to rest.
+pub(crate) fn rest(
+    work: &mut Work<'_>,
+    market: &MarketNow,
+    order: &Arriving,
+    number: OrderNumber,
+    quantity: QuantityLots,
+) {
+    work.emit(Event::OrderRested(OrderRested {
+        market: market.rules.id,
+        number,
+        account: work.context.account,
+        client_id: order.client_id,
+        grant: work.context.grant.map_or(GrantNumber::NONE, |grant| grant.number),
+        side: order.side,
+        price: order.limit,
+        quantity,
+        is_reduce_only: order.is_reduce_only,
+        is_ladder: order.is_ladder,
+        expires_ms: order.expires_ms,
+        origin: work.context.record,
+    }));
+}

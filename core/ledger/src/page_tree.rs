@@ -1,0 +1,247 @@
+//! The page tree of a table: a Merkle tree with eight children a node over salted row commitments.
+//!
+//! Changed rows and their paths are hashed once per root, each node once however many of its rows changed. The tree
+//! keeps, for each row, the commitment and the height at which it was made, from which the row's salt derives.
+
+use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::merkle::{TABLE_ARITY, TableId, table_node_hash};
+use casemate_protocol::{Digest, Height};
+
+/// A row's commitment and when it was made. Heights have 40 bits here: a block every 5 ms for 170 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowSeal {
+    commitment: [u8; 32],
+    height: [u8; 5],
+}
+
+impl RowSeal {
+    /// A commitment made at a height.
+    #[must_use]
+    pub fn new(commitment: Digest, height: Height) -> Self {
+        let [a, b, c, d, e, _, _, _] = height.number().to_le_bytes();
+        Self { commitment: commitment.0, height: [a, b, c, d, e] }
+    }
+
+    /// The commitment; zero for an absent row.
+    #[must_use]
+    pub const fn commitment(&self) -> Digest {
+        Digest(self.commitment)
+    }
+
+    /// The height at which the commitment was made.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        let [a, b, c, d, e] = self.height;
+        Height::new(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+    }
+}
+
+/// The page tree of one table.
+#[derive(Clone, Debug, Default)]
+pub struct PageTree {
+    rows: Vec<RowSeal>,
+    /// Nodes above the rows, lowest level first; the last level has one node.
+    levels: Vec<Vec<Digest>>,
+}
+
+/// What a root replaced: enough to take it back.
+#[derive(Clone, Debug, Default)]
+pub struct TreeUndo {
+    row_count: usize,
+    seals: Vec<(usize, RowSeal)>,
+}
+
+impl PageTree {
+    /// Root of the tree; zero while there is no row.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        self.levels.last().and_then(|level| level.first()).copied().unwrap_or(Digest::ZERO)
+    }
+
+    /// The seal of a row.
+    #[must_use]
+    pub fn seal(&self, index: u64) -> Option<RowSeal> {
+        self.rows.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// Replaces seals, in increasing order of index, and rehashes their paths. Returns how to take it back.
+    pub fn update(&mut self, row_count: u64, seals: &[(u64, RowSeal)]) -> TreeUndo {
+        let mut undo = TreeUndo { row_count: self.rows.len(), seals: Vec::with_capacity(seals.len()) };
+        self.resize(usize::try_from(row_count).unwrap_or(usize::MAX));
+        let mut changed = Vec::with_capacity(seals.len());
+        for &(index, seal) in seals {
+            let Ok(index) = usize::try_from(index) else { continue };
+            let Some(row) = self.rows.get_mut(index) else { continue };
+            undo.seals.push((index, core::mem::replace(row, seal)));
+            changed.push(index);
+        }
+        self.rehash(changed);
+        undo
+    }
+
+    /// Takes an update back. Updates are taken back in the reverse of their order.
+    pub fn undo(&mut self, undo: &TreeUndo) {
+        let mut changed = Vec::with_capacity(undo.seals.len());
+        for &(index, seal) in undo.seals.iter().rev() {
+            if let Some(row) = self.rows.get_mut(index) {
+                *row = seal;
+                changed.push(index);
+            }
+        }
+        self.resize(undo.row_count);
+        changed.retain(|&index| index < undo.row_count);
+        // The last row's path is the right edge, where nodes may have covered rows that are gone.
+        changed.extend(undo.row_count.checked_sub(1));
+        changed.sort_unstable();
+        self.rehash(changed);
+    }
+
+    /// For each level from the rows up, the eight children of the node on a row's path.
+    #[must_use]
+    pub fn path(&self, index: u64) -> Option<Vec<[Digest; TABLE_ARITY]>> {
+        let mut index = usize::try_from(index).ok().filter(|&index| index < self.rows.len())?;
+        let mut path = Vec::with_capacity(self.levels.len());
+        for level in 0..self.levels.len() {
+            index /= TABLE_ARITY;
+            path.push(self.children(level, index));
+        }
+        Some(path)
+    }
+
+    /// Rebuilds a tree from its row seals, as a snapshot keeps them.
+    #[must_use]
+    pub fn from_seals(seals: Vec<RowSeal>) -> Self {
+        let count = seals.len();
+        let mut tree = Self::default();
+        tree.resize(count);
+        tree.rows = seals;
+        tree.rehash((0..count).collect());
+        tree
+    }
+
+    /// Every row's seal, in order.
+    #[must_use]
+    pub fn seals(&self) -> &[RowSeal] {
+        &self.rows
+    }
+
+    fn resize(&mut self, row_count: usize) {
+        if row_count > self.rows.capacity() {
+            let wanted = row_count.saturating_sub(self.rows.len());
+            self.rows.reserve_exact(wanted.max(self.rows.len() / 8));
+        }
+        self.rows.resize(row_count, RowSeal::default());
+        let mut width = row_count;
+        let mut level = 0;
+        while width > 1 || (level == 0 && width == 1) {
+            width = width.div_ceil(TABLE_ARITY);
+            match self.levels.get_mut(level) {
+                Some(nodes) => nodes.resize(width, Digest::ZERO),
+                None => self.levels.push(vec![Digest::ZERO; width]),
+            }
+            level = level.saturating_add(1);
+        }
+        self.levels.truncate(level);
+    }
+
+    /// Rehashes the nodes above rows given in increasing order.
+    fn rehash(&mut self, mut changed: Vec<usize>) {
+        // A tree that grew a level has new nodes on the left edge whose children did not change.
+        let grown = self.levels.iter().enumerate().skip(1).filter(|(_, nodes)| nodes.first() == Some(&Digest::ZERO));
+        let refresh_left_edge = grown.count() > 0 && !self.rows.is_empty();
+        if refresh_left_edge && changed.first() != Some(&0) {
+            changed.insert(0, 0);
+        }
+        for level in 0..self.levels.len() {
+            let mut parents = core::mem::take(&mut changed);
+            parents.iter_mut().for_each(|index| *index /= TABLE_ARITY);
+            parents.dedup();
+            for &parent in &parents {
+                let hash = table_node_hash(&self.children(level, parent));
+                if let Some(node) = self.levels.get_mut(level).and_then(|nodes| nodes.get_mut(parent)) {
+                    *node = hash;
+                }
+            }
+            changed = parents;
+        }
+    }
+
+    fn children(&self, level: usize, parent: usize) -> [Digest; TABLE_ARITY] {
+        let first = parent.saturating_mul(TABLE_ARITY);
+        let below = level.checked_sub(1).and_then(|below| self.levels.get(below));
+        core::array::from_fn(|place| {
+            let index = first.saturating_add(place);
+            let child = match below {
+                Some(nodes) => nodes.get(index).copied(),
+                None => self.rows.get(index).map(RowSeal::commitment),
+            };
+            child.unwrap_or(Digest::ZERO)
+        })
+    }
+}
+
+/// The salt of a row: fresh at each height, so that showing one version of a row opens no other.
+#[must_use]
+pub fn row_salt(seed: &Digest, table: TableId, index: u64, height: Height) -> Digest {
+    let [low, high] = table.segment.to_le_bytes();
+    let place = [table.kind.number(), low, high];
+    hash::digest(
+        Domain::RowSalt,
+        &[seed.bytes(), &place, &index.to_le_bytes(), &height.number().to_le_bytes()],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seal(number: u64) -> RowSeal {
+        RowSeal::new(hash::digest(Domain::Development, &[&number.to_le_bytes()]), Height::new(number))
+    }
+
+    /// The same root, computed by the obvious recursion.
+    fn naive_root(rows: &[RowSeal]) -> Digest {
+        let mut nodes: Vec<Digest> = rows.iter().map(RowSeal::commitment).collect();
+        if nodes.is_empty() {
+            return Digest::ZERO;
+        }
+        loop {
+            nodes = nodes
+                .chunks(TABLE_ARITY)
+                .map(|chunk| {
+                    table_node_hash(&core::array::from_fn(|place| chunk.get(place).copied().unwrap_or(Digest::ZERO)))
+                })
+                .collect();
+            if nodes.len() == 1 {
+                return nodes[0];
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn prop_incremental_root_equals_the_naive_root_and_undo_restores_it(
+            steps in proptest::collection::vec((1u64..700, proptest::collection::btree_set(0u64..700, 0..40)), 1..12)
+        ) {
+            let mut tree = PageTree::default();
+            let mut rows: Vec<RowSeal> = Vec::new();
+            let mut history = Vec::new();
+            for (version, (count, changed)) in steps.into_iter().enumerate() {
+                let count = count.max(rows.len() as u64);
+                let before = tree.root();
+                rows.resize(count as usize, RowSeal::default());
+                let seals: Vec<(u64, RowSeal)> = changed.into_iter().filter(|&index| index < count)
+                    .map(|index| (index, seal(index * 1000 + version as u64))).collect();
+                for &(index, seal) in &seals { rows[index as usize] = seal; }
+                history.push((before, tree.update(count, &seals)));
+                prop_assert_eq!(tree.root(), naive_root(&rows));
+                prop_assert_eq!(PageTree::from_seals(rows.clone()).root(), tree.root());
+            }
+            for (before, undo) in history.into_iter().rev() {
+                tree.undo(&undo);
+                prop_assert_eq!(tree.root(), before);
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What an account has in a segment.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::{QuoteMicros, RecordIndex, TimeMs};
+
+use crate::paged::Row;
+
+/// An account's part in a segment. Small while idle: what trading needs comes with the first order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SubAccount {
+    pub(crate) cash: QuoteMicros,
+    pub(crate) pending: QuoteMicros,
+    pub(crate) pending_count: u32,
+    /// Always true; gives absent rows a representation of their own, so that a row of the table needs no extra word.
+    is_present: Present,
+    pub(crate) trading: Option<Box<Trading>>,
+}
+
+/// See [`SubAccount::is_present`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+enum Present {
+    #[default]
+    Yes = 1,
+}
+
+/// Positions, resting orders and budgets of an account that trades.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Trading {
+    /// Sorted by market.
+    pub(crate) positions: Vec<Position>,
+    /// Sorted by number.
+    pub(crate) orders: Vec<OpenOrder>,
+    /// In the order of first use.
+    pub(crate) usage: Vec<GrantUsage>,
+    /// When the dead-man switch fires; zero if it is not armed.
+    pub(crate) dead_man_ms: TimeMs,
+    pub(crate) dead_man_origin: RecordIndex,
+}
+
+/// A position with the sums of the account's resting orders in the market (those that are not reduce-only).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Position {
+    /// Market, as its place in the segment.
+    pub(crate) market: u16,
+    /// Number of resting orders, reduce-only ones included.
+    pub(crate) order_count: u32,
+    /// Signed lots.
+    pub(crate) lots: i64,
+    /// Signed entry notional in micro-quote.
+    pub(crate) entry_notional: i64,
+    /// Lots of resting bids.
+    pub(crate) bid_lots: i64,
+    /// Their notional at their own prices.
+    pub(crate) bid_notional: i64,
+    /// Lots of resting asks.
+    pub(crate) ask_lots: i64,
+    /// Their notional at their own prices.
+    pub(crate) ask_notional: i64,
+}
+
+/// Finds a resting order of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpenOrder {
+    pub(crate) number: u64,
+    pub(crate) client_id: u64,
+    pub(crate) slot: u32,
+    pub(crate) market: u16,
+}
+
+/// What a grant has used of its budget in this segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GrantUsage {
+    pub(crate) grant: u32,
+    pub(crate) open_orders: u32,
+    /// Notional traded under the grant.
+    pub(crate) traded_notional: i64,
+    /// Reserves of its resting orders, reduce-only ones excluded.
+    pub(crate) open_notional: i64,
+    /// The grant's end.
+    pub(crate) expires_ms: TimeMs,
+}
+
+impl SubAccount {
+    /// Cash, without what is set aside.
+    #[must_use]
+    pub const fn cash(&self) -> QuoteMicros {
+        self.cash
+    }
+
+    /// Set aside for withdrawals and transfers.
+    #[must_use]
+    pub const fn pending(&self) -> QuoteMicros {
+        self.pending
+    }
+
+    /// Positions, sorted by market.
+    #[must_use]
+    pub fn positions(&self) -> &[Position] {
+        self.trading.as_ref().map_or(&[], |trading| &trading.positions)
+    }
+
+    /// Resting orders, sorted by number.
+    #[must_use]
+    pub fn orders(&self) -> &[OpenOrder] {
+        self.trading.as_ref().map_or(&[], |trading| &trading.orders)
+    }
+
+    /// What grants have used.
+    #[must_use]
+    pub fn usage(&self) -> &[GrantUsage] {
+        self.trading.as_ref().map_or(&[], |trading| &trading.usage)
+    }
+
+    /// The position in a market, zero if there is none.
+    #[must_use]
+    pub fn position(&self, market: u16) -> Position {
+        let positions = self.positions();
+        positions
+            .iter()
+            .find(|position| position.market == market)
+            .copied()
+            .unwrap_or(Position { market, ..Position::default() })
+    }
+
+    /// True if nothing is left: no money, position, order, or pending move.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cash.is_zero() && self.pending_count == 0 && self.positions().is_empty() && self.orders().is_empty()
+    }
+
+    pub(crate) fn trading_mut(&mut self) -> &mut Trading {
+        self.trading.get_or_insert_with(Box::default)
+    }
+}
+
+impl Position {
+    /// Signed lots.
+    #[must_use]
+    pub const fn lots(&self) -> i64 {
+        self.lots
+    }
+
+    /// Signed entry notional in micro-quote.
+    #[must_use]
+    pub const fn entry_notional(&self) -> i64 {
+        self.entry_notional
+    }
+
+    /// True if there is neither a position nor a resting order.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.lots == 0 && self.entry_notional == 0 && self.order_count == 0
+    }
+}
+
+impl OpenOrder {
+    /// The order's number.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Row for SubAccount {
+    /// Balance, what is set aside, positions with the sums of resting orders, budgets used, dead-man switch. The
+    /// orders one by one are in the book's digest.
+    fn encode_row(&self, out: &mut Vec<u8>) {
+        let _infallible = self.encode(out);
+    }
+}
+
+impl SubAccount {
+    fn encode(&self, out: &mut Vec<u8>) -> borsh::io::Result<()> {
+        self.cash.serialize(out)?;
+        self.pending.serialize(out)?;
+        self.pending_count.serialize(out)?;
+        let Some(trading) = &self.trading else { return 0u8.serialize(out) };
+        1u8.serialize(out)?;
+        trading.positions.serialize(out)?;
+        trading.usage.serialize(out)?;
+        trading.dead_man_ms.serialize(out)
+    }
+}

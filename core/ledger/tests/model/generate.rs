@@ -1,0 +1,327 @@
+//! Random sequences of commands in which every rule of the page bites often.
+//!
+//! A [`Step`] is what proptest makes and shrinks. [`Step::resolve`] turns it into an [`Input`] for the state at hand:
+//! picks a resting order to amend, signs with the root key where the session's grant is over. Give the same input to
+//! the ledger and, with [`feed`], to the model.
+
+use casemate_protocol::command::{
+    AmendOrder, CancelAllOrders, CancelOrder, CancelScope, Command, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    PlaceOrder, QuoteLadder, QuoteLevel, SelfTradeMode, SetDeadMan, Side, TimeInForce,
+};
+use casemate_protocol::{
+    AccountId, BoundedVec, ClientOrderId, DurationMs, Event, GrantNumber, MarketId, OrderNumber, PriceTicks,
+    QuantityLots, RatioPpm, RecordIndex, Reject, SegmentId, TimeMs,
+};
+use proptest::prelude::{Just, Strategy, any};
+use proptest::{collection, option, prop_oneof, sample};
+
+use super::Model;
+use super::world::{ACCOUNTS, START_MS, World};
+
+/// A world and what happens in it.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    /// Whether each market has a segment of its own.
+    pub has_two_segments: bool,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// An account asks for something, with its root key or under a grant.
+    Act { account: AccountId, grant: Option<GrantNumber>, plan: Plan },
+    /// Time passes; orders whose time came leave.
+    Wait { ms: u64 },
+    /// A grant is revoked.
+    Revoke { account: AccountId, grant: GrantNumber },
+    /// System work: orders of grants that ended leave.
+    EndGrants,
+    /// System work: an account's dead-man switch fires.
+    FireDeadMan { segment: SegmentId, account: AccountId },
+}
+
+/// A command that may depend on which orders rest.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// Exactly this.
+    Send(Command),
+    /// Amends an order.
+    Amend { market: MarketId, pick: Pick, price: PriceTicks, quantity: QuantityLots },
+    /// Cancels an order.
+    Cancel { market: MarketId, pick: Pick },
+}
+
+/// Which order.
+#[derive(Clone, Debug)]
+pub enum Pick {
+    /// One of the account's resting orders in the market, if it has any.
+    Resting(sample::Index),
+    /// This one, whether it exists or not.
+    Named(OrderReference),
+}
+
+/// A step for the state at hand.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A command that passed the gate.
+    Command { account: AccountId, grant: Option<GrantNumber>, command: Command },
+    /// Time passes.
+    Wait { ms: u64 },
+    /// A grant is revoked.
+    Revoke { account: AccountId, grant: GrantNumber },
+    /// System work for these grants, which ended.
+    EndGrants { ended: Vec<(SegmentId, AccountId, GrantNumber)> },
+    /// System work.
+    FireDeadMan { segment: SegmentId, account: AccountId },
+}
+
+impl Sequence {
+    /// The world that the sequence happens in.
+    pub fn world(&self) -> World {
+        if self.has_two_segments { World::two_segments() } else { World::one_segment() }
+    }
+}
+
+impl Step {
+    /// What the step means now.
+    pub fn resolve(&self, model: &Model, time_ms: TimeMs) -> Input {
+        match self {
+            Self::Act { account, grant, plan } => Input::Command {
+                account: *account,
+                // The gate refuses commands under a grant that is over; its owner falls back to the root key.
+                grant: grant.filter(|grant| model.is_grant_live(*account, *grant, time_ms)),
+                command: plan.resolve(model, *account),
+            },
+            Self::Wait { ms } => Input::Wait { ms: *ms },
+            Self::Revoke { account, grant } => Input::Revoke { account: *account, grant: *grant },
+            Self::EndGrants => Input::EndGrants { ended: model.ended_grants(time_ms) },
+            Self::FireDeadMan { segment, account } => Input::FireDeadMan { segment: *segment, account: *account },
+        }
+    }
+}
+
+impl Plan {
+    fn resolve(&self, model: &Model, account: AccountId) -> Command {
+        match self {
+            Self::Send(command) => command.clone(),
+            Self::Amend { market, pick, price, quantity } => {
+                let order = pick.resolve(model, *market, account);
+                Command::AmendOrder(AmendOrder { market: *market, order, price: *price, quantity: *quantity })
+            }
+            Self::Cancel { market, pick } => {
+                Command::CancelOrder(CancelOrder { market: *market, order: pick.resolve(model, *market, account) })
+            }
+        }
+    }
+}
+
+impl Pick {
+    fn resolve(&self, model: &Model, market: MarketId, account: AccountId) -> OrderReference {
+        match self {
+            Self::Named(reference) => *reference,
+            Self::Resting(index) => {
+                let resting = model.resting(market).into_iter().filter(|order| order.account == account);
+                let numbers: Vec<OrderNumber> = resting.map(|order| order.number).collect();
+                let picked = numbers.get(index.index(numbers.len().max(1))).copied();
+                OrderReference::Number(picked.unwrap_or(OrderNumber::NONE))
+            }
+        }
+    }
+}
+
+/// Gives an input to the model. Time passes in `time_ms`.
+///
+/// # Errors
+/// The refusal of a command.
+pub fn feed(
+    model: &mut Model,
+    time_ms: &mut TimeMs,
+    origin: RecordIndex,
+    input: &Input,
+) -> Result<Vec<Event>, Reject> {
+    match input {
+        Input::Command { account, grant, command } => model.apply(*account, *grant, *time_ms, origin, command),
+        Input::Wait { ms } => {
+            *time_ms = time_ms.plus(DurationMs::from_ms(*ms));
+            Ok(model.expire(*time_ms))
+        }
+        Input::Revoke { account, grant } => Ok(model.revoke_grant(*account, *grant)),
+        Input::EndGrants { ended } => {
+            let grants = ended.iter();
+            Ok(grants.flat_map(|(segment, account, grant)| model.expire_grant_orders(*segment, *account, *grant)).collect())
+        }
+        Input::FireDeadMan { segment, account } => Ok(model.fire_dead_man(*segment, *account)),
+    }
+}
+
+/// Sequences of 30 to 80 steps.
+pub fn sequence() -> impl Strategy<Value = Sequence> {
+    let steps = collection::vec(step(), 30..=80);
+    (prop_oneof![3 => Just(false), 1 => Just(true)], steps)
+        .prop_map(|(has_two_segments, steps)| Sequence { has_two_segments, steps })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let grant = prop_oneof![6 => Just(None), 4 => (1..=3_u32).prop_map(|number| Some(GrantNumber::new(number)))];
+    let act = (account(), grant, plan()).prop_map(|(account, grant, plan)| Step::Act { account, grant, plan });
+    let revoke = (account(), 1..=3_u32)
+        .prop_map(|(account, number)| Step::Revoke { account, grant: GrantNumber::new(number) });
+    let fire = (1..=2_u16, account())
+        .prop_map(|(segment, account)| Step::FireDeadMan { segment: SegmentId::new(segment), account });
+    prop_oneof![
+        180 => act,
+        10 => (1..=200_u64).prop_map(|ms| Step::Wait { ms }),
+        2 => revoke,
+        1 => Just(Step::EndGrants),
+        1 => fire,
+    ]
+}
+
+fn account() -> impl Strategy<Value = AccountId> {
+    (1..=ACCOUNTS).prop_map(AccountId::new)
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let amend = (priced(), pick()).prop_map(|((market, price, quantity), pick)| {
+        Plan::Amend { market, pick, price: PriceTicks::from_ticks(price), quantity: QuantityLots::from_lots(quantity) }
+    });
+    let cancel = (market(), pick()).prop_map(|(market, pick)| Plan::Cancel { market, pick });
+    prop_oneof![
+        60 => place().prop_map(|place| Plan::Send(Command::PlaceOrder(place))),
+        10 => amend,
+        4 => cancel,
+        2 => cancel_all().prop_map(Plan::Send),
+        12 => ladder().prop_map(Plan::Send),
+        1 => dead_man().prop_map(Plan::Send),
+    ]
+}
+
+/// Mostly the two that exist.
+fn market() -> impl Strategy<Value = MarketId> {
+    prop_oneof![20 => Just(1), 20 => Just(2), 1 => Just(0), 1 => Just(3)].prop_map(MarketId::new)
+}
+
+/// A market with a price that may mean something there, and a quantity.
+fn priced() -> impl Strategy<Value = (MarketId, u64, u64)> {
+    market().prop_flat_map(|market| (Just(market), price(market), quantity()))
+}
+
+fn price(market: MarketId) -> impl Strategy<Value = u64> {
+    let (wide, edges) = if market == MarketId::new(1) {
+        (85..=115_u64, vec![0, 1, 2, 139, 140, 141, u64::MAX])
+    } else {
+        (55..=160_u64, vec![0, 1, 2, 199, 200, 201, u64::MAX])
+    };
+    prop_oneof![12 => 95..=105_u64, 8 => wide, 1 => sample::select(edges)]
+}
+
+fn quantity() -> impl Strategy<Value = u64> {
+    prop_oneof![10 => 2..=6_u64, 6 => 1..=20_u64, 1 => sample::select(vec![0, 1, 20, 21, u64::MAX])]
+}
+
+fn place() -> impl Strategy<Value = PlaceOrder> {
+    let self_trade = sample::select(vec![
+        SelfTradeMode::CancelResting,
+        SelfTradeMode::CancelArriving,
+        SelfTradeMode::CancelBoth,
+    ]);
+    let slippage = sample::select(vec![0, 1_000, 20_000, 100_000, 700_000, 1_000_000, u32::MAX]);
+    let is_reduce_only = prop_oneof![4 => Just(false), 1 => Just(true)];
+    (priced(), side(), option::weighted(0.1, slippage), time_in_force(), client_id(), is_reduce_only, self_trade).prop_map(
+        |((market, price, quantity), side, slippage, time_in_force, client_id, is_reduce_only, self_trade)| PlaceOrder {
+            market,
+            side,
+            kind: match slippage {
+                Some(ppm) => OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(ppm) }),
+                None => OrderKind::Limit(LimitTerms { price: PriceTicks::from_ticks(price), time_in_force }),
+            },
+            quantity: QuantityLots::from_lots(quantity),
+            client_id,
+            is_reduce_only,
+            self_trade,
+        },
+    )
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    any::<bool>().prop_map(|buys| if buys { Side::Bid } else { Side::Ask })
+}
+
+fn time_in_force() -> impl Strategy<Value = TimeInForce> {
+    prop_oneof![
+        10 => Just(TimeInForce::GoodTillCancel),
+        4 => (START_MS - 20..START_MS + 600).prop_map(|ms| TimeInForce::GoodTillTime(TimeMs::from_ms(ms))),
+        3 => Just(TimeInForce::ImmediateOrCancel),
+        2 => Just(TimeInForce::FillOrKill),
+        2 => Just(TimeInForce::PostOnly),
+        2 => Just(TimeInForce::PostOnlySlide),
+    ]
+}
+
+fn client_id() -> impl Strategy<Value = ClientOrderId> {
+    prop_oneof![3 => Just(0), 1 => 1..=4_u64].prop_map(ClientOrderId::new)
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        8 => any::<sample::Index>().prop_map(Pick::Resting),
+        1 => (0..=30_u64).prop_map(|number| Pick::Named(OrderReference::Number(OrderNumber::new(number)))),
+        1 => (0..=4_u64).prop_map(|number| Pick::Named(OrderReference::Client(ClientOrderId::new(number)))),
+    ]
+}
+
+fn cancel_all() -> impl Strategy<Value = Command> {
+    let scope = prop_oneof![
+        market().prop_map(CancelScope::Market),
+        (0..=3_u16).prop_map(|number| CancelScope::Segment(SegmentId::new(number))),
+    ];
+    scope.prop_map(|scope| Command::CancelAllOrders(CancelAllOrders { scope }))
+}
+
+/// Ladders around a middle. Most are well-formed; some are shuffled, repeated or crossed.
+fn ladder() -> impl Strategy<Value = Command> {
+    let middle = prop_oneof![6 => 96..=104_u64, 2 => 80..=120_u64];
+    let side = || collection::vec((1..=4_u64, prop_oneof![20 => 2..=5_u64, 1 => 0..=25_u64]), 0..=4);
+    let shape = prop_oneof![14 => Just(Shape::Fine), 1 => Just(Shape::Unsorted), 1 => Just(Shape::Crossed)];
+    (market(), middle, side(), side(), shape).prop_map(|(market, middle, bids, asks, shape)| {
+        let mut bids = levels(&bids, |distance| middle.saturating_sub(distance));
+        let mut asks = levels(&asks, |distance| middle.saturating_add(distance));
+        if shape == Shape::Crossed {
+            core::mem::swap(&mut bids, &mut asks);
+        }
+        if shape != Shape::Fine {
+            bids.reverse();
+            asks.reverse();
+        }
+        let (bids, asks) = (BoundedVec::new(bids).unwrap_or_default(), BoundedVec::new(asks).unwrap_or_default());
+        Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks }))
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    Fine,
+    Unsorted,
+    Crossed,
+}
+
+/// Levels further and further from the middle.
+fn levels(steps: &[(u64, u64)], price_at: impl Fn(u64) -> u64) -> Vec<QuoteLevel> {
+    let mut distance = 0;
+    let level = |(step, quantity): &(u64, u64)| {
+        distance += step;
+        QuoteLevel { price: PriceTicks::from_ticks(price_at(distance)), quantity: QuantityLots::from_lots(*quantity) }
+    };
+    steps.iter().map(level).collect()
+}
+
+fn dead_man() -> impl Strategy<Value = Command> {
+    (0..=3_u16, sample::select(vec![0, 1, 99, 100, 5_000])).prop_map(|(segment, timeout_ms)| {
+        Command::SetDeadMan(SetDeadMan {
+            segment: SegmentId::new(segment),
+            timeout_ms: DurationMs::from_ms(timeout_ms),
+        })
+    })
+}

@@ -1,0 +1,935 @@
+//! The model's own tests: each rule of the page with numbers worked out by hand.
+//!
+//! Unless a test says otherwise the market has tick value 1, reference price 100, a band of 10% (so 90 to 110), a
+//! highest price of 200, orders of 1 to 100 lots, positions to 150 lots and no fees; every account has 1,000,000.
+
+use casemate_protocol::command::{
+    AmendOrder, CancelAllOrders, CancelOrder, CancelScope, Command, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    PlaceOrder, QuoteLadder, QuoteLevel, RevokeGrant, SelfTradeMode, SetDeadMan, Side, TimeInForce,
+};
+use casemate_protocol::event::{
+    DeadManSet, Event, GrantWatched, OrderReduced, OrderRemoved, OrderRested, RemainderDropped, RemovalCause,
+    TradeExecuted,
+};
+use casemate_protocol::genesis::MarketRules;
+use casemate_protocol::{
+    AccountId, BoundedVec, ClientOrderId, DurationMs, FeePpm, GrantNumber, MarketId, OrderNumber, PriceTicks,
+    QuantityLots, QuoteMicros, RatioPpm, RecordIndex, Reject, RejectCode, SegmentId, TickValueMicros, TimeMs,
+    TradeNumber,
+};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use super::account::{Position, fee};
+use super::coverage::{Coverage, FEATURES};
+use super::generate::{Input, Sequence, feed, sequence};
+use super::world::{World, genesis, segment_rules};
+use super::{Model, comparable};
+use RejectCode as Code;
+use Side::{Ask, Bid};
+
+const NOW: u64 = 5_000;
+
+/// A model, and short words to drive it.
+struct Bench {
+    model: Model,
+    time_ms: u64,
+    records: u64,
+}
+
+fn usual(id: u16) -> MarketRules {
+    MarketRules {
+        id: MarketId::new(id),
+        segment: SegmentId::new(1),
+        tick_value: TickValueMicros::from_micros(1),
+        price_max: PriceTicks::from_ticks(200),
+        reference_price: PriceTicks::from_ticks(100),
+        band: RatioPpm::from_ppm(100_000),
+        order_lots_min: QuantityLots::from_lots(1),
+        order_lots_max: QuantityLots::from_lots(100),
+        position_lots_max: QuantityLots::from_lots(150),
+        maker_fee: FeePpm::from_ppm(0),
+        taker_fee: FeePpm::from_ppm(0),
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One segment with this market.
+    fn with(change: impl Fn(&mut MarketRules)) -> Self {
+        let mut rules = usual(1);
+        change(&mut rules);
+        Self::of(vec![rules])
+    }
+
+    fn of(markets: Vec<MarketRules>) -> Self {
+        let segments = markets.iter().map(|market| market.segment.number()).max().unwrap();
+        let genesis = genesis((1..=segments).map(|id| segment_rules(SegmentId::new(id))).collect(), markets);
+        let mut model = Model::new(&genesis);
+        for segment in 1..=segments {
+            for account in 1..=70 {
+                model.credit(SegmentId::new(segment), AccountId::new(account), 1_000_000);
+            }
+        }
+        Self { model, time_ms: NOW, records: 0 }
+    }
+
+    /// Takes all but this much from an account.
+    fn leave(&mut self, account: u64, cash: i128) {
+        let present = self.cash(account);
+        self.model.credit(SegmentId::new(1), AccountId::new(account), cash - present);
+    }
+
+    fn grant(&mut self, account: u64, number: u32, notional_max: i64, expires_ms: u64) {
+        let (account, number) = (AccountId::new(account), GrantNumber::new(number));
+        self.model.register_grant(
+            account,
+            number,
+            QuoteMicros::from_micros(notional_max),
+            TimeMs::from_ms(expires_ms),
+        );
+    }
+
+    fn apply(&mut self, account: u64, grant: u32, command: impl Into<Sent>) -> Result<Vec<Event>, Reject> {
+        self.records += 1;
+        let grant = (grant > 0).then_some(GrantNumber::new(grant));
+        let (account, time_ms) = (AccountId::new(account), TimeMs::from_ms(self.time_ms));
+        self.model.apply(account, grant, time_ms, RecordIndex::new(self.records), &command.into().0)
+    }
+
+    /// What happened, in short lines.
+    fn ok(&mut self, account: u64, command: impl Into<Sent>) -> Vec<String> {
+        self.ok_under(account, 0, command)
+    }
+
+    fn ok_under(&mut self, account: u64, grant: u32, command: impl Into<Sent>) -> Vec<String> {
+        lines(&self.apply(account, grant, command).unwrap())
+    }
+
+    /// The refusing rule, what it required and what was present. Checks that nothing changed.
+    fn no(&mut self, account: u64, command: impl Into<Sent>) -> (Code, i64, i64) {
+        self.no_under(account, 0, command)
+    }
+
+    fn no_under(&mut self, account: u64, grant: u32, command: impl Into<Sent>) -> (Code, i64, i64) {
+        let before = self.model.clone();
+        let reject = self.apply(account, grant, command).unwrap_err();
+        assert!(self.model == before, "a refusal changed something");
+        let (required, present) = reject.numbers();
+        (reject.code(), required, present)
+    }
+
+    fn cash(&self, account: u64) -> i128 {
+        self.model.cash(SegmentId::new(1), AccountId::new(account))
+    }
+
+    fn free(&self, account: u64) -> i128 {
+        self.model.free(SegmentId::new(1), AccountId::new(account))
+    }
+
+    fn position(&self, account: u64) -> (i128, i128) {
+        self.model.position(MarketId::new(1), AccountId::new(account))
+    }
+
+    fn band(&self) -> (i128, i128) {
+        self.model.band(&self.model.rules_or_reject(MarketId::new(1)).unwrap())
+    }
+
+    /// Two strangers trade one lot, so that the reference is `price`. Steps that keep within the band.
+    fn trade_at(&mut self, price: u64) {
+        self.ok(60, bid(price, 1));
+        self.ok(61, ask(price, 1).with(TimeInForce::ImmediateOrCancel));
+        assert_eq!(self.model.reference(MarketId::new(1)), i128::from(price));
+    }
+
+    fn book(&self) -> Vec<String> {
+        self.model.resting(MarketId::new(1)).iter().map(rested_line).collect()
+    }
+}
+
+/// A good-till-cancel order in market 1.
+fn order(side: Side, price: u64, quantity: u64) -> PlaceOrder {
+    PlaceOrder {
+        market: MarketId::new(1),
+        side,
+        kind: OrderKind::Limit(LimitTerms {
+            price: PriceTicks::from_ticks(price),
+            time_in_force: TimeInForce::GoodTillCancel,
+        }),
+        quantity: QuantityLots::from_lots(quantity),
+        client_id: ClientOrderId::NONE,
+        is_reduce_only: false,
+        self_trade: SelfTradeMode::CancelResting,
+    }
+}
+
+fn bid(price: u64, quantity: u64) -> PlaceOrder {
+    order(Bid, price, quantity)
+}
+
+fn ask(price: u64, quantity: u64) -> PlaceOrder {
+    order(Ask, price, quantity)
+}
+
+fn at_market(side: Side, quantity: u64, slippage_ppm: u32) -> PlaceOrder {
+    let kind = OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(slippage_ppm) });
+    PlaceOrder { kind, ..order(side, 1, quantity) }
+}
+
+fn till(ms: u64) -> TimeInForce {
+    TimeInForce::GoodTillTime(TimeMs::from_ms(ms))
+}
+
+trait Placing {
+    fn with(self, time_in_force: TimeInForce) -> PlaceOrder;
+    fn named(self, client_id: u64) -> PlaceOrder;
+    fn reducing(self) -> PlaceOrder;
+    fn on_self_trade(self, mode: SelfTradeMode) -> PlaceOrder;
+    fn in_market(self, market: u16) -> PlaceOrder;
+}
+
+impl Placing for PlaceOrder {
+    fn with(self, time_in_force: TimeInForce) -> PlaceOrder {
+        let OrderKind::Limit(terms) = self.kind else { panic!("a market order has no time in force") };
+        PlaceOrder { kind: OrderKind::Limit(LimitTerms { time_in_force, ..terms }), ..self }
+    }
+
+    fn named(self, client_id: u64) -> PlaceOrder {
+        PlaceOrder { client_id: ClientOrderId::new(client_id), ..self }
+    }
+
+    fn reducing(self) -> PlaceOrder {
+        PlaceOrder { is_reduce_only: true, ..self }
+    }
+
+    fn on_self_trade(self, self_trade: SelfTradeMode) -> PlaceOrder {
+        PlaceOrder { self_trade, ..self }
+    }
+
+    fn in_market(self, market: u16) -> PlaceOrder {
+        PlaceOrder { market: MarketId::new(market), ..self }
+    }
+}
+
+/// So that the tests need not wrap what they send.
+struct Sent(Command);
+
+fn amend(number: u64, price: u64, quantity: u64) -> Sent {
+    amend_in(1, OrderReference::Number(OrderNumber::new(number)), price, quantity)
+}
+
+fn amend_in(market: u16, order: OrderReference, price: u64, quantity: u64) -> Sent {
+    Sent(Command::AmendOrder(AmendOrder {
+        market: MarketId::new(market),
+        order,
+        price: PriceTicks::from_ticks(price),
+        quantity: QuantityLots::from_lots(quantity),
+    }))
+}
+
+fn cancel(number: u64) -> Sent {
+    cancel_in(1, OrderReference::Number(OrderNumber::new(number)))
+}
+
+fn cancel_in(market: u16, order: OrderReference) -> Sent {
+    Sent(Command::CancelOrder(CancelOrder { market: MarketId::new(market), order }))
+}
+
+fn named(client_id: u64) -> OrderReference {
+    OrderReference::Client(ClientOrderId::new(client_id))
+}
+
+fn cancel_all(scope: CancelScope) -> Sent {
+    Sent(Command::CancelAllOrders(CancelAllOrders { scope }))
+}
+
+fn ladder(bids: &[(u64, u64)], asks: &[(u64, u64)]) -> Sent {
+    let levels = |levels: &[(u64, u64)]| {
+        let level = |(price, quantity): &(u64, u64)| QuoteLevel {
+            price: PriceTicks::from_ticks(*price),
+            quantity: QuantityLots::from_lots(*quantity),
+        };
+        BoundedVec::new(levels.iter().map(level).collect()).unwrap()
+    };
+    let market = MarketId::new(1);
+    Sent(Command::QuoteLadder(Box::new(QuoteLadder { market, bids: levels(bids), asks: levels(asks) })))
+}
+
+impl From<PlaceOrder> for Sent {
+    fn from(place: PlaceOrder) -> Self {
+        Self(Command::PlaceOrder(place))
+    }
+}
+
+fn lines(events: &[Event]) -> Vec<String> {
+    events.iter().map(line).collect()
+}
+
+fn line(event: &Event) -> String {
+    match event {
+        Event::OrderRested(rested) => rested_line(rested),
+        Event::OrderRemoved(removed) => {
+            format!("#{} of {} removed with {}: {:?}", removed.number, removed.account, removed.quantity.lots(), removed.cause)
+        }
+        Event::OrderReduced(reduced) => format!("#{} reduced to {}", reduced.number, reduced.quantity.lots()),
+        Event::TradeExecuted(trade) => format!(
+            "#{} of {} meets #{} of {}: {}@{}, fees {} {}",
+            trade.taker_order,
+            trade.taker,
+            trade.maker_order,
+            trade.maker,
+            trade.quantity.lots(),
+            trade.price.ticks(),
+            trade.maker_fee.micros(),
+            trade.taker_fee.micros()
+        ),
+        Event::LadderLevelSkipped(skipped) => {
+            format!("skipped {:?} {}: {}", skipped.side, skipped.price.ticks(), skipped.rule)
+        }
+        Event::RemainderDropped(dropped) => format!("#{} dropped {}", dropped.number, dropped.quantity.lots()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn rested_line(rested: &OrderRested) -> String {
+    let (quantity, price) = (rested.quantity.lots(), rested.price.ticks());
+    format!("#{} of {} rests: {:?} {quantity}@{price}", rested.number, rested.account, rested.side)
+}
+
+// Positions.
+
+fn bought(position: Position, price: i128, quantity: i128) -> (Position, i128) {
+    position.filled(Bid, price, quantity, 1)
+}
+
+fn sold(position: Position, price: i128, quantity: i128) -> (Position, i128) {
+    position.filled(Ask, price, quantity, 1)
+}
+
+#[test]
+fn opening_and_adding_gathers_lots_and_notional_in_units_of_the_tick_value() {
+    // 3·100·2 = 600, then 2·110·2 = 440 more.
+    let (long, _) = Position::default().filled(Bid, 100, 3, 2);
+    assert_eq!(long.filled(Bid, 110, 2, 2), (Position { lots: 5, entry: 1_040 }, 0));
+    let (short, _) = Position::default().filled(Ask, 100, 3, 2);
+    assert_eq!(short.filled(Ask, 110, 2, 2), (Position { lots: -5, entry: -1_040 }, 0));
+}
+
+#[test]
+fn closing_a_part_of_a_long_rounds_the_cost_up_and_loses_nothing_in_the_end() {
+    let long = Position { lots: 3, entry: 302 }; // 1@100 and 2@101.
+    // Cost 302·1/3 = 100.67, up: 101. Gain 105 − 101 = 4.
+    let (rest, gain) = sold(long, 105, 1);
+    assert_eq!((rest, gain), (Position { lots: 2, entry: 201 }, 4));
+    // The rest costs exactly 201: gain 210 − 201 = 9, in all 13 = 3·105 − 302.
+    assert_eq!(sold(rest, 105, 2), (Position::default(), 9));
+}
+
+#[test]
+fn closing_a_part_of_a_short_rounds_the_cost_towards_zero_which_is_up() {
+    let short = Position { lots: -3, entry: -302 };
+    // Cost −302·1/3 = −100.67, up: −100. Gain −95 + 100 = 5.
+    let (rest, gain) = bought(short, 95, 1);
+    assert_eq!((rest, gain), (Position { lots: -2, entry: -202 }, 5));
+    // −190 + 202 = 12, in all 17 = 302 − 3·95.
+    assert_eq!(bought(rest, 95, 2), (Position::default(), 12));
+}
+
+#[test]
+fn a_fill_larger_than_the_position_closes_it_and_opens_the_other_way() {
+    // Closes 3: 315 − 302 = 13. Opens 2 short at 105.
+    assert_eq!(sold(Position { lots: 3, entry: 302 }, 105, 5), (Position { lots: -2, entry: -210 }, 13));
+    // Closes 3: 302 − 315 = −13. Opens 2 long at 105.
+    assert_eq!(bought(Position { lots: -3, entry: -302 }, 105, 5), (Position { lots: 2, entry: 210 }, -13));
+}
+
+#[test]
+fn fees_round_up_and_rebates_towards_zero() {
+    let rate = FeePpm::from_ppm(2_500); // A quarter of a percent.
+    let rebate = FeePpm::from_ppm(-2_500);
+    assert_eq!(fee(300, rate), 1); // 0.75
+    assert_eq!(fee(400, rate), 1);
+    assert_eq!(fee(401, rate), 2);
+    assert_eq!(fee(300, rebate), 0); // −0.75
+    assert_eq!(fee(400, rebate), -1);
+    assert_eq!(fee(1_000, rebate), -2); // −2.5
+}
+
+// Collateral.
+
+/// Puts account 1 into a position against account 2 at the reference price of 100.
+fn with_position(side: Side, quantity: u64) -> Bench {
+    let mut bench = Bench::new();
+    bench.ok(2, order(side.opposite(), 100, quantity));
+    bench.ok(1, order(side, 100, quantity));
+    bench
+}
+
+#[test]
+fn a_long_needs_its_entry_notional_wherever_the_price_goes() {
+    let mut bench = with_position(Bid, 10);
+    assert_eq!(bench.free(1), 1_000_000 - 1_000);
+    bench.trade_at(110);
+    assert_eq!(bench.free(1), 1_000_000 - 1_000);
+}
+
+#[test]
+fn a_short_needs_its_notional_and_its_unrealised_loss() {
+    let mut bench = with_position(Ask, 10);
+    assert_eq!(bench.free(1), 1_000_000 - 1_000); // 2·10·100 − 1,000
+    bench.trade_at(110);
+    assert_eq!(bench.free(1), 1_000_000 - 1_200); // 2·10·110 − 1,000: 1,100 and 100 lost.
+    bench.trade_at(99);
+    bench.trade_at(90);
+    assert_eq!(bench.free(1), 1_000_000 - 900); // 2·10·90 − 1,000 = 800, but at least 900.
+}
+
+#[test]
+fn the_worse_of_all_bids_filled_and_all_asks_filled_is_needed() {
+    let mut bench = with_position(Bid, 10); // (10, 1,000)
+    bench.ok(1, bid(95, 4));
+    assert_eq!(bench.free(1), 1_000_000 - 1_380); // (14, 1,380)
+    bench.ok(1, ask(105, 24));
+    // Asks: (−14, 1,000 − 2,520) = (−14, −1,520): 2·14·100 − 1,520 = 1,280, at least 1,400. Bids: 1,380.
+    assert_eq!(bench.free(1), 1_000_000 - 1_400);
+}
+
+#[test]
+fn a_short_with_positive_entry_notional_needs_it_on_top() {
+    // Long 10 at 110 (1,100), and asks of 12 lots at 90 (1,080): (−2, 20). Need 2·2·R + 20 = 4·110 + 20 = 460 < 1,100.
+    let mut bench = Bench::new();
+    bench.ok(2, ask(110, 10));
+    bench.ok(1, bid(110, 10));
+    let mut rules = usual(1);
+    rules.tick_value = TickValueMicros::from_micros(1);
+    let position = Position { lots: -10, entry: 50 };
+    assert_eq!(need(position, 100), 2_050);
+    assert_eq!(need(Position { lots: -10, entry: -1_000 }, 100), 1_000);
+    assert_eq!(need(Position { lots: 0, entry: -5 }, 100), 0);
+    assert_eq!(need(Position { lots: 0, entry: 5 }, 100), 5);
+    assert_eq!(bench.free(1), 1_000_000 - 1_100);
+}
+
+#[test]
+fn reduce_only_orders_need_nothing() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(110, 10).reducing());
+    assert_eq!(bench.free(1), 1_000_000 - 1_000);
+}
+
+#[test]
+fn an_order_is_refused_where_collateral_for_all_of_it_and_its_fee_is_missing() {
+    let mut bench = Bench::with(|rules| rules.taker_fee = FeePpm::from_ppm(10_000));
+    bench.leave(1, 1_009);
+    // 10·100 = 1,000 and 1% of it: 1,010.
+    assert_eq!(bench.no(1, bid(100, 10)), (Code::InsufficientFreeCollateral, 1_010, 1_009));
+    // A post-only order pays no taker fee.
+    bench.ok(1, bid(100, 10).with(TimeInForce::PostOnly));
+    assert_eq!(bench.free(1), 9);
+}
+
+#[test]
+fn what_leaves_free_collateral_as_it_was_is_allowed_even_below_zero() {
+    let mut bench = with_position(Ask, 10);
+    bench.leave(1, 1_000); // Free: 0.
+    bench.trade_at(110);
+    assert_eq!(bench.free(1), -200);
+    // Buying up to 10 back: (0, 100) needs 100, less than now, so nothing changes.
+    bench.ok(1, bid(110, 10));
+    assert_eq!(bench.free(1), -200);
+    // One more lot ends at (1, 210), still less than 1,200. Twenty more end at (21, 2,310) in all.
+    assert_eq!(bench.no(1, bid(110, 20)), (Code::InsufficientFreeCollateral, 2_300 - 1_200, -200));
+}
+
+// Bands.
+
+#[test]
+fn band_edges_round_outwards_and_stay_in_range() {
+    let mut bench = Bench::with(|rules| rules.price_max = PriceTicks::from_ticks(115));
+    assert_eq!(bench.band(), (90, 110));
+    bench.trade_at(99);
+    assert_eq!(bench.band(), (89, 109)); // 89.1 and 108.9
+    bench.trade_at(108);
+    assert_eq!(bench.band(), (97, 115)); // 97.2, and 118.8 beyond the highest price.
+    let low = Bench::with(|rules| {
+        rules.reference_price = PriceTicks::from_ticks(1);
+        rules.band = RatioPpm::from_ppm(1_000_000);
+    });
+    assert_eq!(low.band(), (1, 2)); // 0, but at least 1.
+}
+
+#[test]
+fn band_edge_equity_takes_the_lower_edge_for_longs_and_the_upper_for_shorts() {
+    let segment = SegmentId::new(1);
+    let bench = with_position(Bid, 10);
+    assert_eq!(bench.model.band_edge_equity(segment, AccountId::new(1)), 1_000_000 + 900 - 1_000);
+    assert_eq!(bench.model.band_edge_equity(segment, AccountId::new(2)), 1_000_000 - 1_100 + 1_000);
+}
+
+// Placing: the checks one by one, in their order.
+
+#[test]
+fn the_first_failing_check_wins() {
+    let mut bench = Bench::with(|rules| {
+        rules.order_lots_min = QuantityLots::from_lots(2);
+        rules.taker_fee = FeePpm::from_ppm(10_000);
+    });
+    bench.ok(2, ask(101, 2));
+    for price in 1..=8 {
+        bench.ok(1, bid(price, 2).named(price)); // As many as the segment allows.
+    }
+    bench.grant(1, 1, 200, 9_000);
+    bench.leave(1, 100);
+    // Everything is wrong with this order. It is mended one check at a time.
+    let mut wrong = bid(0, 1).with(till(NOW)).named(7).reducing().in_market(2);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::MarketNotFound, 0, 2));
+    wrong = wrong.in_market(1);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::QuantityBelowMinimum, 2, 1));
+    wrong.quantity = QuantityLots::from_lots(101);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::QuantityTooLarge, 100, 101));
+    wrong.quantity = QuantityLots::from_lots(100);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::PriceOutOfRange, 200, 0));
+    let again = |price, wrong: PlaceOrder| PlaceOrder { kind: bid(price, 1).with(till(NOW)).kind, ..wrong };
+    wrong = again(201, wrong);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::PriceOutOfRange, 200, 201));
+    wrong = again(111, wrong);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::PriceOutsideBand, 110, 111));
+    wrong = again(110, wrong);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::GoodTillTimePast, 5_000, 5_000));
+    wrong = wrong.with(TimeInForce::PostOnly);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::ClientIdInUse, 0, 7));
+    wrong = wrong.named(9);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::ReduceOnlyWouldIncrease, 0, 0));
+    wrong.is_reduce_only = false;
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::PostOnlyWouldTake, 101, 110));
+    wrong = wrong.with(TimeInForce::GoodTillCancel);
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::OpenOrdersMax, 8, 9));
+    for number in 2..=8 {
+        bench.ok(1, cancel(number)); // One of 2@8 is left, number 9.
+    }
+    bench.ok(1, amend(9, 8, 2));
+    bench.model.credit(SegmentId::new(1), AccountId::new(1), 10_000);
+    bench.ok(1, bid(9, 60).named(1));
+    bench.leave(1, 100);
+    // 100 + 2 + 60 lots of at most 150.
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::PositionTooLarge, 150, 162));
+    wrong.quantity = QuantityLots::from_lots(2);
+    // Two lots at the limit price of 110; the budget of 200 is untouched, since the root key's orders do not count.
+    assert_eq!(bench.no_under(1, 1, wrong), (Code::GrantNotionalExceeded, 200, 220));
+    // 556 for the resting bids, 220 and a fee of 3 for this order.
+    assert_eq!(bench.no(1, wrong), (Code::InsufficientFreeCollateral, 223, -456));
+    bench.model.credit(SegmentId::new(1), AccountId::new(1), 10_000);
+    assert_eq!(bench.ok(1, wrong), ["#11 of 1 meets #1 of 2: 2@101, fees 0 3"]);
+}
+
+#[test]
+fn a_band_stops_only_prices_that_could_trade() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.no(1, bid(111, 1)), (Code::PriceOutsideBand, 110, 111));
+    assert_eq!(bench.no(1, ask(89, 1)), (Code::PriceOutsideBand, 90, 89));
+    bench.ok(1, bid(1, 1));
+    bench.ok(1, ask(200, 1));
+    bench.ok(1, bid(110, 1));
+    assert_eq!(bench.ok(2, ask(90, 1)), ["#4 of 2 meets #3 of 1: 1@110, fees 0 0"]);
+}
+
+#[test]
+fn a_good_till_time_order_must_end_later() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.no(1, bid(100, 1).with(till(NOW))), (Code::GoodTillTimePast, 5_000, 5_000));
+    bench.ok(1, bid(100, 1).with(till(NOW + 1)));
+}
+
+#[test]
+fn a_client_id_names_one_resting_order_of_the_segment_at_a_time() {
+    let mut bench = Bench::of(vec![usual(1), usual(2)]);
+    bench.ok(1, bid(100, 1).named(7));
+    assert_eq!(bench.no(1, bid(99, 1).named(7).in_market(2)), (Code::ClientIdInUse, 0, 7));
+    bench.ok(2, bid(98, 1).named(7)); // Another account's names are its own.
+    bench.ok(1, bid(99, 1)); // No name is free for all.
+    bench.ok(1, bid(99, 1));
+    bench.ok(1, cancel_in(1, named(7)));
+    bench.ok(1, bid(99, 1).named(7).in_market(2));
+}
+
+#[test]
+fn a_client_id_is_free_in_another_segment() {
+    let mut second = usual(2);
+    second.segment = SegmentId::new(2);
+    let mut bench = Bench::of(vec![usual(1), second]);
+    assert_eq!(bench.ok(1, bid(100, 1).named(7)), ["#1 of 1 rests: Bid 1@100"]);
+    // Numbers count from 1 in each segment.
+    assert_eq!(bench.ok(1, bid(100, 1).named(7).in_market(2)), ["#1 of 1 rests: Bid 1@100"]);
+}
+
+#[test]
+fn reduce_only_needs_an_opposite_position_and_is_cut_to_it() {
+    let mut bench = with_position(Bid, 10);
+    assert_eq!(bench.no(1, bid(99, 1).reducing()), (Code::ReduceOnlyWouldIncrease, 0, 10));
+    assert_eq!(bench.no(3, ask(101, 1).reducing()), (Code::ReduceOnlyWouldIncrease, 0, 0));
+    assert_eq!(bench.ok(1, ask(101, 15).reducing()), ["#3 of 1 rests: Ask 10@101"]);
+    bench.ok(2, ask(101, 1)); // Account 2 is short 10.
+    assert_eq!(bench.ok(2, bid(99, 100).reducing()), ["#5 of 2 rests: Bid 10@99"]);
+}
+
+#[test]
+fn a_market_order_goes_no_further_than_its_bound_and_the_band() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.no(1, at_market(Bid, 5, 10_000)), (Code::NoLiquidity, 0, 0));
+    for price in [101, 102, 103] {
+        bench.ok(2, ask(price, 1));
+    }
+    // 101 and 1.5% is 102.5, down: 102.
+    assert_eq!(bench.ok(1, at_market(Bid, 5, 15_000)), [
+        "#4 of 1 meets #1 of 2: 1@101, fees 0 0",
+        "#4 of 1 meets #2 of 2: 1@102, fees 0 0",
+        "#4 dropped 3",
+    ]);
+    for price in [99, 98, 97] {
+        bench.ok(2, bid(price, 1));
+    }
+    // 99 less 1.5% is 97.5, up: 98.
+    assert_eq!(bench.ok(1, at_market(Ask, 5, 15_000)), [
+        "#8 of 1 meets #5 of 2: 1@99, fees 0 0",
+        "#8 of 1 meets #6 of 2: 1@98, fees 0 0",
+        "#8 dropped 3",
+    ]);
+}
+
+#[test]
+fn a_market_order_stops_at_the_band_whatever_its_bound() {
+    let mut bench = Bench::new();
+    bench.ok(2, ask(110, 1));
+    bench.ok(2, ask(111, 1)); // Beyond the band of 90 to 110.
+    assert_eq!(bench.ok(1, at_market(Bid, 2, u32::MAX)), ["#3 of 1 meets #1 of 2: 1@110, fees 0 0", "#3 dropped 1"]);
+    bench.ok(2, bid(99, 1)); // Now 99 to 121.
+    bench.ok(2, bid(98, 1));
+    assert_eq!(bench.ok(1, at_market(Ask, 2, u32::MAX)), ["#6 of 1 meets #4 of 2: 1@99, fees 0 0", "#6 dropped 1"]);
+    // The other side is there, but no part of it within the band: everything is dropped.
+    assert_eq!(bench.band(), (89, 109));
+    assert_eq!(bench.ok(1, at_market(Bid, 2, 0)), ["#7 dropped 2"]);
+}
+
+#[test]
+fn post_only_is_refused_or_slides_where_it_would_take() {
+    let mut bench = Bench::new();
+    bench.ok(2, ask(101, 5));
+    assert_eq!(bench.no(1, bid(101, 1).with(TimeInForce::PostOnly)), (Code::PostOnlyWouldTake, 101, 101));
+    assert_eq!(bench.ok(1, bid(100, 1).with(TimeInForce::PostOnly)), ["#2 of 1 rests: Bid 1@100"]);
+    assert_eq!(bench.ok(1, bid(110, 1).with(TimeInForce::PostOnlySlide)), ["#3 of 1 rests: Bid 1@100"]);
+    assert_eq!(bench.ok(2, ask(90, 1).with(TimeInForce::PostOnlySlide)), ["#4 of 2 rests: Ask 1@101"]);
+    assert_eq!(bench.ok(1, bid(99, 1).with(TimeInForce::PostOnlySlide)), ["#5 of 1 rests: Bid 1@99"]);
+    // One's own order on the other side is no exception.
+    assert_eq!(bench.no(2, bid(101, 1).with(TimeInForce::PostOnly)), (Code::PostOnlyWouldTake, 101, 101));
+}
+
+#[test]
+fn a_slide_out_of_range_is_refused() {
+    let mut low = Bench::with(|rules| {
+        rules.reference_price = PriceTicks::from_ticks(1);
+        rules.price_max = PriceTicks::from_ticks(1);
+    });
+    low.ok(2, ask(1, 1));
+    assert_eq!(low.no(1, bid(1, 1).with(TimeInForce::PostOnlySlide)), (Code::PriceOutOfRange, 1, 0));
+    let mut high = Bench::with(|rules| rules.price_max = PriceTicks::from_ticks(105));
+    high.ok(2, bid(105, 1));
+    assert_eq!(high.no(1, ask(100, 1).with(TimeInForce::PostOnlySlide)), (Code::PriceOutOfRange, 105, 106));
+}
+
+#[test]
+fn open_orders_of_the_segment_are_limited_for_orders_that_can_rest() {
+    let mut bench = Bench::of(vec![usual(1), usual(2)]);
+    bench.ok(2, ask(105, 5));
+    for market in [1, 2, 1, 2, 1, 2, 1, 2] {
+        bench.ok(1, bid(100, 1).in_market(market));
+    }
+    assert_eq!(bench.no(1, bid(100, 1)), (Code::OpenOrdersMax, 8, 9));
+    // Refused although it would trade whole: it could rest.
+    assert_eq!(bench.no(1, bid(105, 1)), (Code::OpenOrdersMax, 8, 9));
+    bench.ok(1, bid(105, 1).with(TimeInForce::ImmediateOrCancel));
+    bench.ok(1, bid(105, 1).with(TimeInForce::FillOrKill));
+    bench.ok(1, at_market(Bid, 1, 0));
+}
+
+#[test]
+fn markets_with_positions_or_orders_are_limited() {
+    let mut bench = Bench::of((1..=66).map(usual).collect());
+    for market in 1..=66 {
+        bench.ok(2 + u64::from(market), ask(100, 2).in_market(market));
+    }
+    for market in 1..=63 {
+        bench.ok(1, bid(100, 1).in_market(market)); // 63 positions.
+    }
+    bench.ok(1, bid(99, 1).in_market(64)); // And an order.
+    let there = bid(100, 1).in_market(65).with(TimeInForce::ImmediateOrCancel);
+    assert_eq!(bench.no(1, there), (Code::PositionsMax, 64, 65));
+    bench.ok(1, bid(100, 1).in_market(64)); // That market counts once.
+    bench.ok(1, ask(100, 1).in_market(3)); // An order that rests keeps the market in use,
+    bench.ok(3, bid(90, 1).in_market(3));
+    bench.ok(5, bid(100, 1).in_market(3)); // and so it does until it is filled: account 5 takes its last order's place,
+    assert_eq!(bench.no(1, there), (Code::PositionsMax, 64, 65));
+}
+
+#[test]
+fn the_position_with_a_whole_side_filled_is_limited() {
+    let mut bench = with_position(Bid, 100);
+    // 100 + 50 = 150.
+    bench.ok(1, bid(99, 50));
+    assert_eq!(bench.no(1, bid(98, 1)), (Code::PositionTooLarge, 150, 151));
+    // Selling has room for 250: 250 − 100 = 150.
+    bench.ok(1, ask(101, 100));
+    bench.ok(1, ask(101, 100));
+    bench.ok(1, ask(101, 50));
+    assert_eq!(bench.no(1, ask(102, 1)), (Code::PositionTooLarge, 150, 151));
+    // What only reduces has no limit.
+    bench.ok(1, ask(102, 100).reducing());
+}
+
+#[test]
+fn a_grant_counts_what_it_traded_and_what_rests_under_it() {
+    let mut bench = Bench::of(vec![usual(1), usual(2)]);
+    bench.grant(1, 1, 1_000, 9_000);
+    bench.ok_under(1, 1, bid(100, 4)); // 400
+    bench.ok_under(1, 1, bid(90, 2).in_market(2)); // 580
+    bench.ok(1, bid(100, 100)); // The root key's orders do not count.
+    assert_eq!(bench.no_under(1, 1, bid(60, 8)), (Code::GrantNotionalExceeded, 420, 480));
+    bench.ok_under(1, 1, bid(60, 7)); // 1,000
+    bench.ok(2, ask(100, 4)); // What rested has traded: still 1,000.
+    assert_eq!(bench.model.grant_traded(AccountId::new(1), GrantNumber::new(1)), 400);
+    assert_eq!(bench.no_under(1, 1, bid(1, 1)), (Code::GrantNotionalExceeded, 0, 1));
+    bench.ok_under(1, 1, ask(110, 4).reducing()); // Not asked of what only reduces.
+    bench.ok(1, cancel_in(2, OrderReference::Number(OrderNumber::new(2)))); // A cancel gives 180 back.
+    assert_eq!(bench.no_under(1, 1, bid(1, 1)), (Code::GrantNotionalExceeded, 0, 1)); // 440 rest in the ask.
+    bench.ok(1, cancel(5));
+    bench.ok_under(1, 1, bid(90, 2));
+    assert_eq!(bench.no_under(1, 2, bid(1, 1)), (Code::GrantNotFound, 0, 2));
+}
+
+#[test]
+fn a_refused_command_takes_no_order_number() {
+    let mut bench = Bench::new();
+    bench.no(1, bid(0, 1));
+    bench.no(1, bid(100, 1).with(TimeInForce::FillOrKill));
+    assert_eq!(bench.ok(1, bid(100, 1)), ["#1 of 1 rests: Bid 1@100"]);
+}
+
+// Matching.
+
+#[test]
+fn events_are_exact() {
+    let mut bench = Bench::with(|rules| {
+        rules.maker_fee = FeePpm::from_ppm(-2_500);
+        rules.taker_fee = FeePpm::from_ppm(10_000);
+    });
+    bench.grant(1, 3, 10_000, 9_000);
+    let rested = OrderRested {
+        market: MarketId::new(1),
+        number: OrderNumber::new(1),
+        account: AccountId::new(1),
+        client_id: ClientOrderId::new(7),
+        grant: GrantNumber::new(3),
+        side: Bid,
+        price: PriceTicks::from_ticks(100),
+        quantity: QuantityLots::from_lots(5),
+        is_reduce_only: false,
+        is_ladder: false,
+        expires_ms: TimeMs::from_ms(6_000),
+        origin: RecordIndex::new(1),
+    };
+    let placed = bench.apply(1, 3, bid(100, 5).named(7).with(till(6_000))).unwrap();
+    assert_eq!(placed, [Event::OrderRested(rested)]);
+    let trade = TradeExecuted {
+        market: MarketId::new(1),
+        number: TradeNumber::new(1),
+        maker_order: OrderNumber::new(1),
+        maker: AccountId::new(1),
+        taker_order: OrderNumber::new(2),
+        taker: AccountId::new(2),
+        taker_grant: GrantNumber::NONE,
+        taker_side: Ask,
+        price: PriceTicks::from_ticks(100),
+        quantity: QuantityLots::from_lots(4),
+        maker_fee: QuoteMicros::from_micros(-1),
+        taker_fee: QuoteMicros::from_micros(4),
+    };
+    assert_eq!(bench.apply(2, 0, ask(95, 4)).unwrap(), [Event::TradeExecuted(trade)]);
+    let reduced = OrderReduced {
+        market: MarketId::new(1),
+        number: OrderNumber::new(1),
+        account: AccountId::new(1),
+        quantity: QuantityLots::from_lots(1),
+    };
+    assert_eq!(bench.apply(1, 0, amend(1, 100, 1)).unwrap(), [Event::OrderReduced(reduced)]);
+    let removed = OrderRemoved {
+        market: MarketId::new(1),
+        number: OrderNumber::new(1),
+        account: AccountId::new(1),
+        quantity: QuantityLots::from_lots(1),
+        cause: RemovalCause::Cancelled,
+    };
+    assert_eq!(bench.apply(1, 0, cancel(1)).unwrap(), [Event::OrderRemoved(removed)]);
+    let (market, number, quantity) = (MarketId::new(1), OrderNumber::new(3), QuantityLots::from_lots(9));
+    let dropped = bench.apply(1, 0, bid(100, 9).with(TimeInForce::ImmediateOrCancel)).unwrap();
+    assert_eq!(dropped, [Event::RemainderDropped(RemainderDropped { market, number, quantity })]);
+    // 4·100: the maker got 1, the taker paid 4.
+    assert_eq!((bench.cash(1), bench.position(1)), (1_000_001, (4, 400)));
+    assert_eq!((bench.cash(2), bench.position(2)), (999_996, (-4, -400)));
+    assert_eq!(bench.model.fees(SegmentId::new(1)), 3);
+    assert_eq!(bench.model.total(SegmentId::new(1)), 70_000_000);
+    assert_eq!(bench.model.open_interest(MarketId::new(1)), (4, 4));
+}
+
+#[test]
+fn the_best_price_goes_first_then_the_earlier_order_and_the_rest_rests() {
+    let mut bench = Bench::new();
+    bench.ok(2, ask(102, 2));
+    bench.ok(3, ask(101, 2));
+    bench.ok(4, ask(101, 2));
+    assert_eq!(bench.ok(1, bid(102, 9)), [
+        "#4 of 1 meets #2 of 3: 2@101, fees 0 0",
+        "#4 of 1 meets #3 of 4: 2@101, fees 0 0",
+        "#4 of 1 meets #1 of 2: 2@102, fees 0 0",
+        "#4 of 1 rests: Bid 3@102",
+    ]);
+    assert_eq!(bench.position(1), (6, 4 * 101 + 2 * 102));
+    bench.ok(5, bid(102, 1));
+    bench.ok(6, bid(103, 1));
+    assert_eq!(bench.ok(2, ask(102, 5)), [
+        "#7 of 2 meets #6 of 6: 1@103, fees 0 0",
+        "#7 of 2 meets #4 of 1: 3@102, fees 0 0",
+        "#7 of 2 meets #5 of 5: 1@102, fees 0 0",
+    ]);
+}
+
+#[test]
+fn a_maker_filled_in_part_keeps_its_place() {
+    let mut bench = Bench::new();
+    bench.ok(2, ask(101, 5));
+    bench.ok(3, ask(101, 5));
+    bench.ok(1, bid(101, 2));
+    assert_eq!(bench.book(), ["#1 of 2 rests: Ask 3@101", "#2 of 3 rests: Ask 5@101"]);
+}
+
+#[test]
+fn immediate_or_cancel_drops_its_rest_and_fill_or_kill_is_all_or_nothing() {
+    let mut bench = Bench::new();
+    bench.ok(2, ask(101, 3));
+    bench.ok(2, ask(103, 3));
+    assert_eq!(bench.no(1, bid(102, 4).with(TimeInForce::FillOrKill)), (Code::FillOrKillNotFillable, 4, 3));
+    assert_eq!(bench.ok(1, bid(103, 4).with(TimeInForce::FillOrKill)), [
+        "#3 of 1 meets #1 of 2: 3@101, fees 0 0",
+        "#3 of 1 meets #2 of 2: 1@103, fees 0 0",
+    ]);
+    assert_eq!(bench.ok(1, bid(103, 4).with(TimeInForce::ImmediateOrCancel)), [
+        "#4 of 1 meets #2 of 2: 2@103, fees 0 0",
+        "#4 dropped 2",
+    ]);
+}
+
+#[test]
+fn self_trade_modes_of_the_arriving_order() {
+    let start = || {
+        let mut bench = Bench::new();
+        bench.ok(2, ask(100, 1));
+        bench.ok(1, ask(101, 2));
+        bench.ok(2, ask(102, 1));
+        bench
+    };
+    let first = "#4 of 1 meets #1 of 2: 1@100, fees 0 0";
+    let removed = "#2 of 1 removed with 2: SelfTrade";
+    let taking = |mode| bid(102, 5).on_self_trade(mode);
+    assert_eq!(start().ok(1, taking(SelfTradeMode::CancelResting)), [
+        first,
+        removed,
+        "#4 of 1 meets #3 of 2: 1@102, fees 0 0",
+        "#4 of 1 rests: Bid 3@102",
+    ]);
+    assert_eq!(start().ok(1, taking(SelfTradeMode::CancelArriving)), [first, "#4 dropped 4"]);
+    assert_eq!(start().ok(1, taking(SelfTradeMode::CancelBoth)), [first, removed, "#4 dropped 4"]);
+    let whole = |mode| bid(102, 2).on_self_trade(mode).with(TimeInForce::FillOrKill);
+    assert_eq!(start().ok(1, whole(SelfTradeMode::CancelResting)).len(), 3);
+    assert_eq!(start().no(1, whole(SelfTradeMode::CancelArriving)), (Code::FillOrKillNotFillable, 2, 1));
+    assert_eq!(start().no(1, whole(SelfTradeMode::CancelBoth)), (Code::FillOrKillNotFillable, 2, 1));
+}
+
+#[test]
+fn orders_of_an_ended_grant_are_removed_when_met_unless_they_only_reduce() {
+    let mut bench = with_position(Bid, 10);
+    bench.grant(1, 1, 100_000, 6_000);
+    bench.ok_under(1, 1, ask(101, 3));
+    bench.ok_under(1, 1, ask(102, 4).reducing());
+    bench.time_ms = 5_999;
+    assert_eq!(bench.ok(3, bid(101, 1)), ["#5 of 3 meets #3 of 1: 1@101, fees 0 0"]);
+    bench.time_ms = 6_000; // The grant ends here.
+    assert_eq!(bench.ok(3, bid(102, 4)), ["#3 of 1 removed with 2: GrantEnded", "#6 of 3 meets #4 of 1: 4@102, fees 0 0"]);
+}
+
+#[test]
+fn a_reduce_only_maker_fills_no_more_than_its_position() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(102, 10).reducing());
+    bench.ok(1, ask(101, 6)); // Not reduce-only, and first in line.
+    assert_eq!(bench.ok(3, bid(102, 20)), [
+        "#5 of 3 meets #4 of 1: 6@101, fees 0 0",
+        "#5 of 3 meets #3 of 1: 4@102, fees 0 0",
+        "#3 of 1 removed with 6: NothingToReduce",
+        "#5 of 3 rests: Bid 10@102",
+    ]);
+    assert_eq!(bench.position(1), (0, 0));
+    // Bought 6@101... sold for 606 + 408 = 1,014 what cost 1,000.
+    assert_eq!(bench.cash(1), 1_000_014);
+}
+
+#[test]
+fn what_a_reduce_only_maker_cannot_fill_stays_if_the_taker_is_done() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(102, 10).reducing());
+    bench.ok(1, ask(101, 6));
+    bench.ok(3, bid(102, 10));
+    assert_eq!(bench.book(), ["#3 of 1 rests: Ask 6@102"]);
+    assert_eq!(bench.ok(3, bid(102, 1)), ["#3 of 1 removed with 6: NothingToReduce", "#6 of 3 rests: Bid 1@102"]);
+}
+
+/// Account 1 has a bid of 10@100 and cash such that its band-edge equity would be `equity` after the fill.
+fn with_poor_maker(equity: i128) -> Bench {
+    let mut bench = Bench::new();
+    bench.ok(1, bid(100, 10));
+    bench.ok(2, bid(99, 10));
+    // A long of 10@100 is worth 10·90 − 1,000 = −100 at the lower edge.
+    bench.leave(1, 100 + equity);
+    bench
+}
+
+#[test]
+fn a_maker_that_could_not_carry_the_fill_at_the_band_edge_is_removed() {
+    assert_eq!(with_poor_maker(0).ok(3, ask(99, 10)), ["#3 of 3 meets #1 of 1: 10@100, fees 0 0"]);
+    assert_eq!(with_poor_maker(-1).ok(3, ask(99, 10)), [
+        "#1 of 1 removed with 10: MakerRisk",
+        "#3 of 3 meets #2 of 2: 10@99, fees 0 0",
+    ]);
+    // Nine lots it can carry: −90.
+    assert_eq!(with_poor_maker(-10).ok(3, ask(99, 9)), ["#3 of 3 meets #1 of 1: 9@100, fees 0 0"]);
+}
+
+#[test]
+fn a_maker_already_below_zero_may_fill_where_it_gets_no_worse() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(105, 5));
+    bench.ok(1, bid(95, 5));
+    bench.leave(1, 0); // Equity at 90: −100.
+    assert_eq!(bench.ok(3, bid(105, 5)), ["#5 of 3 meets #3 of 1: 5@105, fees 0 0"]);
+    assert_eq!(bench.cash(1), 25);
+    // Now R is 105, the lower edge 94. Equity 25 + 5·94 − 500 = −5; buying 5@95 costs 5 more at the edge.
+    assert_eq!(bench.ok(3, ask(95, 5)), ["#4 of 1 removed with 5: MakerRisk", "#6 of 3 rests: Ask 5@95"]);
+}
+
+#[test]
+fn a_taker_that_cannot_carry_its_first_fill_is_refused() {
+    let mut bench = with_position(Ask, 10);
+    bench.leave(1, 99); // Short 10@100, at the upper edge of 110: −100, so −1.
+    bench.ok(2, ask(110, 10));
+    bench.ok(1, ask(109, 1).reducing_not()); 
+}

@@ -1,0 +1,790 @@
+//! Strategies for every word of the protocol, edges of ranges included.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
+
+use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
+use crate::command::{
+    AmendOrder, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, CloseAccount,
+    DepositClaim, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, QuoteLadder,
+    QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentGrant, SegmentOrder,
+    SegmentTransfer, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SystemWork, TimeInForce,
+};
+use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
+use crate::event::{
+    AccountClosed, AccountOpened, DeadManSet, DepositAccepted, DepositAttested, DepositCredited, GrantRegistered,
+    GrantRevoked, GrantWatched, LadderLevelSkipped, OrderReduced, OrderRemoved, OrderRested, RemainderDropped,
+    RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
+    WithdrawalRequested,
+};
+use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
+use crate::{
+    AccountId, Action, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, Event, GrantNumber,
+    Height, MarketId, OperatorId, OrderNumber, PolicyEpoch, PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm,
+    RecordIndex, Reject, RejectCode, SegmentId, SignatureBytes, SystemCommand, TimeMs, TradeNumber, TransferNumber,
+    WithdrawalNumber,
+};
+
+/// Any bare number; both ends of the range and small numbers more often than chance would have it.
+macro_rules! numbers {
+    ($($name:ident: $number:ty;)*) => {
+        $(
+            fn $name() -> impl Strategy<Value = $number> + Clone {
+                prop_oneof![
+                    1 => Just(<$number>::MIN),
+                    1 => Just(<$number>::MAX),
+                    4 => 0..=<$number>::from(100u8),
+                    6 => any::<$number>(),
+                ]
+            }
+        )*
+    };
+}
+
+numbers! {
+    number_u16: u16;
+    number_u32: u32;
+    number_u64: u64;
+    number_i64: i64;
+}
+
+/// Any value of a type that wraps one number.
+macro_rules! wrapped {
+    ($($name:ident: $wrapper:ty = $number:ident, $constructor:ident;)*) => {
+        $(
+            #[doc = concat!("Any `", stringify!($wrapper), "`.")]
+            pub fn $name() -> impl Strategy<Value = $wrapper> + Clone {
+                $number().prop_map(<$wrapper>::$constructor)
+            }
+        )*
+    };
+}
+
+wrapped! {
+    account_id: AccountId = number_u64, new;
+    asset_id: AssetId = number_u16, new;
+    client_order_id: ClientOrderId = number_u64, new;
+    duration_ms: DurationMs = number_u64, from_ms;
+    grant_number: GrantNumber = number_u32, new;
+    height: Height = number_u64, new;
+    market_id: MarketId = number_u16, new;
+    operator_id: OperatorId = number_u16, new;
+    order_number: OrderNumber = number_u64, new;
+    policy_epoch: PolicyEpoch = number_u32, new;
+    price_ticks: PriceTicks = number_u64, from_ticks;
+    quantity_lots: QuantityLots = number_u64, from_lots;
+    quote_micros: QuoteMicros = number_i64, from_micros;
+    ratio_ppm: RatioPpm = number_u32, from_ppm;
+    record_index: RecordIndex = number_u64, new;
+    segment_id: SegmentId = number_u16, new;
+    time_ms: TimeMs = number_u64, from_ms;
+    trade_number: TradeNumber = number_u64, new;
+    transfer_number: TransferNumber = number_u64, new;
+    withdrawal_number: WithdrawalNumber = number_u64, new;
+}
+
+/// Any list within its maximum, the empty and the full one included.
+pub fn bounded<T: core::fmt::Debug, const MAX: usize>(
+    item: impl Strategy<Value = T>,
+) -> impl Strategy<Value = BoundedVec<T, MAX>> {
+    vec(item, 0..=MAX).prop_map(within_maximum)
+}
+
+/// Any digest.
+pub fn digest() -> impl Strategy<Value = Digest> + Clone {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+/// Any key bytes; hardly ever those of a valid key.
+pub fn public_key() -> impl Strategy<Value = PublicKey> + Clone {
+    any::<[u8; 32]>().prop_map(PublicKey::Ed25519)
+}
+
+/// Any signature bytes; never those of a valid signature.
+pub fn signature() -> impl Strategy<Value = SignatureBytes> + Clone {
+    (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(low, high)| {
+        let mut bytes = [0; 64];
+        for (byte, source) in bytes.iter_mut().zip(low.iter().chain(&high)) {
+            *byte = *source;
+        }
+        SignatureBytes(bytes)
+    })
+}
+
+/// Any action.
+pub fn action() -> impl Strategy<Value = Action> + Clone {
+    select(&Action::ALL[..])
+}
+
+/// Any set of actions.
+pub fn action_set() -> impl Strategy<Value = ActionSet> {
+    vec(action(), 0..=Action::ALL.len()).prop_map(|actions| actions.into_iter().fold(ActionSet::EMPTY, ActionSet::with))
+}
+
+/// Either side.
+pub fn side() -> impl Strategy<Value = Side> + Clone {
+    select(&[Side::Bid, Side::Ask][..])
+}
+
+/// Any terms of a grant, sensible or not.
+pub fn grant_terms() -> impl Strategy<Value = GrantTerms> {
+    let scope = prop_oneof![
+        Just(MarketScope::All),
+        bounded::<_, GRANT_MARKETS_MAX>(market_id()).prop_map(MarketScope::Only),
+    ];
+    let names = (grant_number(), grant_number(), public_key(), action_set(), scope);
+    let budgets = (quote_micros(), quote_micros(), number_u32());
+    (names, budgets, time_ms(), time_ms()).prop_map(|(names, budgets, expires_ms, register_before_ms)| {
+        let (number, parent, session_key, actions, markets) = names;
+        let (notional_quote_micros_max, loss_quote_micros_max, commands_per_minute_max) = budgets;
+        GrantTerms {
+            number,
+            parent,
+            session_key,
+            actions,
+            markets,
+            notional_quote_micros_max,
+            loss_quote_micros_max,
+            commands_per_minute_max,
+            expires_ms,
+            register_before_ms,
+        }
+    })
+}
+
+/// Any bytes that name something outside.
+pub fn outside_reference() -> impl Strategy<Value = OutsideReference> {
+    bounded(any::<u8>())
+}
+
+/// Any deposit claim.
+pub fn deposit_claim() -> impl Strategy<Value = DepositClaim> {
+    let beneficiary = prop_oneof![
+        account_id().prop_map(Beneficiary::Account),
+        public_key().prop_map(Beneficiary::RootKey)
+    ];
+    (
+        number_u32(),
+        outside_reference(),
+        number_u32(),
+        asset_id(),
+        quote_micros(),
+        segment_id(),
+        beneficiary,
+    )
+        .prop_map(
+            |(chain, transaction, output, asset, amount, segment, beneficiary)| DepositClaim {
+                chain,
+                transaction,
+                output,
+                asset,
+                amount,
+                segment,
+                beneficiary,
+            },
+        )
+}
+
+/// Any placed order.
+pub fn place_order() -> impl Strategy<Value = PlaceOrder> {
+    let time_in_force = prop_oneof![
+        select(
+            &[
+                TimeInForce::GoodTillCancel,
+                TimeInForce::ImmediateOrCancel,
+                TimeInForce::FillOrKill,
+                TimeInForce::PostOnly,
+                TimeInForce::PostOnlySlide,
+            ][..]
+        ),
+        time_ms().prop_map(TimeInForce::GoodTillTime),
+    ];
+    let kind = prop_oneof![
+        (price_ticks(), time_in_force)
+            .prop_map(|(price, time_in_force)| OrderKind::Limit(LimitTerms { price, time_in_force })),
+        ratio_ppm().prop_map(|slippage_ppm_max| OrderKind::Market(MarketTerms { slippage_ppm_max })),
+    ];
+    let self_trade = select(
+        &[
+            SelfTradeMode::CancelResting,
+            SelfTradeMode::CancelArriving,
+            SelfTradeMode::CancelBoth,
+        ][..],
+    );
+    (
+        market_id(),
+        side(),
+        kind,
+        quantity_lots(),
+        client_order_id(),
+        any::<bool>(),
+        self_trade,
+    )
+        .prop_map(
+            |(market, side, kind, quantity, client_id, is_reduce_only, self_trade)| PlaceOrder {
+                market,
+                side,
+                kind,
+                quantity,
+                client_id,
+                is_reduce_only,
+                self_trade,
+            },
+        )
+}
+
+fn order_reference() -> impl Strategy<Value = OrderReference> {
+    prop_oneof![
+        order_number().prop_map(OrderReference::Number),
+        client_order_id().prop_map(OrderReference::Client)
+    ]
+}
+
+fn quote_level() -> impl Strategy<Value = QuoteLevel> {
+    (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity })
+}
+
+/// Any command that is this action.
+pub fn command_of(action: Action) -> BoxedStrategy<Command> {
+    match action {
+        Action::OpenAccount => Just(Command::OpenAccount).boxed(),
+        Action::CloseAccount => (number_u32(), outside_reference())
+            .prop_map(|(chain, destination)| Command::CloseAccount(Box::new(CloseAccount { chain, destination })))
+            .boxed(),
+        Action::RegisterGrant => grant_terms()
+            .prop_map(|terms| Command::RegisterGrant(Box::new(terms)))
+            .boxed(),
+        Action::RevokeGrant => grant_number()
+            .prop_map(|number| Command::RevokeGrant(RevokeGrant { number }))
+            .boxed(),
+        Action::AttestDeposit => deposit_claim()
+            .prop_map(|claim| Command::AttestDeposit(Box::new(claim)))
+            .boxed(),
+        Action::RequestWithdrawal => (segment_id(), quote_micros(), number_u32(), outside_reference())
+            .prop_map(|(segment, amount, chain, destination)| {
+                Command::RequestWithdrawal(Box::new(RequestWithdrawal {
+                    segment,
+                    amount,
+                    chain,
+                    destination,
+                }))
+            })
+            .boxed(),
+        Action::CancelWithdrawal => (segment_id(), withdrawal_number())
+            .prop_map(|(segment, number)| Command::CancelWithdrawal(CancelWithdrawal { segment, number }))
+            .boxed(),
+        Action::RequestTransfer => (segment_id(), segment_id(), quote_micros())
+            .prop_map(|(from, to, amount)| Command::RequestTransfer(RequestTransfer { from, to, amount }))
+            .boxed(),
+        Action::CancelTransfer => (segment_id(), transfer_number())
+            .prop_map(|(segment, number)| Command::CancelTransfer(CancelTransfer { segment, number }))
+            .boxed(),
+        Action::PlaceOrder => place_order().prop_map(Command::PlaceOrder).boxed(),
+        Action::AmendOrder => (market_id(), order_reference(), price_ticks(), quantity_lots())
+            .prop_map(|(market, order, price, quantity)| {
+                Command::AmendOrder(AmendOrder {
+                    market,
+                    order,
+                    price,
+                    quantity,
+                })
+            })
+            .boxed(),
+        Action::CancelOrder => (market_id(), order_reference())
+            .prop_map(|(market, order)| Command::CancelOrder(CancelOrder { market, order }))
+            .boxed(),
+        Action::CancelAllOrders => prop_oneof![
+            market_id().prop_map(CancelScope::Market),
+            segment_id().prop_map(CancelScope::Segment)
+        ]
+        .prop_map(|scope| Command::CancelAllOrders(CancelAllOrders { scope }))
+        .boxed(),
+        Action::QuoteLadder => (
+            market_id(),
+            bounded::<_, QUOTE_LEVELS_MAX>(quote_level()),
+            bounded::<_, QUOTE_LEVELS_MAX>(quote_level()),
+        )
+            .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
+            .boxed(),
+        Action::SetDeadMan => (segment_id(), duration_ms())
+            .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
+            .boxed(),
+    }
+}
+
+/// Any command; each action as often as the others.
+pub fn command() -> impl Strategy<Value = Command> {
+    Union::new(Action::ALL.map(command_of))
+}
+
+/// Any intent of this software's version with one to `commands_max` commands, for any chain.
+pub fn intent(commands_max: usize) -> impl Strategy<Value = Intent> {
+    let signer = (select(&[SignerRole::Root, SignerRole::Session][..]), public_key())
+        .prop_map(|(role, key)| Signer { role, key });
+    let group = select(&[GroupMode::EachAlone, GroupMode::AllOrNothing][..]);
+    let commands = vec(command(), 1..=commands_max.clamp(1, ENVELOPE_COMMANDS_MAX)).prop_map(within_maximum);
+    (digest(), account_id(), signer, number_u64(), time_ms(), group, commands).prop_map(
+        |(chain_id, account, signer, nonce, valid_until_ms, group, commands)| Intent {
+            version: ENVELOPE_VERSION,
+            chain_id,
+            account,
+            signer,
+            nonce,
+            valid_until_ms,
+            group,
+            commands,
+        },
+    )
+}
+
+/// Any envelope with one to `commands_max` commands. Its signature fits nothing.
+pub fn envelope(commands_max: usize) -> impl Strategy<Value = Envelope> {
+    (intent(commands_max), signature()).prop_map(|(intent, signature)| Envelope {
+        intent,
+        evidence: BoundedVec::empty(),
+        signature,
+    })
+}
+
+/// Any refusal.
+pub fn reject() -> impl Strategy<Value = Reject> {
+    let numbers = prop_oneof![Just(None), (quote_micros(), quote_micros()).prop_map(Some),];
+    (select(RejectCode::ALL), numbers).prop_map(|(code, numbers)| match numbers {
+        Some((required, present)) => Reject::of(code).quote(required, present),
+        None => Reject::of(code),
+    })
+}
+
+fn segment_grant() -> impl Strategy<Value = SegmentGrant> {
+    (segment_id(), account_id(), grant_number()).prop_map(|(segment, account, grant)| SegmentGrant {
+        segment,
+        account,
+        grant,
+    })
+}
+
+fn segment_transfer() -> impl Strategy<Value = SegmentTransfer> {
+    (segment_id(), segment_id(), transfer_number()).prop_map(|(from, to, transfer)| SegmentTransfer {
+        from,
+        to,
+        transfer,
+    })
+}
+
+/// A strategy for each kind of internal work.
+#[must_use]
+pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
+    vec![
+        (segment_id(), market_id(), account_id(), order_number())
+            .prop_map(|(segment, market, account, order)| {
+                SystemWork::ExpireOrder(SegmentOrder {
+                    segment,
+                    market,
+                    account,
+                    order,
+                })
+            })
+            .boxed(),
+        segment_grant().prop_map(SystemWork::ExpireGrantOrders).boxed(),
+        segment_account().prop_map(SystemWork::FireDeadMan).boxed(),
+        (segment_id(), withdrawal_number())
+            .prop_map(|(segment, withdrawal)| SystemWork::ReleaseWithdrawal(SegmentWithdrawal { segment, withdrawal }))
+            .boxed(),
+        segment_transfer().prop_map(SystemWork::ReleaseTransfer).boxed(),
+        segment_transfer().prop_map(SystemWork::ArriveTransfer).boxed(),
+        segment_grant().prop_map(SystemWork::CancelGrantOrders).boxed(),
+        segment_account().prop_map(SystemWork::CreditDeposits).boxed(),
+    ]
+}
+
+/// Any internal work with its origin.
+pub fn system_command() -> impl Strategy<Value = SystemCommand> {
+    (record_index(), Union::new(system_work_kinds())).prop_map(|(origin, work)| SystemCommand { origin, work })
+}
+
+fn withdrawal_ended() -> impl Strategy<Value = WithdrawalEnded> {
+    (segment_id(), withdrawal_number()).prop_map(|(segment, number)| WithdrawalEnded { segment, number })
+}
+
+fn segment_account() -> impl Strategy<Value = SegmentAccount> {
+    (segment_id(), account_id()).prop_map(|(segment, account)| SegmentAccount { segment, account })
+}
+
+fn transfer_ended() -> impl Strategy<Value = TransferEnded> {
+    (segment_id(), transfer_number()).prop_map(|(from, number)| TransferEnded { from, number })
+}
+
+fn grant_watched() -> impl Strategy<Value = GrantWatched> {
+    (segment_grant(), time_ms(), record_index()).prop_map(|(watched, expires_ms, origin)| GrantWatched {
+        segment: watched.segment,
+        account: watched.account,
+        grant: watched.grant,
+        expires_ms,
+        origin,
+    })
+}
+
+fn removal_cause() -> impl Strategy<Value = RemovalCause> {
+    select(
+        &[
+            RemovalCause::Cancelled,
+            RemovalCause::CancelledAll,
+            RemovalCause::Amended,
+            RemovalCause::LadderReplaced,
+            RemovalCause::SelfTrade,
+            RemovalCause::Expired,
+            RemovalCause::GrantEnded,
+            RemovalCause::GrantRevoked,
+            RemovalCause::DeadMan,
+            RemovalCause::MakerRisk,
+            RemovalCause::NothingToReduce,
+            RemovalCause::GrantBudget,
+        ][..],
+    )
+}
+
+/// A strategy for each kind of event.
+#[must_use]
+pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let mut kinds = account_event_kinds();
+    kinds.extend(funds_event_kinds());
+    kinds.extend(order_event_kinds());
+    kinds
+}
+
+/// Any event; each kind as often as the others.
+pub fn event() -> impl Strategy<Value = Event> {
+    Union::new(event_kinds())
+}
+
+fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    vec![
+        (account_id(), public_key(), segment_id())
+            .prop_map(|(account, root_key, segment)| {
+                Event::AccountOpened(AccountOpened {
+                    account,
+                    root_key,
+                    segment,
+                })
+            })
+            .boxed(),
+        (account_id(), segment_id(), quote_micros())
+            .prop_map(|(account, segment, bond)| Event::AccountClosed(AccountClosed { account, segment, bond }))
+            .boxed(),
+        (account_id(), grant_terms(), time_ms())
+            .prop_map(|(account, terms, registered_ms)| {
+                Event::GrantRegistered(Box::new(GrantRegistered {
+                    account,
+                    terms,
+                    registered_ms,
+                }))
+            })
+            .boxed(),
+        (account_id(), grant_number())
+            .prop_map(|(account, number)| Event::GrantRevoked(GrantRevoked { account, number }))
+            .boxed(),
+        (segment_id(), account_id(), time_ms(), record_index())
+            .prop_map(|(segment, account, fires_ms, origin)| {
+                Event::DeadManSet(DeadManSet {
+                    segment,
+                    account,
+                    fires_ms,
+                    origin,
+                })
+            })
+            .boxed(),
+        grant_watched().prop_map(Event::GrantWatched).boxed(),
+        grant_watched().prop_map(Event::GrantUnwatched).boxed(),
+    ]
+}
+
+fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    vec![
+        (digest(), operator_id(), deposit_claim())
+            .prop_map(|(claim_key, operator, claim)| {
+                Event::DepositAttested(Box::new(DepositAttested {
+                    claim_key,
+                    operator,
+                    claim,
+                }))
+            })
+            .boxed(),
+        (segment_id(), digest(), quote_micros())
+            .prop_map(|(segment, claim_key, amount)| {
+                Event::DepositAccepted(DepositAccepted {
+                    segment,
+                    claim_key,
+                    amount,
+                })
+            })
+            .boxed(),
+        (segment_id(), digest(), account_id(), quote_micros(), quote_micros())
+            .prop_map(|(segment, claim_key, account, amount, bond)| {
+                Event::DepositCredited(DepositCredited {
+                    segment,
+                    claim_key,
+                    account,
+                    amount,
+                    bond,
+                })
+            })
+            .boxed(),
+        (
+            (segment_id(), withdrawal_number(), account_id(), quote_micros()),
+            (duration_ms(), number_u32(), outside_reference(), record_index()),
+        )
+            .prop_map(
+                |((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
+                    Event::WithdrawalRequested(Box::new(WithdrawalRequested {
+                        segment,
+                        number,
+                        account,
+                        amount,
+                        due_waiting_ms,
+                        chain,
+                        destination,
+                        origin,
+                    }))
+                },
+            )
+            .boxed(),
+        withdrawal_ended().prop_map(Event::WithdrawalCancelled).boxed(),
+        withdrawal_ended().prop_map(Event::WithdrawalReleased).boxed(),
+        (
+            segment_id(),
+            transfer_number(),
+            segment_id(),
+            account_id(),
+            quote_micros(),
+            duration_ms(),
+            record_index(),
+        )
+            .prop_map(|(from, number, to, account, amount, due_waiting_ms, origin)| {
+                Event::TransferRequested(TransferRequested {
+                    from,
+                    number,
+                    to,
+                    account,
+                    amount,
+                    due_waiting_ms,
+                    origin,
+                })
+            })
+            .boxed(),
+        transfer_ended().prop_map(Event::TransferCancelled).boxed(),
+        (segment_id(), transfer_number(), number_u64())
+            .prop_map(|(from, number, sequence)| Event::TransferReleased(TransferReleased { from, number, sequence }))
+            .boxed(),
+        (
+            segment_id(),
+            transfer_number(),
+            segment_id(),
+            account_id(),
+            quote_micros(),
+            number_u64(),
+        )
+            .prop_map(|(from, number, to, account, amount, sequence)| {
+                Event::TransferArrived(TransferArrived {
+                    from,
+                    number,
+                    to,
+                    account,
+                    amount,
+                    sequence,
+                })
+            })
+            .boxed(),
+    ]
+}
+
+fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    vec![
+        (
+            (
+                market_id(),
+                order_number(),
+                account_id(),
+                client_order_id(),
+                grant_number(),
+                side(),
+            ),
+            (
+                price_ticks(),
+                quantity_lots(),
+                any::<bool>(),
+                any::<bool>(),
+                time_ms(),
+                record_index(),
+            ),
+        )
+            .prop_map(|(names, terms)| {
+                let (market, number, account, client_id, grant, side) = names;
+                let (price, quantity, is_reduce_only, is_ladder, expires_ms, origin) = terms;
+                Event::OrderRested(OrderRested {
+                    market,
+                    number,
+                    account,
+                    client_id,
+                    grant,
+                    side,
+                    price,
+                    quantity,
+                    is_reduce_only,
+                    is_ladder,
+                    expires_ms,
+                    origin,
+                })
+            })
+            .boxed(),
+        (
+            market_id(),
+            order_number(),
+            account_id(),
+            quantity_lots(),
+            removal_cause(),
+        )
+            .prop_map(|(market, number, account, quantity, cause)| {
+                Event::OrderRemoved(OrderRemoved {
+                    market,
+                    number,
+                    account,
+                    quantity,
+                    cause,
+                })
+            })
+            .boxed(),
+        (market_id(), order_number(), account_id(), quantity_lots())
+            .prop_map(|(market, number, account, quantity)| {
+                Event::OrderReduced(OrderReduced {
+                    market,
+                    number,
+                    account,
+                    quantity,
+                })
+            })
+            .boxed(),
+        (
+            (
+                market_id(),
+                trade_number(),
+                order_number(),
+                account_id(),
+                order_number(),
+                account_id(),
+            ),
+            (
+                grant_number(),
+                side(),
+                price_ticks(),
+                quantity_lots(),
+                quote_micros(),
+                quote_micros(),
+            ),
+        )
+            .prop_map(|(parties, terms)| {
+                let (market, number, maker_order, maker, taker_order, taker) = parties;
+                let (taker_grant, taker_side, price, quantity, maker_fee, taker_fee) = terms;
+                Event::TradeExecuted(TradeExecuted {
+                    market,
+                    number,
+                    maker_order,
+                    maker,
+                    taker_order,
+                    taker,
+                    taker_grant,
+                    taker_side,
+                    price,
+                    quantity,
+                    maker_fee,
+                    taker_fee,
+                })
+            })
+            .boxed(),
+        (market_id(), side(), price_ticks(), number_u16())
+            .prop_map(|(market, side, price, rule)| {
+                Event::LadderLevelSkipped(LadderLevelSkipped {
+                    market,
+                    side,
+                    price,
+                    rule,
+                })
+            })
+            .boxed(),
+        (market_id(), order_number(), quantity_lots())
+            .prop_map(|(market, number, quantity)| {
+                Event::RemainderDropped(RemainderDropped {
+                    market,
+                    number,
+                    quantity,
+                })
+            })
+            .boxed(),
+    ]
+}
+
+/// Any header.
+pub fn header() -> impl Strategy<Value = Header> {
+    let place = (
+        number_u32(),
+        digest(),
+        height(),
+        time_ms(),
+        digest(),
+        operator_id(),
+        policy_epoch(),
+    );
+    let contents = (
+        number_u32(),
+        digest(),
+        digest(),
+        number_u64(),
+        digest(),
+        digest(),
+        digest(),
+        digest(),
+    );
+    (place, contents).prop_map(|(place, contents)| {
+        let (protocol_version, chain_id, height, time_ms, parent, proposer, policy_epoch) = place;
+        let (envelope_count, envelope_root, state_root, log_size, log_root, seal_commitment, reveal, next) = contents;
+        Header {
+            protocol_version,
+            chain_id,
+            height,
+            time_ms,
+            parent,
+            proposer,
+            policy_epoch,
+            envelope_count,
+            envelope_root,
+            state_root,
+            log_size,
+            log_root,
+            seal_commitment,
+            randomness_reveal: reveal,
+            next_validators: next,
+        }
+    })
+}
+
+/// Any seal secret.
+pub fn seal_secret() -> impl Strategy<Value = SealSecret> {
+    any::<[u8; 32]>().prop_map(SealSecret)
+}
+
+/// Any block of up to `envelopes_max` envelopes. Its header fits nothing.
+pub fn block(envelopes_max: usize) -> impl Strategy<Value = Block> {
+    let bytes = envelope(4).prop_map(|envelope| EnvelopeBytes::new(envelope.encode()).unwrap_or_default());
+    (header(), seal_secret(), vec(bytes, 0..=envelopes_max)).prop_map(|(header, seal_secret, envelopes)| Block {
+        header,
+        seal_secret,
+        envelopes: within_maximum(envelopes),
+    })
+}
+
+/// A list whose length its strategy keeps within the maximum.
+fn within_maximum<T, const MAX: usize>(items: Vec<T>) -> BoundedVec<T, MAX> {
+    BoundedVec::new(items).unwrap_or_default()
+}
