@@ -4,15 +4,22 @@
 //! stage, or swapping two, does not compile.
 //!
 //! ```text
-//! bytes ─ decode ─> Decoded ─ authenticate ─> Authenticated ─ ...      stateless: any core, any order, any time
+//! bytes ─ decode ─> Decoded ─ authenticate ─> Authenticated        stateless: any core, any order, any time
+//!       ─ include ─> Included                                      once per envelope, against the state before the block
+//!       ─ s3 grant ─> Entitled ─ s5 freshness ─> Fresh ─ s6 policy ─> Authorized ─> Verified      per command, in order
 //! ```
 //!
-//! The stages here know the chain id and nothing else of the state. Their verdicts never change, so they may be
-//! remembered by envelope digest.
+//! The stateless stages know the chain id and nothing else of the state. Their verdicts never change, so they may be
+//! remembered by envelope digest. Everything after them is judged inside block execution, by every replica.
 
 pub mod authenticate;
 pub mod decode;
+pub mod inclusion;
+pub mod pipeline;
+pub mod policy;
 pub mod weight;
 
 pub use authenticate::{Authenticated, authenticate_batch, authenticate_block, require_valid_key};
 pub use decode::Decoded;
+pub use inclusion::{BlockBudget, Included, require_includable};
+pub use policy::{BuiltInTable, PolicyDecider, PolicyRequest};

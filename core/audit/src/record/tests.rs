@@ -190,7 +190,7 @@ fn a_proof_for_another_place_or_size_does_not_place_a_header() {
     let body = example_bodies()[0].1.clone();
     let record = sealed(&examples::seal_secret(), 2, &body);
     let (leaves, log) = log_with(&record);
-    // The root of seven records can be reached with the path of the last leaf of a log said to be of another size.
+    // One path can lead to one root for several sizes, so the size that a proof states must be the log's.
     for size in 3..=log.size() + 1 {
         for index in 0..size {
             let Some(proof) = inclusion_proof(&leaves, RecordIndex::new(index), size) else {

@@ -69,16 +69,19 @@ pub struct RateBudget {
 const MINUTE_MS: u64 = 60_000;
 
 impl Account {
-    /// A new account with a full weight budget.
+    /// A new account with a full weight budget, its opening nonce used.
     #[must_use]
     pub(crate) fn new(root_key: PublicKey, bond_segment: SegmentId, bond: QuoteMicros, rules: &AccountRules) -> Self {
+        let mut nonces = NonceWindow::default();
+        // The opening envelope has nonce 1 of the root key.
+        nonces.consume(1);
         Self {
             root_key,
             status: AccountStatus::Open,
             bond_segment,
             next_grant: GrantNumber::new(1),
             bond,
-            nonces: NonceWindow::default(),
+            nonces,
             weight: WeightBudget { left: rules.weight_burst, as_of_ms: TimeMs::ZERO },
             grants: Box::default(),
         }

@@ -73,20 +73,31 @@ impl Coverage {
         if let Some(trade) = trades.first() {
             self.record_trade(before, trade);
         }
-        let Input::Command { account, command, .. } = input else { return };
+        let Input::Command { account, command, .. } = input else {
+            return;
+        };
         match command {
             Command::PlaceOrder(place) => self.record_place([before, after], *account, place, events),
             Command::AmendOrder(_) => {
                 for (feature, is_hit) in [
-                    ("amend kept its place", events.iter().any(|event| matches!(event, Event::OrderReduced(_)))),
-                    ("amend rested again", events.iter().any(|event| matches!(event, Event::OrderRested(_)))),
+                    (
+                        "amend kept its place",
+                        events.iter().any(|event| matches!(event, Event::OrderReduced(_))),
+                    ),
+                    (
+                        "amend rested again",
+                        events.iter().any(|event| matches!(event, Event::OrderRested(_))),
+                    ),
                     ("amend traded", !trades.is_empty()),
                 ] {
                     self.hit_if(is_hit, feature);
                 }
             }
             Command::QuoteLadder(_) => {
-                self.hit_if(events.iter().any(|event| matches!(event, Event::OrderRested(_))), "ladder placed");
+                self.hit_if(
+                    events.iter().any(|event| matches!(event, Event::OrderRested(_))),
+                    "ladder placed",
+                );
             }
             _ => {}
         }
@@ -97,20 +108,32 @@ impl Coverage {
         self.hit_if(trade.maker_fee.is_negative(), "trade with a rebate");
         self.hit_if(!trade.taker_grant.is_none(), "trade under the taker's grant");
         let direction = super::account::sign(trade.taker_side);
-        let (lots, quantity) = (before.position(trade.market, trade.taker).0, i128::from(trade.quantity.lots()));
+        let (lots, quantity) = (
+            before.position(trade.market, trade.taker).0,
+            i128::from(trade.quantity.lots()),
+        );
         let after = lots + direction * quantity;
-        self.hit_if(lots.signum() == after.signum() && after.abs() < lots.abs(), "position closed in part");
+        self.hit_if(
+            lots.signum() == after.signum() && after.abs() < lots.abs(),
+            "position closed in part",
+        );
         self.hit_if(lots.signum() * after.signum() < 0, "position turned around");
-        let maker = before.resting(trade.market).into_iter().find(|order| order.number == trade.maker_order);
-        self.hit_if(maker.is_some_and(|maker| maker.is_reduce_only), "reduce-only maker filled");
+        let maker = before
+            .resting(trade.market)
+            .into_iter()
+            .find(|order| order.number == trade.maker_order);
+        self.hit_if(
+            maker.is_some_and(|maker| maker.is_reduce_only),
+            "reduce-only maker filled",
+        );
     }
 
     fn record_place(&mut self, [before, after]: [&Model; 2], account: AccountId, place: &PlaceOrder, events: &[Event]) {
         let dropped = events.iter().any(|event| matches!(event, Event::RemainderDropped(_)));
         let traded = events.iter().any(|event| matches!(event, Event::TradeExecuted(_)));
-        let met_itself = events.iter().any(|event| {
-            matches!(event, Event::OrderRemoved(removed) if removed.cause == RemovalCause::SelfTrade)
-        });
+        let met_itself = events
+            .iter()
+            .any(|event| matches!(event, Event::OrderRemoved(removed) if removed.cause == RemovalCause::SelfTrade));
         let (position, _) = before.position(place.market, account);
         let is_cut = place.is_reduce_only && i128::from(place.quantity.lots()) > position.abs();
         self.hit_if(is_cut, "reduce-only cut to the position");
@@ -140,9 +163,9 @@ impl Coverage {
                 }
                 TimeInForce::FillOrKill => self.hit_if(traded, "fill-or-kill filled"),
                 TimeInForce::PostOnlySlide => {
-                    let slid = events.iter().any(|event| {
-                        matches!(event, Event::OrderRested(rested) if rested.price != terms.price)
-                    });
+                    let slid = events
+                        .iter()
+                        .any(|event| matches!(event, Event::OrderRested(rested) if rested.price != terms.price));
                     self.hit_if(slid, "post-only slid");
                 }
                 TimeInForce::GoodTillCancel | TimeInForce::GoodTillTime(_) => {

@@ -31,7 +31,11 @@ pub struct Sequence {
 #[derive(Clone, Debug)]
 pub enum Step {
     /// An account asks for something, with its root key or under a grant.
-    Act { account: AccountId, grant: Option<GrantNumber>, plan: Plan },
+    Act {
+        account: AccountId,
+        grant: Option<GrantNumber>,
+        plan: Plan,
+    },
     /// Time passes; orders whose time came leave.
     Wait { ms: u64 },
     /// A grant is revoked.
@@ -47,8 +51,15 @@ pub enum Step {
 pub enum Plan {
     /// Exactly this.
     Send(Command),
+    /// Places a reduce-only order on the side that reduces the account's position.
+    Reduce(PlaceOrder),
     /// Amends an order.
-    Amend { market: MarketId, pick: Pick, price: PriceTicks, quantity: QuantityLots },
+    Amend {
+        market: MarketId,
+        pick: Pick,
+        price: PriceTicks,
+        quantity: QuantityLots,
+    },
     /// Cancels an order.
     Cancel { market: MarketId, pick: Pick },
 }
@@ -66,13 +77,19 @@ pub enum Pick {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A command that passed the gate.
-    Command { account: AccountId, grant: Option<GrantNumber>, command: Command },
+    Command {
+        account: AccountId,
+        grant: Option<GrantNumber>,
+        command: Command,
+    },
     /// Time passes.
     Wait { ms: u64 },
     /// A grant is revoked.
     Revoke { account: AccountId, grant: GrantNumber },
     /// System work for these grants, which ended.
-    EndGrants { ended: Vec<(SegmentId, AccountId, GrantNumber)> },
+    EndGrants {
+        ended: Vec<(SegmentId, AccountId, GrantNumber)>,
+    },
     /// System work.
     FireDeadMan { segment: SegmentId, account: AccountId },
 }
@@ -80,7 +97,11 @@ pub enum Input {
 impl Sequence {
     /// The world that the sequence happens in.
     pub fn world(&self) -> World {
-        if self.has_two_segments { World::two_segments() } else { World::one_segment() }
+        if self.has_two_segments {
+            World::two_segments()
+        } else {
+            World::one_segment()
+        }
     }
 }
 
@@ -95,9 +116,17 @@ impl Step {
                 command: plan.resolve(model, *account),
             },
             Self::Wait { ms } => Input::Wait { ms: *ms },
-            Self::Revoke { account, grant } => Input::Revoke { account: *account, grant: *grant },
-            Self::EndGrants => Input::EndGrants { ended: model.ended_grants(time_ms) },
-            Self::FireDeadMan { segment, account } => Input::FireDeadMan { segment: *segment, account: *account },
+            Self::Revoke { account, grant } => Input::Revoke {
+                account: *account,
+                grant: *grant,
+            },
+            Self::EndGrants => Input::EndGrants {
+                ended: model.ended_grants(time_ms),
+            },
+            Self::FireDeadMan { segment, account } => Input::FireDeadMan {
+                segment: *segment,
+                account: *account,
+            },
         }
     }
 }
@@ -106,13 +135,29 @@ impl Plan {
     fn resolve(&self, model: &Model, account: AccountId) -> Command {
         match self {
             Self::Send(command) => command.clone(),
-            Self::Amend { market, pick, price, quantity } => {
+            Self::Reduce(place) => {
+                let (lots, _) = model.position(place.market, account);
+                let side = if lots < 0 { Side::Bid } else { Side::Ask };
+                Command::PlaceOrder(PlaceOrder { side, is_reduce_only: true, ..*place })
+            }
+            Self::Amend {
+                market,
+                pick,
+                price,
+                quantity,
+            } => {
                 let order = pick.resolve(model, *market, account);
-                Command::AmendOrder(AmendOrder { market: *market, order, price: *price, quantity: *quantity })
+                Command::AmendOrder(AmendOrder {
+                    market: *market,
+                    order,
+                    price: *price,
+                    quantity: *quantity,
+                })
             }
-            Self::Cancel { market, pick } => {
-                Command::CancelOrder(CancelOrder { market: *market, order: pick.resolve(model, *market, account) })
-            }
+            Self::Cancel { market, pick } => Command::CancelOrder(CancelOrder {
+                market: *market,
+                order: pick.resolve(model, *market, account),
+            }),
         }
     }
 }
@@ -122,7 +167,10 @@ impl Pick {
         match self {
             Self::Named(reference) => *reference,
             Self::Resting(index) => {
-                let resting = model.resting(market).into_iter().filter(|order| order.account == account);
+                let resting = model
+                    .resting(market)
+                    .into_iter()
+                    .filter(|order| order.account == account);
                 let numbers: Vec<OrderNumber> = resting.map(|order| order.number).collect();
                 let picked = numbers.get(index.index(numbers.len().max(1))).copied();
                 OrderReference::Number(picked.unwrap_or(OrderNumber::NONE))
@@ -135,14 +183,13 @@ impl Pick {
 ///
 /// # Errors
 /// The refusal of a command.
-pub fn feed(
-    model: &mut Model,
-    time_ms: &mut TimeMs,
-    origin: RecordIndex,
-    input: &Input,
-) -> Result<Vec<Event>, Reject> {
+pub fn feed(model: &mut Model, time_ms: &mut TimeMs, origin: RecordIndex, input: &Input) -> Result<Vec<Event>, Reject> {
     match input {
-        Input::Command { account, grant, command } => model.apply(*account, *grant, *time_ms, origin, command),
+        Input::Command {
+            account,
+            grant,
+            command,
+        } => model.apply(*account, *grant, *time_ms, origin, command),
         Input::Wait { ms } => {
             *time_ms = time_ms.plus(DurationMs::from_ms(*ms));
             Ok(model.expire(*time_ms))
@@ -150,7 +197,9 @@ pub fn feed(
         Input::Revoke { account, grant } => Ok(model.revoke_grant(*account, *grant)),
         Input::EndGrants { ended } => {
             let grants = ended.iter();
-            Ok(grants.flat_map(|(segment, account, grant)| model.expire_grant_orders(*segment, *account, *grant)).collect())
+            Ok(grants
+                .flat_map(|(segment, account, grant)| model.expire_grant_orders(*segment, *account, *grant))
+                .collect())
         }
         Input::FireDeadMan { segment, account } => Ok(model.fire_dead_man(*segment, *account)),
     }
@@ -159,17 +208,23 @@ pub fn feed(
 /// Sequences of 30 to 80 steps.
 pub fn sequence() -> impl Strategy<Value = Sequence> {
     let steps = collection::vec(step(), 30..=80);
-    (prop_oneof![3 => Just(false), 1 => Just(true)], steps)
-        .prop_map(|(has_two_segments, steps)| Sequence { has_two_segments, steps })
+    (prop_oneof![3 => Just(false), 1 => Just(true)], steps).prop_map(|(has_two_segments, steps)| Sequence {
+        has_two_segments,
+        steps,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let grant = prop_oneof![6 => Just(None), 4 => (1..=3_u32).prop_map(|number| Some(GrantNumber::new(number)))];
     let act = (account(), grant, plan()).prop_map(|(account, grant, plan)| Step::Act { account, grant, plan });
-    let revoke = (account(), 1..=3_u32)
-        .prop_map(|(account, number)| Step::Revoke { account, grant: GrantNumber::new(number) });
-    let fire = (1..=2_u16, account())
-        .prop_map(|(segment, account)| Step::FireDeadMan { segment: SegmentId::new(segment), account });
+    let revoke = (account(), 1..=3_u32).prop_map(|(account, number)| Step::Revoke {
+        account,
+        grant: GrantNumber::new(number),
+    });
+    let fire = (1..=2_u16, account()).prop_map(|(segment, account)| Step::FireDeadMan {
+        segment: SegmentId::new(segment),
+        account,
+    });
     prop_oneof![
         180 => act,
         10 => (1..=200_u64).prop_map(|ms| Step::Wait { ms }),
@@ -184,12 +239,16 @@ fn account() -> impl Strategy<Value = AccountId> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let amend = (priced(), pick()).prop_map(|((market, price, quantity), pick)| {
-        Plan::Amend { market, pick, price: PriceTicks::from_ticks(price), quantity: QuantityLots::from_lots(quantity) }
+    let amend = (priced(), pick()).prop_map(|((market, price, quantity), pick)| Plan::Amend {
+        market,
+        pick,
+        price: PriceTicks::from_ticks(price),
+        quantity: QuantityLots::from_lots(quantity),
     });
     let cancel = (market(), pick()).prop_map(|(market, pick)| Plan::Cancel { market, pick });
     prop_oneof![
         60 => place().prop_map(|place| Plan::Send(Command::PlaceOrder(place))),
+        8 => place().prop_map(Plan::Reduce),
         10 => amend,
         4 => cancel,
         2 => cancel_all().prop_map(Plan::Send),
@@ -212,7 +271,7 @@ fn price(market: MarketId) -> impl Strategy<Value = u64> {
     let (wide, edges) = if market == MarketId::new(1) {
         (85..=115_u64, vec![0, 1, 2, 139, 140, 141, u64::MAX])
     } else {
-        (55..=160_u64, vec![0, 1, 2, 199, 200, 201, u64::MAX])
+        (55..=190_u64, vec![0, 1, 2, 399, 400, 401, u64::MAX])
     };
     prop_oneof![12 => 95..=105_u64, 8 => wide, 1 => sample::select(edges)]
 }
@@ -228,21 +287,37 @@ fn place() -> impl Strategy<Value = PlaceOrder> {
         SelfTradeMode::CancelBoth,
     ]);
     let slippage = sample::select(vec![0, 1_000, 20_000, 100_000, 700_000, 1_000_000, u32::MAX]);
-    let is_reduce_only = prop_oneof![4 => Just(false), 1 => Just(true)];
-    (priced(), side(), option::weighted(0.1, slippage), time_in_force(), client_id(), is_reduce_only, self_trade).prop_map(
-        |((market, price, quantity), side, slippage, time_in_force, client_id, is_reduce_only, self_trade)| PlaceOrder {
-            market,
-            side,
-            kind: match slippage {
-                Some(ppm) => OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(ppm) }),
-                None => OrderKind::Limit(LimitTerms { price: PriceTicks::from_ticks(price), time_in_force }),
-            },
-            quantity: QuantityLots::from_lots(quantity),
-            client_id,
-            is_reduce_only,
-            self_trade,
-        },
+    let is_reduce_only = prop_oneof![9 => Just(false), 1 => Just(true)];
+    (
+        priced(),
+        side(),
+        option::weighted(0.1, slippage),
+        time_in_force(),
+        client_id(),
+        is_reduce_only,
+        self_trade,
     )
+        .prop_map(
+            |((market, price, quantity), side, slippage, time_in_force, client_id, is_reduce_only, self_trade)| {
+                PlaceOrder {
+                    market,
+                    side,
+                    kind: match slippage {
+                        Some(ppm) => OrderKind::Market(MarketTerms {
+                            slippage_ppm_max: RatioPpm::from_ppm(ppm),
+                        }),
+                        None => OrderKind::Limit(LimitTerms {
+                            price: PriceTicks::from_ticks(price),
+                            time_in_force,
+                        }),
+                    },
+                    quantity: QuantityLots::from_lots(quantity),
+                    client_id,
+                    is_reduce_only,
+                    self_trade,
+                }
+            },
+        )
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -295,7 +370,10 @@ fn ladder() -> impl Strategy<Value = Command> {
             bids.reverse();
             asks.reverse();
         }
-        let (bids, asks) = (BoundedVec::new(bids).unwrap_or_default(), BoundedVec::new(asks).unwrap_or_default());
+        let (bids, asks) = (
+            BoundedVec::new(bids).unwrap_or_default(),
+            BoundedVec::new(asks).unwrap_or_default(),
+        );
         Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks }))
     })
 }
@@ -312,7 +390,10 @@ fn levels(steps: &[(u64, u64)], price_at: impl Fn(u64) -> u64) -> Vec<QuoteLevel
     let mut distance = 0;
     let level = |(step, quantity): &(u64, u64)| {
         distance += step;
-        QuoteLevel { price: PriceTicks::from_ticks(price_at(distance)), quantity: QuantityLots::from_lots(*quantity) }
+        QuoteLevel {
+            price: PriceTicks::from_ticks(price_at(distance)),
+            quantity: QuantityLots::from_lots(*quantity),
+        }
     };
     steps.iter().map(level).collect()
 }

@@ -57,7 +57,12 @@ impl World {
         let accounts = (1..=ACCOUNTS).map(AccountId::new);
         // From one that can carry everything to one that can hardly carry a lot.
         let means = [200_000, 20_000, 6_000, 2_500, 900, 350].map(QuoteMicros::from_micros);
-        let of_segment = |segment| accounts.clone().zip(means).map(move |(account, cash)| (segment, account, cash));
+        let of_segment = |segment| {
+            accounts
+                .clone()
+                .zip(means)
+                .map(move |(account, cash)| (segment, account, cash))
+        };
         let balances = ids.flat_map(of_segment).collect();
         let grants = accounts.flat_map(|account| {
             let grant = |number, notional_max, life_ms| WorldGrant {
@@ -67,9 +72,17 @@ impl World {
                 expires_ms: TimeMs::from_ms(START_MS + life_ms),
             };
             // The first outlives every sequence, the second is small, the third ends on the way.
-            [grant(1, 1_000_000, 1_000_000), grant(2, 3_000, 1_000_000), grant(3, 100_000, 300)]
+            [
+                grant(1, 1_000_000, 1_000_000),
+                grant(2, 3_000, 1_000_000),
+                grant(3, 100_000, 300),
+            ]
         });
-        Self { genesis, balances, grants: grants.collect() }
+        Self {
+            genesis,
+            balances,
+            grants: grants.collect(),
+        }
     }
 
     /// The model of this world at its start.
@@ -102,13 +115,13 @@ fn dear(segment: u16) -> MarketRules {
     }
 }
 
-/// Market 2: no fees, a band so wide that prices leave accounts behind, a tick value other than one.
+/// Market 2: no fees, a tick value other than one, and a band so wide that prices leave short sellers behind.
 fn wild(segment: u16) -> MarketRules {
     MarketRules {
         id: MarketId::new(2),
         segment: SegmentId::new(segment),
         tick_value: TickValueMicros::from_micros(3),
-        price_max: PriceTicks::from_ticks(200),
+        price_max: PriceTicks::from_ticks(400),
         reference_price: PriceTicks::from_ticks(100),
         band: RatioPpm::from_ppm(500_000),
         order_lots_min: QuantityLots::from_lots(1),
@@ -123,13 +136,20 @@ fn wild(segment: u16) -> MarketRules {
 pub fn segment_rules(id: SegmentId) -> SegmentRules {
     let hour = DurationMs::from_ms(3_600_000);
     let plenty = QuoteMicros::from_micros(1 << 50);
-    let outbound = LimiterRules { window_ms: hour, floor: plenty, vault_share: RatioPpm::from_ppm(1_000_000) };
+    let outbound = LimiterRules {
+        window_ms: hour,
+        floor: plenty,
+        vault_share: RatioPpm::from_ppm(1_000_000),
+    };
     SegmentRules {
         id,
         asset: AssetId::new(1),
         withdrawal_delay_ms: DurationMs::from_ms(1_000),
         transfer_delay_ms: DurationMs::from_ms(1_000),
-        inbound: WindowCap { window_ms: hour, amount_max: plenty },
+        inbound: WindowCap {
+            window_ms: hour,
+            amount_max: plenty,
+        },
         outbound: BoundedVec::new(vec![outbound]).unwrap_or_default(),
         open_orders_max: 8,
         dead_man_timeout_min_ms: DurationMs::from_ms(100),
@@ -142,7 +162,10 @@ pub fn segment_rules(id: SegmentId) -> SegmentRules {
 pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesis {
     let attestors = (1..=ACCOUNTS).map(|account| {
         let number = u8::try_from(account).unwrap_or_default();
-        Attestor { operator: OperatorId::new(u16::from(number)), root_key: PublicKey::Ed25519([number; 32]) }
+        Attestor {
+            operator: OperatorId::new(u16::from(number)),
+            root_key: PublicKey::Ed25519([number; 32]),
+        }
     });
     Genesis {
         name: BoundedVec::new(b"model".to_vec()).unwrap_or_default(),

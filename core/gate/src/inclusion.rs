@@ -1,0 +1,179 @@
+//! Inclusion: which envelopes a block may hold.
+//!
+//! Judged against the state before the block, the block's own time, and the nonces and weight already used by earlier
+//! envelopes of this block. An envelope that breaks a rule is never in a valid block; the edge answers with the same
+//! refusals and records nothing. Every included envelope consumes its nonce, whatever becomes of its commands.
+//!
+//! Order of checks: block room; account; key; grant; valid-until; nonce; weight. The first failure wins.
+
+use std::collections::BTreeSet;
+
+use casemate_ledger::accounts::{Account, opening_deposit};
+use casemate_ledger::{BlockContext, Ledger};
+use casemate_protocol::envelope::{Intent, SignerRole};
+use casemate_protocol::limits::{
+    BLOCK_ENVELOPES_MAX, BLOCK_SIZE_BYTES_MAX, BLOCK_WEIGHT_MAX, ENVELOPE_VALIDITY_MS_MAX,
+};
+use casemate_protocol::{GrantNumber, PublicKey, Reject, RejectCode, TimeMs};
+
+use crate::Authenticated;
+
+/// An envelope that this block holds: its nonce is used.
+#[derive(Debug)]
+pub struct Included {
+    envelope: Authenticated,
+    grant: Option<GrantNumber>,
+}
+
+impl Included {
+    /// The envelope.
+    #[must_use]
+    pub const fn envelope(&self) -> &Authenticated {
+        &self.envelope
+    }
+
+    /// The envelope's bytes, taken out.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.envelope.into_parts().bytes
+    }
+
+    /// The grant that its session key had before the block; `None` for a root key.
+    #[must_use]
+    pub const fn grant(&self) -> Option<GrantNumber> {
+        self.grant
+    }
+}
+
+/// What the envelopes of one block have used so far.
+#[derive(Debug, Default)]
+pub struct BlockBudget {
+    envelopes: usize,
+    size_bytes: usize,
+    weight: u64,
+    /// Root keys that open accounts in this block; each once.
+    openings: BTreeSet<PublicKey>,
+}
+
+impl BlockBudget {
+    /// Takes an envelope into the block and uses its nonce and weight.
+    ///
+    /// # Errors
+    /// The first rule that it breaks, with the envelope handed back.
+    pub fn include(
+        &mut self,
+        ledger: &mut Ledger,
+        block: &BlockContext,
+        envelope: Authenticated,
+    ) -> Result<Included, (Reject, Authenticated)> {
+        let grant = match self.require_room(&envelope).and_then(|()| require_includable(ledger, block.time_ms, &envelope))
+        {
+            Ok(grant) => grant,
+            Err(reject) => return Err((reject, envelope)),
+        };
+        let intent = &envelope.envelope().intent;
+        if envelope.is_opening() && !self.openings.insert(intent.signer.key) {
+            return Err((Reject::of(RejectCode::NonceUsed).present(intent.nonce), envelope));
+        }
+        self.envelopes = self.envelopes.saturating_add(1);
+        self.size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
+        self.weight = self.weight.saturating_add(u64::from(envelope.weight()));
+        ledger.consume_envelope(block, intent.account, grant, intent.nonce, envelope.weight());
+        Ok(Included { envelope, grant })
+    }
+
+    /// Envelopes taken so far.
+    #[must_use]
+    pub const fn envelopes(&self) -> usize {
+        self.envelopes
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub const fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    fn require_room(&self, envelope: &Authenticated) -> Result<(), Reject> {
+        let size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
+        let weight = self.weight.saturating_add(u64::from(envelope.weight()));
+        if self.envelopes >= BLOCK_ENVELOPES_MAX || size_bytes > BLOCK_SIZE_BYTES_MAX || weight > BLOCK_WEIGHT_MAX {
+            return Err(Reject::of(RejectCode::BlockFull)
+                .required(u64::try_from(BLOCK_ENVELOPES_MAX).unwrap_or(u64::MAX)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an envelope could be in a block of this time on this state, room aside. At the edge this is a hint.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn require_includable(
+    ledger: &Ledger,
+    now_ms: TimeMs,
+    envelope: &Authenticated,
+) -> Result<Option<GrantNumber>, Reject> {
+    let intent = &envelope.envelope().intent;
+    if envelope.is_opening() {
+        opening_deposit(ledger.accounts(), ledger.segments(), &ledger.genesis().accounts, intent.signer.key)?;
+        require_validity(intent, now_ms)?;
+        return Ok(None);
+    }
+    let present = intent.account.number();
+    let account = ledger
+        .accounts()
+        .account(intent.account)
+        .ok_or_else(|| Reject::of(RejectCode::AccountNotFound).present(present))?;
+    if !account.is_open() {
+        return Err(Reject::of(RejectCode::AccountClosed).present(present));
+    }
+    let grant = require_key(account, intent, now_ms)?;
+    require_validity(intent, now_ms)?;
+    let nonces = match grant {
+        None => account.nonces(),
+        Some(_) => account.grant_of(&intent.signer.key).map_or(account.nonces(), |grant| grant.nonces()),
+    };
+    nonces.require_free(intent.nonce)?;
+    let left = account.weight_left(&ledger.genesis().accounts, now_ms);
+    if envelope.weight() > left {
+        return Err(Reject::of(RejectCode::WeightExceeded)
+            .required(u64::from(left))
+            .present(u64::from(envelope.weight())));
+    }
+    Ok(grant)
+}
+
+/// A wrong key is never reported as an unknown account.
+fn require_key(account: &Account, intent: &Intent, now_ms: TimeMs) -> Result<Option<GrantNumber>, Reject> {
+    let stranger = || Reject::of(RejectCode::KeyNotOfAccount).present(intent.account.number());
+    match intent.signer.role {
+        SignerRole::Root if *account.root_key() == intent.signer.key => Ok(None),
+        SignerRole::Root => Err(stranger()),
+        SignerRole::Session => {
+            let grant = account.grant_of(&intent.signer.key).ok_or_else(stranger)?;
+            if grant.is_revoked() {
+                return Err(Reject::of(RejectCode::GrantRevoked).present(u64::from(grant.number().number())));
+            }
+            if !grant.is_live(now_ms) {
+                return Err(Reject::of(RejectCode::GrantExpired)
+                    .required(grant.expires_ms().ms())
+                    .present(now_ms.ms()));
+            }
+            Ok(Some(grant.number()))
+        }
+    }
+}
+
+fn require_validity(intent: &Intent, now_ms: TimeMs) -> Result<(), Reject> {
+    if intent.valid_until_ms < now_ms {
+        return Err(Reject::of(RejectCode::EnvelopeExpired)
+            .required(intent.valid_until_ms.ms())
+            .present(now_ms.ms()));
+    }
+    let ahead = intent.valid_until_ms.since(now_ms).ms();
+    if ahead > ENVELOPE_VALIDITY_MS_MAX {
+        return Err(Reject::of(RejectCode::ValidityTooLong).required(ENVELOPE_VALIDITY_MS_MAX).present(ahead));
+    }
+    Ok(())
+}

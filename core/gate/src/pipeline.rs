@@ -1,0 +1,169 @@
+//! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy.
+//!
+//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) and conduct (s7)
+//! have no content yet and no place here; they come between the stages that stand around them.
+
+use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
+use casemate_protocol::envelope::{Intent, SignerRole};
+use casemate_protocol::{Command, GrantNumber, Reject, RejectCode, SystemCommand};
+
+use crate::authenticate::require_valid_key;
+use crate::inclusion::Included;
+use crate::policy::{PolicyDecider, PolicyRequest};
+
+/// Stage 3 passed: the signer's key, as it stands now, entitles it to this command.
+#[derive(Debug)]
+pub struct Entitled<'a> {
+    intent: &'a Intent,
+    grant: Option<GrantNumber>,
+    command: &'a Command,
+}
+
+/// Stage 5 passed: the command is not late.
+#[derive(Debug)]
+pub struct Fresh<'a>(Entitled<'a>);
+
+/// Stage 6 passed: the policy in force permits it.
+#[derive(Debug)]
+pub struct Authorized<'a>(Fresh<'a>);
+
+impl<'a> Entitled<'a> {
+    /// Stage 3: judges key and grant against the state at this moment, and counts the command against its rate.
+    ///
+    /// # Errors
+    /// `AccountClosed`, `GrantRevoked`, `GrantExpired`, `ActionNotGranted`, `MarketNotGranted`, `GrantRateExceeded`,
+    /// `KeyInvalid` for a session key that a registration brings.
+    pub fn judge(
+        ledger: &mut Ledger,
+        block: &BlockContext,
+        included: &'a Included,
+        command: &'a Command,
+    ) -> Result<Self, Reject> {
+        let intent = &included.envelope().envelope().intent;
+        let entitled = Self { intent, grant: included.grant(), command };
+        if let Command::RegisterGrant(terms) = command {
+            require_valid_key(&terms.session_key)?;
+        }
+        if intent.account.is_none() {
+            return Ok(entitled);
+        }
+        entitled.require_open(ledger)?;
+        if let Some(number) = included.grant() {
+            entitled.require_granted(ledger, block, number)?;
+            ledger.count_command(block, intent.account, number);
+        }
+        Ok(entitled)
+    }
+
+    /// Stage 5.
+    ///
+    /// # Errors
+    /// `EnvelopeExpired`.
+    pub fn require_fresh(self, block: &BlockContext) -> Result<Fresh<'a>, Reject> {
+        // The nonce was used up at inclusion; what is left of freshness is time.
+        if self.intent.valid_until_ms < block.time_ms {
+            return Err(Reject::of(RejectCode::EnvelopeExpired)
+                .required(self.intent.valid_until_ms.ms())
+                .present(block.time_ms.ms()));
+        }
+        Ok(Fresh(self))
+    }
+
+    fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
+        let is_open = ledger.accounts().account(self.intent.account).is_some_and(|account| account.is_open());
+        if is_open {
+            Ok(())
+        } else {
+            Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number()))
+        }
+    }
+
+    fn require_granted(&self, ledger: &Ledger, block: &BlockContext, number: GrantNumber) -> Result<(), Reject> {
+        let present = u64::from(number.number());
+        let grant = ledger
+            .accounts()
+            .account(self.intent.account)
+            .and_then(|account| account.grant_of(&self.intent.signer.key))
+            .ok_or_else(|| Reject::of(RejectCode::GrantRevoked).present(present))?;
+        if grant.is_revoked() {
+            return Err(Reject::of(RejectCode::GrantRevoked).present(present));
+        }
+        if !grant.is_live(block.time_ms) {
+            return Err(Reject::of(RejectCode::GrantExpired)
+                .required(grant.expires_ms().ms())
+                .present(block.time_ms.ms()));
+        }
+        let action = self.command.action();
+        if !grant.actions().contains(action) {
+            return Err(Reject::of(RejectCode::ActionNotGranted).present(u64::from(action.number())));
+        }
+        if let Some(market) = self.command.market().filter(|market| !grant.markets().contains(*market)) {
+            return Err(Reject::of(RejectCode::MarketNotGranted).present(u64::from(market.number())));
+        }
+        let (per_minute_max, this_one) = grant.rate_at(block.time_ms);
+        if this_one > per_minute_max {
+            return Err(Reject::of(RejectCode::GrantRateExceeded)
+                .required(u64::from(per_minute_max))
+                .present(u64::from(this_one)));
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Fresh<'a> {
+    /// Stage 6: asks the policy in force.
+    ///
+    /// # Errors
+    /// What the policy refuses with.
+    pub fn authorize(self, ledger: &Ledger, policy: &dyn PolicyDecider) -> Result<Authorized<'a>, Reject> {
+        let intent = self.0.intent;
+        policy.decide(&PolicyRequest {
+            action: self.0.command.action(),
+            role: intent.signer.role,
+            is_attestor: ledger.attestor(intent.account).is_some(),
+        })?;
+        Ok(Authorized(self))
+    }
+}
+
+impl<'a> Authorized<'a> {
+    /// All stages passed: what the ledger accepts.
+    #[must_use]
+    pub fn verified(self) -> Verified<'a> {
+        let Fresh(Entitled { intent, grant, command }) = self.0;
+        Verified::assertion(VerifiedWork::Account {
+            account: intent.account,
+            role: intent.signer.role,
+            key: intent.signer.key,
+            grant: grant.filter(|_| intent.signer.role == SignerRole::Session),
+            command,
+        })
+    }
+}
+
+/// All stateful stages of one command of an included envelope.
+///
+/// # Errors
+/// The refusal of the first stage that refuses.
+pub fn verify<'a>(
+    ledger: &mut Ledger,
+    block: &BlockContext,
+    policy: &dyn PolicyDecider,
+    included: &'a Included,
+    command: &'a Command,
+) -> Result<Verified<'a>, Reject> {
+    let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
+    Ok(fresh.authorize(ledger, policy)?.verified())
+}
+
+/// Work that the ledger listed itself comes through the gate as well: there is no other way in.
+///
+/// # Errors
+/// What the policy refuses with.
+pub fn verify_system<'a>(
+    policy: &dyn PolicyDecider,
+    command: &'a SystemCommand,
+) -> Result<Verified<'a>, Reject> {
+    policy.decide_system(command)?;
+    Ok(Verified::assertion(VerifiedWork::System(command)))
+}

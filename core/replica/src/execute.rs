@@ -1,0 +1,444 @@
+//! Executing a block: the phases in their fixed order (DESIGN §4), every command through the gate, a record each.
+//!
+//! Phases without content are absent, the rest keep their order: (1) time and what fell due; (6) cancels and size-down
+//! amends of orders that rested before this block; (9) all other commands in block order; (10) releases; (11) laws and
+//! roots. Prices, funding, breakers, liquidations and triggers take their places between these when they come.
+
+use std::ops::Range;
+
+use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
+use casemate_gate::{Included, PolicyDecider, pipeline};
+use casemate_ledger::{BlockContext, BrokenLaw, Ledger};
+use casemate_protocol::block::SealSecret;
+use casemate_protocol::command::{CancelScope, Command};
+use casemate_protocol::envelope::GroupMode;
+use casemate_protocol::parallel::Parallel;
+use casemate_protocol::{Digest, Event, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand};
+
+/// What executing a block did, besides changing the state.
+#[derive(Debug, Default)]
+pub struct Executed {
+    /// Headers of the block's records, in order.
+    pub records: Vec<RecordHeader>,
+    /// Encoded bodies of the records, one after the other.
+    pub bodies: Vec<u8>,
+    /// Where each body lies in `bodies`.
+    pub body_ranges: Vec<Range<usize>>,
+    /// Verdicts, envelope by envelope in block order.
+    pub envelopes: Vec<EnvelopeOutcome>,
+    /// Trades in the block.
+    pub trades: u64,
+    /// Segments that failed a law.
+    pub broken: Vec<BrokenLaw>,
+    /// State root after the block.
+    pub state_root: Digest,
+}
+
+/// Verdicts of one envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvelopeOutcome {
+    /// The envelope's id.
+    pub envelope: Digest,
+    /// One for each command, in order.
+    pub commands: Vec<CommandOutcome>,
+}
+
+/// Verdict of one command and where it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandOutcome {
+    /// The record.
+    pub record: RecordIndex,
+    /// The refusal, if it was refused.
+    pub refusal: Option<Reject>,
+}
+
+/// Stages of execution, for those who measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stages {
+    /// Inclusion and commands through gate and ledger.
+    Commands,
+    /// Records: encoding, sealing, log.
+    Records,
+    /// Rows, trees and state root.
+    StateRoot,
+}
+
+/// Told when a stage begins, so that a driver with a clock can measure. Core has none.
+pub trait StageTimer {
+    /// A stage begins; the one before it ends.
+    fn begin(&mut self, stage: Stages);
+}
+
+impl StageTimer for () {
+    fn begin(&mut self, _stage: Stages) {}
+}
+
+/// One command's verdict before its record is written.
+struct Entry<'a> {
+    source: EntrySource<'a>,
+    segment: Option<SegmentId>,
+    verdict: Result<(), Reject>,
+    events: Range<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum EntrySource<'a> {
+    Command { seat: &'a Included, asked: &'a Command, envelope: usize, command: usize },
+    System(SystemCommand),
+}
+
+pub(crate) struct Execution<'a> {
+    ledger: &'a mut Ledger,
+    block: BlockContext,
+    policy: &'a dyn PolicyDecider,
+    included: &'a [Included],
+    first_record: u64,
+    entries: Vec<Entry<'a>>,
+    events: Vec<Event>,
+    /// Commands done in the phase of cancels.
+    done_early: Vec<(usize, usize)>,
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(
+        ledger: &'a mut Ledger,
+        block: BlockContext,
+        policy: &'a dyn PolicyDecider,
+        included: &'a [Included],
+        first_record: u64,
+    ) -> Self {
+        let commands = included.iter().map(|included| included.envelope().envelope().intent.commands.len()).sum();
+        Self {
+            ledger,
+            block,
+            policy,
+            included,
+            first_record,
+            entries: Vec::with_capacity(commands),
+            events: Vec::with_capacity(commands),
+            done_early: Vec::new(),
+        }
+    }
+
+    /// Runs all phases, writes the records and brings the state root up to date.
+    pub(crate) fn run<P: Parallel, T: StageTimer>(
+        mut self,
+        secret: &SealSecret,
+        parallel: &P,
+        timer: &mut T,
+    ) -> Executed {
+        timer.begin(Stages::Commands);
+        self.phase_due();
+        self.phase_cancels();
+        self.phase_commands();
+        self.phase_releases();
+        let broken = self.ledger.enforce_laws();
+        self.refuse_faulted(&broken);
+        timer.begin(Stages::Records);
+        let mut executed = self.write_records(secret, parallel);
+        executed.broken = broken;
+        timer.begin(Stages::StateRoot);
+        executed.state_root = self.ledger.seal(secret, parallel);
+        executed
+    }
+
+    /// Phase 1.
+    fn phase_due(&mut self) {
+        for command in self.ledger.due_at_start(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Phase 6: cancels and size-down amends of orders that rested before this block, so that nobody who wants out is
+    /// behind somebody who wants in. Cancel-all takes the older orders here and the younger ones at its place.
+    fn phase_cancels(&mut self) {
+        let included = self.included;
+        for (envelope, seat) in included.iter().enumerate() {
+            let intent = &seat.envelope().envelope().intent;
+            if intent.group == GroupMode::AllOrNothing {
+                continue;
+            }
+            for (command, asked) in intent.commands.iter().enumerate() {
+                if let Command::CancelAllOrders(cancel) = asked {
+                    self.cancel_all_early(envelope, command, cancel.scope);
+                } else if self.ledger.is_early(intent.account, asked, self.block.height) {
+                    self.run_command(envelope, command);
+                    self.done_early.push((envelope, command));
+                }
+            }
+        }
+    }
+
+    /// Phase 9.
+    fn phase_commands(&mut self) {
+        let included = self.included;
+        let mut early = core::mem::take(&mut self.done_early).into_iter().peekable();
+        for (envelope, seat) in included.iter().enumerate() {
+            self.touch_ahead(envelope);
+            let intent = &seat.envelope().envelope().intent;
+            if intent.group == GroupMode::AllOrNothing {
+                self.run_group(envelope);
+                continue;
+            }
+            for command in 0..intent.commands.len() {
+                if early.next_if_eq(&(envelope, command)).is_none() {
+                    self.run_command(envelope, command);
+                }
+            }
+        }
+    }
+
+    /// Phase 10.
+    fn phase_releases(&mut self) {
+        for command in self.ledger.due_releases(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Loads the rows of the next envelopes together: independent loads overlap, one after the other they do not.
+    fn touch_ahead(&self, envelope: usize) {
+        if !envelope.is_multiple_of(TOUCH_AHEAD) {
+            return;
+        }
+        let ahead = self.included.iter().skip(envelope).take(TOUCH_AHEAD);
+        let touched = ahead.fold(0u64, |sum, seat| {
+            let intent = &seat.envelope().envelope().intent;
+            let first = intent.commands.iter().next();
+            sum.wrapping_add(first.map_or(0, |command| self.ledger.touch(intent.account, command)))
+        });
+        core::hint::black_box(touched);
+    }
+
+    fn next_record(&self) -> RecordIndex {
+        RecordIndex::new(self.first_record.saturating_add(u64::try_from(self.entries.len()).unwrap_or(u64::MAX)))
+    }
+
+    fn cancel_all_early(&mut self, envelope: usize, command: usize, scope: CancelScope) {
+        let Some(source) = self.source(envelope, command) else { return };
+        let EntrySource::Command { seat, asked, .. } = source else { return };
+        let intent = &seat.envelope().envelope().intent;
+        let start = self.events.len();
+        let record = self.next_record();
+        let verdict = pipeline::verify(self.ledger, &self.block, self.policy, seat, asked).and_then(|_verified| {
+            self.ledger.cancel_all_early(&self.block, intent.account, scope, record, &mut self.events)
+        });
+        if verdict.is_ok() && self.events.len() == start {
+            // Nothing older to cancel: the command speaks at its own place.
+            return;
+        }
+        self.push(source, self.ledger.segment_of_command(asked), verdict, start);
+    }
+
+    /// One command of an envelope, through the gate.
+    fn run_command(&mut self, envelope: usize, command: usize) -> bool {
+        let Some(source) = self.source(envelope, command) else { return false };
+        let EntrySource::Command { seat, asked, .. } = source else { return false };
+        let start = self.events.len();
+        let record = self.next_record();
+        let segment = self.ledger.segment_of_command(asked);
+        let verdict = match pipeline::verify(self.ledger, &self.block, self.policy, seat, asked) {
+            Ok(verified) => self.ledger.apply(&self.block, verified, record, &mut self.events),
+            Err(reject) => Err(reject),
+        };
+        let is_accepted = verdict.is_ok();
+        self.push(source, segment, verdict, start);
+        for follow_up in self.ledger.take_follow_ups() {
+            self.run_system(follow_up);
+        }
+        is_accepted
+    }
+
+    /// All commands of an envelope, or none.
+    fn run_group(&mut self, envelope: usize) {
+        let included = self.included;
+        let Some(seat) = included.get(envelope) else { return };
+        let commands = seat.envelope().envelope().intent.commands.as_slice();
+        let first_entry = self.entries.len();
+        let first_event = self.events.len();
+        let segment = self.one_segment(commands);
+        let savepoint = segment.and_then(|segment| self.ledger.begin_group(segment));
+        let (Some(_), Some(savepoint)) = (segment, savepoint) else {
+            for command in 0..commands.len() {
+                let spans = Err(Reject::of(RejectCode::GroupSpansSegments));
+                self.push_if_there(envelope, command, None, spans, first_event);
+            }
+            return;
+        };
+        let failed = (0..commands.len()).find(|&command| !self.run_command(envelope, command));
+        let Some(failed) = failed else { return };
+        self.ledger.roll_back_group(savepoint);
+        self.events.truncate(first_event);
+        let cause = self
+            .entries
+            .last()
+            .and_then(|entry| entry.verdict.err())
+            .map_or(0, |reject| u64::from(reject.code().number()));
+        let rolled_back = Err(Reject::of(RejectCode::GroupRolledBack).present(cause));
+        for entry in self.entries.iter_mut().skip(first_entry).take(failed) {
+            entry.verdict = rolled_back;
+            entry.events = first_event..first_event;
+        }
+        if let Some(entry) = self.entries.last_mut() {
+            entry.events = first_event..first_event;
+        }
+        for command in failed.saturating_add(1)..commands.len() {
+            self.push_if_there(envelope, command, segment, rolled_back, first_event);
+        }
+    }
+
+    /// The segment that all commands of a group write, if it is one.
+    fn one_segment(&self, commands: &[Command]) -> Option<SegmentId> {
+        let mut segments = commands.iter().map(|command| self.ledger.segment_of_command(command));
+        let first = segments.next()??;
+        segments.all(|segment| segment == Some(first)).then_some(first)
+    }
+
+    fn run_system(&mut self, command: SystemCommand) {
+        let start = self.events.len();
+        let record = self.next_record();
+        let verdict = match pipeline::verify_system(self.policy, &command) {
+            Ok(verified) => self.ledger.apply(&self.block, verified, record, &mut self.events),
+            Err(reject) => Err(reject),
+        };
+        self.push(EntrySource::System(command), Some(command.work.segment()), verdict, start);
+    }
+
+    fn source(&self, envelope: usize, command: usize) -> Option<EntrySource<'a>> {
+        let seat = self.included.get(envelope)?;
+        let asked = seat.envelope().envelope().intent.commands.as_slice().get(command)?;
+        Some(EntrySource::Command { seat, asked, envelope, command })
+    }
+
+    fn push_if_there(
+        &mut self,
+        envelope: usize,
+        command: usize,
+        segment: Option<SegmentId>,
+        verdict: Result<(), Reject>,
+        first_event: usize,
+    ) {
+        if let Some(source) = self.source(envelope, command) {
+            self.push(source, segment, verdict, first_event);
+        }
+    }
+
+    fn push(
+        &mut self,
+        source: EntrySource<'a>,
+        segment: Option<SegmentId>,
+        verdict: Result<(), Reject>,
+        first_event: usize,
+    ) {
+        self.entries.push(Entry { source, segment, verdict, events: first_event..self.events.len() });
+    }
+
+    /// Commands of a segment that failed a law are refused, without events: their effects are gone.
+    fn refuse_faulted(&mut self, broken: &[BrokenLaw]) {
+        for entry in &mut self.entries {
+            let Some(fault) = broken.iter().find(|fault| Some(fault.segment) == entry.segment) else { continue };
+            entry.verdict =
+                Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(fault.segment.number())));
+            entry.events = 0..0;
+        }
+    }
+
+    fn write_records<P: Parallel>(&self, secret: &SealSecret, parallel: &P) -> Executed {
+        let mut pieces: Vec<RecordPiece<'_>> = self
+            .entries
+            .chunks(RECORDS_PER_PIECE)
+            .zip((0u32..).step_by(RECORDS_PER_PIECE))
+            .map(|(entries, first)| RecordPiece { entries, first, ..RecordPiece::default() })
+            .collect();
+        parallel.for_each_mut(&mut pieces, |piece| self.write_piece(secret, piece));
+        let mut executed = Executed { envelopes: self.outcomes(), ..Executed::default() };
+        executed.records.reserve(self.entries.len());
+        executed.body_ranges.reserve(self.entries.len());
+        for piece in pieces {
+            let offset = executed.bodies.len();
+            executed.bodies.extend_from_slice(&piece.bodies);
+            executed.records.extend_from_slice(&piece.headers);
+            executed.body_ranges.extend(
+                piece
+                    .ranges
+                    .iter()
+                    .map(|range| range.start.saturating_add(offset)..range.end.saturating_add(offset)),
+            );
+        }
+        let is_trade = |event: &&Event| matches!(event, Event::TradeExecuted(_));
+        let trades = self.entries.iter().flat_map(|entry| self.events_of(entry)).filter(is_trade).count();
+        executed.trades = u64::try_from(trades).unwrap_or(u64::MAX);
+        executed
+    }
+
+    fn write_piece(&self, secret: &SealSecret, piece: &mut RecordPiece<'_>) {
+        for (entry, place) in piece.entries.iter().zip(piece.first..) {
+            let start = piece.bodies.len();
+            let verdict = match entry.verdict {
+                Ok(()) => Verdict::Accepted,
+                Err(reject) => Verdict::Refused(reject),
+            };
+            let encoded = encode_body(&mut piece.bodies, &self.source_of(entry), &verdict, self.events_of(entry));
+            debug_assert!(encoded.is_ok(), "the limits of the protocol bound the events of a command");
+            let range = start..piece.bodies.len();
+            let body = piece.bodies.get(range.clone()).unwrap_or(&[]);
+            let index = RecordIndex::new(self.first_record.saturating_add(u64::from(place)));
+            piece.headers.push(seal(secret, index, self.block.height, place, body));
+            piece.ranges.push(range);
+        }
+    }
+
+    fn events_of(&self, entry: &Entry<'_>) -> &[Event] {
+        self.events.get(entry.events.clone()).unwrap_or(&[])
+    }
+
+    fn source_of(&self, entry: &Entry<'_>) -> RecordSource {
+        match entry.source {
+            EntrySource::System(command) => RecordSource::System(command),
+            EntrySource::Command { seat, command, asked, .. } => RecordSource::Command {
+                envelope: seat.envelope().digests().intent,
+                command_index: u16::try_from(command).unwrap_or(u16::MAX),
+                account: seat.envelope().envelope().intent.account,
+                signer_key: seat.envelope().envelope().intent.signer.key,
+                policy_epoch: self.policy.epoch(),
+                action: asked.action(),
+            },
+        }
+    }
+
+    /// Verdicts by envelope and command. Cancel-all may have two records; its last one counts.
+    fn outcomes(&self) -> Vec<EnvelopeOutcome> {
+        let mut outcomes: Vec<EnvelopeOutcome> = self
+            .included
+            .iter()
+            .map(|seat| EnvelopeOutcome {
+                envelope: seat.envelope().digests().intent,
+                commands: vec![
+                    CommandOutcome { record: RecordIndex::NONE, refusal: None };
+                    seat.envelope().envelope().intent.commands.len()
+                ],
+            })
+            .collect();
+        for (entry, record) in self.entries.iter().zip(self.first_record..) {
+            let EntrySource::Command { envelope, command, .. } = entry.source else { continue };
+            let outcome = outcomes.get_mut(envelope).and_then(|outcome| outcome.commands.get_mut(command));
+            if let Some(outcome) = outcome {
+                *outcome = CommandOutcome { record: RecordIndex::new(record), refusal: entry.verdict.err() };
+            }
+        }
+        outcomes
+    }
+}
+
+/// Envelopes whose rows are loaded together.
+const TOUCH_AHEAD: usize = 32;
+/// Records that one piece of parallel work writes.
+const RECORDS_PER_PIECE: usize = 256;
+
+#[derive(Default)]
+struct RecordPiece<'a> {
+    entries: &'a [Entry<'a>],
+    first: u32,
+    bodies: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    headers: Vec<RecordHeader>,
+}
