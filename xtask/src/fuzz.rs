@@ -48,14 +48,7 @@ pub fn build(root: &Path) -> Result<(), Failure> {
     let host = host_triple(root)?;
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     run(cargo(root)
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--bins",
-            "--manifest-path",
-            "fuzz/Cargo.toml",
-        ])
+        .args(["build", "--locked", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml"])
         .args(["--target-dir", "fuzz/target", "--target", &host])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -95,11 +88,7 @@ pub fn run_built(
     let started = SystemTime::now() - Duration::from_millis(100);
     let mut statistics = Vec::new();
     let result = run_keeping(&mut command, |line| line.starts_with(EXECUTIONS), &mut statistics);
-    closing.extend(
-        statistics
-            .iter()
-            .map(|line| format!("{} executions", line[EXECUTIONS.len()..].trim())),
-    );
+    closing.extend(statistics.iter().map(|line| format!("{} executions", line[EXECUTIONS.len()..].trim())));
     result.map_err(|_| Failure::Failed(explain(root, target, &written_since(&artifacts, started))))
 }
 
@@ -110,21 +99,14 @@ pub fn reproduce(root: &Path, target: &str, input: &Path) -> Result<(), Failure>
     if !root.join(input).is_file() {
         return Err(Failure::Usage(format!("there is no input `{}`", input.display())));
     }
-    run(executable(root, target)?
-        .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
-        .arg(input))
+    run(executable(root, target)?.arg(format!("-timeout={INPUT_SECONDS_MAX}")).arg(input))
 }
 
 fn executable(root: &Path, target: &str) -> Result<Command, Failure> {
-    let path = Path::new("fuzz/target")
-        .join(host_triple(root)?)
-        .join("release")
-        .join(target);
+    let path = Path::new("fuzz/target").join(host_triple(root)?).join("release").join(target);
     if !root.join(&path).is_file() {
         let advice = "give it a `[[bin]]` in `fuzz/Cargo.toml`";
-        return Err(Failure::Failed(format!(
-            "fuzz target `{target}` has a file but was not built: {advice}"
-        )));
+        return Err(Failure::Failed(format!("fuzz target `{target}` has a file but was not built: {advice}")));
     }
     let mut command = Command::new(root.join(&path));
     command.current_dir(root);
@@ -144,11 +126,7 @@ fn explain(root: &Path, target: &str, reproducers: &[PathBuf]) -> String {
 fn written_since(folder: &Path, started: SystemTime) -> Vec<PathBuf> {
     let files = folder.read_dir().into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = files
-        .filter(|file| {
-            file.metadata()
-                .and_then(|about| about.modified())
-                .is_ok_and(|written| written >= started)
-        })
+        .filter(|file| file.metadata().and_then(|about| about.modified()).is_ok_and(|written| written >= started))
         .map(|file| file.path())
         .collect();
     paths.sort();
@@ -160,8 +138,7 @@ fn host_triple(root: &Path) -> Result<String, Failure> {
     let output = output.map_err(|error| Failure::Failed(format!("cannot run `rustc -vV`: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or_else(|| Failure::Failed("`rustc -vV` does not name its host".into()))
+    host.map(str::to_owned).ok_or_else(|| Failure::Failed("`rustc -vV` does not name its host".into()))
 }
 
 fn relative<'a>(root: &Path, path: &'a Path) -> &'a Path {
@@ -178,21 +155,13 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_reproducer_and_how_to_run_it() {
-        let text = explain(
-            Path::new("/r"),
-            "decode",
-            &[PathBuf::from("/r/fuzz/artifacts/decode/crash-1")],
-        );
+        let text = explain(Path::new("/r"), "decode", &[PathBuf::from("/r/fuzz/artifacts/decode/crash-1")]);
         assert!(text.contains("fuzz target `decode` failed"));
         assert!(text.contains("cargo xtask fuzz decode --input fuzz/artifacts/decode/crash-1"));
     }
 
     #[test]
     fn a_tree_without_fuzz_targets_has_none() {
-        assert!(
-            targets(Path::new("/nowhere"))
-                .expect("an absent folder is an empty list")
-                .is_empty()
-        );
+        assert!(targets(Path::new("/nowhere")).expect("an absent folder is an empty list").is_empty());
     }
 }

@@ -67,13 +67,10 @@ fn dispatch(arguments: &[&str]) -> Result<(), Failure> {
             Ok(())
         }
         ["fuzz", target, options @ ..] if !target.starts_with('-') => fuzz_one(&root()?, target, options),
-        ["fuzz", ..] => Err(Failure::Usage(
-            "`fuzz` needs a target; `cargo xtask fuzz --list` prints them".into(),
-        )),
-        [command @ ("check" | "tidy" | "test"), rest @ ..] => Err(Failure::Usage(format!(
-            "`{command}` does not take `{}`",
-            rest.join(" ")
-        ))),
+        ["fuzz", ..] => Err(Failure::Usage("`fuzz` needs a target; `cargo xtask fuzz --list` prints them".into())),
+        [command @ ("check" | "tidy" | "test"), rest @ ..] => {
+            Err(Failure::Usage(format!("`{command}` does not take `{}`", rest.join(" "))))
+        }
         [command, ..] => Err(Failure::Usage(format!("there is no command `{command}`"))),
     }
 }
@@ -96,10 +93,7 @@ fn check_steps(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
     steps.run("format", |_| format(root))?;
     steps.run("tidy", |_| tidy(root))?;
     steps.run("clippy, core", |_| {
-        run(cargo(root)
-            .arg("clippy")
-            .args(core_packages())
-            .args(["--all-targets", "--", "-D", "warnings"]))
+        run(cargo(root).arg("clippy").args(core_packages()).args(["--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.run("tests, core", |_| {
         if has_nextest(root) {
@@ -124,29 +118,14 @@ fn test_steps(root: &Path, length: Length, steps: &mut Steps) -> Result<(), Fail
     // Clippy and the tests select the same packages, features and profile, so they share what build scripts and
     // procedural macros produce.
     steps.run("clippy", |_| {
-        run(cargo(root).args([
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.run("tests", |closing| workspace_tests(root, length, closing))?;
-    steps.run("documentation tests", |_| {
-        run(cargo(root).args(["test", "--locked", "--doc", "--workspace"]))
-    })?;
+    steps.run("documentation tests", |_| run(cargo(root).args(["test", "--locked", "--doc", "--workspace"])))?;
     steps.run("documentation, core", |_| {
-        run(cargo(root)
-            .args(["doc", "--locked", "--no-deps"])
-            .args(core_packages())
-            .env("RUSTDOCFLAGS", "-D warnings"))
+        run(cargo(root).args(["doc", "--locked", "--no-deps"]).args(core_packages()).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    steps.run("release build", |_| {
-        run(cargo(root).args(["build", "--locked", "--release", "-p", "casemate"]))
-    })?;
+    steps.run("release build", |_| run(cargo(root).args(["build", "--locked", "--release", "-p", "casemate"])))?;
     if root.join("apps/casemate/tests").is_dir() {
         steps.run("end to end", |closing| end_to_end_tests(root, length, closing))?;
     }
@@ -176,10 +155,7 @@ fn workspace_tests(root: &Path, length: Length, closing: &mut Vec<String>) -> Re
         nextest.args(["-E", "not (package(casemate) & kind(test))"]);
         run_keeping(with_length(&mut nextest, length), steps::nextest_closing_line, closing)
     } else {
-        run(with_length(
-            cargo(root).args(["test", "--locked", "--workspace", "--all-targets"]),
-            length,
-        ))
+        run(with_length(cargo(root).args(["test", "--locked", "--workspace", "--all-targets"]), length))
     }
 }
 
@@ -215,28 +191,20 @@ fn tidy(root: &Path) -> Result<(), Failure> {
         report.findings.len(),
         report.warnings.len()
     );
-    if report.findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Failed("tidy found something".into()))
-    }
+    if report.findings.is_empty() { Ok(()) } else { Err(Failure::Failed("tidy found something".into())) }
 }
 
 fn fuzz_one(root: &Path, target: &str, options: &[&str]) -> Result<(), Failure> {
     let known = fuzz::targets(root)?;
     if !known.iter().any(|name| name == target) {
         let known = known.join("`, `");
-        return Err(Failure::Usage(format!(
-            "there is no fuzz target `{target}`; there are: `{known}`"
-        )));
+        return Err(Failure::Usage(format!("there is no fuzz target `{target}`; there are: `{known}`")));
     }
     let mut seconds = 60;
     let mut input = None;
     let mut options = options.iter();
     while let Some(option) = options.next() {
-        let value = options
-            .next()
-            .ok_or_else(|| Failure::Usage(format!("`{option}` needs a value")))?;
+        let value = options.next().ok_or_else(|| Failure::Usage(format!("`{option}` needs a value")))?;
         match *option {
             "--seconds" => {
                 seconds = value
@@ -270,17 +238,12 @@ fn format(root: &Path) -> Result<(), Failure> {
 }
 
 fn core_packages() -> impl Iterator<Item = String> {
-    let names = tidy::CORE_DIRECTION
-        .iter()
-        .map(|(folder, _)| folder.replacen("core/", "casemate-", 1));
+    let names = tidy::CORE_DIRECTION.iter().map(|(folder, _)| folder.replacen("core/", "casemate-", 1));
     names.flat_map(|name| ["-p".to_owned(), name])
 }
 
 fn has_nextest(root: &Path) -> bool {
-    cargo(root)
-        .args(["nextest", "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success())
+    cargo(root).args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
 /// The folder of the workspace, wherever the command was started from.
@@ -288,9 +251,7 @@ fn root() -> Result<PathBuf, Failure> {
     let manifest_folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     match manifest_folder.as_deref().and_then(Path::parent) {
         Some(root) if root.join("Cargo.toml").is_file() => Ok(root.to_path_buf()),
-        _ => Err(Failure::Usage(
-            "start it as `cargo xtask`, which tells it where the workspace is".into(),
-        )),
+        _ => Err(Failure::Usage("start it as `cargo xtask`, which tells it where the workspace is".into())),
     }
 }
 
@@ -300,13 +261,7 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_a_usage_failure() {
-        for arguments in [
-            &["chekc"][..],
-            &["check", "--slow"],
-            &["test", "fast"],
-            &["fuzz"],
-            &["fuzz", "--seconds"],
-        ] {
+        for arguments in [&["chekc"][..], &["check", "--slow"], &["test", "fast"], &["fuzz"], &["fuzz", "--seconds"]] {
             assert!(matches!(dispatch(arguments), Err(Failure::Usage(_))), "{arguments:?}");
         }
     }

@@ -21,11 +21,7 @@ pub struct Steps {
 
 impl Steps {
     pub fn new() -> Self {
-        Steps {
-            started: Instant::now(),
-            finished: Vec::new(),
-            closing: Vec::new(),
-        }
+        Steps { started: Instant::now(), finished: Vec::new(), closing: Vec::new() }
     }
 
     /// `body` may push lines that are printed once more under the table.
@@ -40,8 +36,7 @@ impl Steps {
         let result = body(&mut closing);
         let elapsed = started.elapsed();
         println!("    {name}: {:.1} s", elapsed.as_secs_f64());
-        self.closing
-            .extend(closing.into_iter().map(|line| format!("{name}: {line}")));
+        self.closing.extend(closing.into_iter().map(|line| format!("{name}: {line}")));
         self.finished.push((name.to_owned(), elapsed, result.is_ok()));
         result
     }
@@ -55,22 +50,13 @@ impl Steps {
 }
 
 fn table(finished: &[(String, Duration, bool)], total: Duration) -> String {
-    let width = finished
-        .iter()
-        .map(|(name, ..)| name.len())
-        .max()
-        .unwrap_or(0)
-        .max("total".len());
+    let width = finished.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max("total".len());
     let mut text = String::new();
     for (name, elapsed, is_ok) in finished {
         let verdict = if *is_ok { "ok" } else { "FAILED" };
         text += &format!("{name:width$}  {:>7.1} s  {verdict}\n", elapsed.as_secs_f64());
     }
-    let verdict = if finished.iter().all(|(.., is_ok)| *is_ok) {
-        "ok"
-    } else {
-        "FAILED"
-    };
+    let verdict = if finished.iter().all(|(.., is_ok)| *is_ok) { "ok" } else { "FAILED" };
     text + &format!("{:width$}  {:>7.1} s  {verdict}", "total", total.as_secs_f64())
 }
 
@@ -95,10 +81,7 @@ pub fn run_keeping(
     kept: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let text = announce(command);
-    let mut child = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| cannot_start(&text, &error))?;
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| cannot_start(&text, &error))?;
     if let Some(stderr) = child.stderr.take() {
         for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
@@ -117,9 +100,7 @@ pub fn run_keeping(
 pub fn nextest_closing_line(line: &str) -> bool {
     let line = line.trim_start();
     let has_duration = line.split_once('[').is_some_and(|(_, rest)| rest.contains("s]"));
-    let is_unhappy = ["FAIL ", "TIMEOUT ", "SIG", "ABORT ", "LEAK-FAIL "]
-        .iter()
-        .any(|start| line.starts_with(start));
+    let is_unhappy = ["FAIL ", "TIMEOUT ", "SIG", "ABORT ", "LEAK-FAIL "].iter().any(|start| line.starts_with(start));
     has_duration && (line.starts_with("Summary ") || is_unhappy)
 }
 
@@ -129,11 +110,8 @@ pub fn require_program(program: &str, debian_package: &str) -> Result<(), Failur
         return Ok(());
     }
     println!("`{program}` is missing; installing the Debian package `{debian_package}`");
-    run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", debian_package])).map_err(|_| {
-        Failure::Failed(format!(
-            "`{program}` is missing: install the Debian package `{debian_package}`"
-        ))
-    })
+    run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", debian_package]))
+        .map_err(|_| Failure::Failed(format!("`{program}` is missing: install the Debian package `{debian_package}`")))
 }
 
 fn announce(command: &Command) -> String {
@@ -142,11 +120,7 @@ fn announce(command: &Command) -> String {
         .map(|word| {
             let word = word.to_string_lossy();
             let word = word.strip_suffix("/bin/cargo").map_or(&*word, |_| "cargo");
-            if word.contains([' ', '*']) {
-                format!("'{word}'")
-            } else {
-                word.to_owned()
-            }
+            if word.contains([' ', '*']) { format!("'{word}'") } else { word.to_owned() }
         })
         .collect();
     let text = words.join(" ");
@@ -155,11 +129,7 @@ fn announce(command: &Command) -> String {
 }
 
 fn verdict(text: &str, status: std::process::ExitStatus) -> Result<(), Failure> {
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::Failed(format!("`{text}` failed with {status}")))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::Failed(format!("`{text}` failed with {status}"))) }
 }
 
 fn cannot_start(text: &str, error: &std::io::Error) -> Failure {
@@ -204,18 +174,10 @@ mod tests {
 
     #[test]
     fn the_summary_and_the_failures_of_nextest_are_kept() {
-        assert!(nextest_closing_line(
-            "     Summary [   0.012s] 3 tests run: 2 passed, 1 failed, 0 skipped"
-        ));
-        assert!(nextest_closing_line(
-            "        FAIL [   0.004s] (2/3) casemate-ledger margin::tests::rounds_up"
-        ));
-        assert!(nextest_closing_line(
-            "     SIGABRT [   0.004s] casemate-ledger margin::tests::rounds_up"
-        ));
-        assert!(!nextest_closing_line(
-            "        PASS [   0.004s] casemate-ledger margin::tests::rounds_down"
-        ));
+        assert!(nextest_closing_line("     Summary [   0.012s] 3 tests run: 2 passed, 1 failed, 0 skipped"));
+        assert!(nextest_closing_line("        FAIL [   0.004s] (2/3) casemate-ledger margin::tests::rounds_up"));
+        assert!(nextest_closing_line("     SIGABRT [   0.004s] casemate-ledger margin::tests::rounds_up"));
+        assert!(!nextest_closing_line("        PASS [   0.004s] casemate-ledger margin::tests::rounds_down"));
         assert!(!nextest_closing_line("error: test run failed"));
     }
 }

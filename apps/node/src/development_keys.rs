@@ -58,7 +58,7 @@ pub fn sign_envelope(intent: Intent, key: &SigningKey) -> Envelope {
 /// Root and session public key of every seeded account, in the order of their indices.
 ///
 /// Runs on the current rayon pool, so `ThreadPool::install` decides how many threads; the result does not depend on
-/// it. A million accounts take 43 s of one core's time (AMD EPYC, 2,000,000 keys at about 21 µs).
+/// it. A key takes about 17 µs: a million accounts, two million keys, take 35 s on one core and 17 s on two.
 #[must_use]
 pub fn seeded_public_keys(seeded: &SeededAccounts) -> Vec<(PublicKey, PublicKey)> {
     let seed = &seeded.seed;
@@ -178,7 +178,9 @@ impl KeyFileError {
             Self::OpenToOthers { .. } => {
                 "if others may have read it, make a new key; otherwise run `chmod 600` on the file"
             }
-            Self::Malformed { .. } => "a key file is one line of 64 hexadecimal digits, as `casemate keys new` writes it",
+            Self::Malformed { .. } => {
+                "a key file is one line of 64 hexadecimal digits, as `casemate keys new` writes it"
+            }
             Self::Machine(fault) => fault.hint(),
         }
     }

@@ -63,13 +63,25 @@ impl FileHeader {
         let supported = STORE_FORMAT_VERSION;
         let path = path.to_path_buf();
         if version > supported {
-            return Err(Fault::FormatTooNew { path, found: version, supported });
+            return Err(Fault::FormatTooNew {
+                path,
+                found: version,
+                supported,
+            });
         }
         if version < supported {
-            return Err(Fault::FormatTooOld { path, found: version, supported });
+            return Err(Fault::FormatTooOld {
+                path,
+                found: version,
+                supported,
+            });
         }
         if header.chain_id != *chain_id {
-            return Err(Fault::WrongChain { path, expected: *chain_id, found: header.chain_id });
+            return Err(Fault::WrongChain {
+                path,
+                expected: *chain_id,
+                found: header.chain_id,
+            });
         }
         Ok(header)
     }
@@ -92,8 +104,16 @@ impl FileKind {
     pub(crate) fn corrupt(self, path: &Path, offset_bytes: u64, found: &'static str) -> Fault {
         let path = path.to_path_buf();
         match self {
-            Self::Segment => Fault::CorruptSegment { path, offset_bytes, found },
-            Self::Snapshot => Fault::CorruptSnapshot { path, offset_bytes, found },
+            Self::Segment => Fault::CorruptSegment {
+                path,
+                offset_bytes,
+                found,
+            },
+            Self::Snapshot => Fault::CorruptSnapshot {
+                path,
+                offset_bytes,
+                found,
+            },
         }
     }
 
@@ -160,7 +180,9 @@ impl NumberedFiles {
     pub(crate) fn remove_temporaries(self, dir: &Path) -> Result<Vec<PathBuf>, Fault> {
         let mut removed = Vec::new();
         for name in file_names(dir)? {
-            let stem = name.strip_suffix(TEMPORARY_SUFFIX).and_then(|n| n.strip_suffix(self.suffix));
+            let stem = name
+                .strip_suffix(TEMPORARY_SUFFIX)
+                .and_then(|n| n.strip_suffix(self.suffix));
             if stem.and_then(|stem| self.height_in(stem)).is_some() {
                 let path = dir.join(&name);
                 fs::remove_file(&path).map_err(|error| Fault::io(&path, "delete", error))?;
@@ -187,7 +209,9 @@ pub(crate) fn publish(file: &File, temporary: &Path, path: &Path) -> Result<(), 
 
 /// Makes names created, renamed or deleted in `dir` durable.
 pub(crate) fn sync_directory(dir: &Path) -> Result<(), Fault> {
-    File::open(dir).and_then(|file| file.sync_all()).map_err(|error| Fault::io(dir, "sync", error))
+    File::open(dir)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Fault::io(dir, "sync", error))
 }
 
 /// Creates `dir` with its parents if missing, each made durable in its own parent.
@@ -221,7 +245,9 @@ impl FolderLock {
             .map_err(|error| Fault::io(&path, "open", error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Fault::FolderLocked { path: dir.to_path_buf() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Fault::FolderLocked {
+                path: dir.to_path_buf(),
+            }),
             Err(error) => Err(Fault::io(&path, "lock", io::Error::from(error))),
         }
     }

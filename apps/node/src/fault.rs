@@ -36,9 +36,9 @@ pub enum Fault {
         /// What the operating system said.
         error: Arc<io::Error>,
     },
-    /// Another process has the folder open.
+    /// Another process has the folder or file open.
     FolderLocked {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
     },
     /// A journal segment is damaged where blocks had been acknowledged.
@@ -147,6 +147,8 @@ pub enum Fault {
         /// The failure that stopped it.
         cause: Arc<Fault>,
     },
+    /// The thread that keeps blocks has ended.
+    KeeperEnded,
 }
 
 impl Fault {
@@ -161,9 +163,7 @@ impl Fault {
                 "run the node as the owner of this folder, or give its user read and write access"
             }
             Self::Io { .. } => "check the disk and the system log, then restart the node",
-            Self::FolderLocked { .. } => {
-                "stop the other node, or give this one a data folder of its own"
-            }
+            Self::FolderLocked { .. } => "stop the other node, or give this one a data folder of its own",
             Self::CorruptSegment { .. } | Self::SegmentGap { .. } => {
                 "acknowledged blocks are damaged: keep a copy of the folder, check the disk, and restore the journal \
                  from another replica or a backup; nothing was changed"
@@ -174,9 +174,7 @@ impl Fault {
             Self::WrongChain { .. } => {
                 "point the node at the data folder of its own chain, or start it with this folder's genesis file"
             }
-            Self::FormatTooNew { .. } => {
-                "start the version of the software that wrote this folder, or a newer one"
-            }
+            Self::FormatTooNew { .. } => "start the version of the software that wrote this folder, or a newer one",
             Self::FormatTooOld { .. } => {
                 "migrate the folder with the last version of the software that reads this format"
             }
@@ -195,6 +193,7 @@ impl Fault {
             Self::Index { .. } => {
                 "stop the node and delete the index file: it is rebuilt from the journal at the next start"
             }
+            Self::KeeperEnded => "restart the node: it recovers every acknowledged block",
             Self::WriterStopped { .. } => {
                 "a failed write or sync cannot be repeated safely: remove the cause, then restart the node, which \
                  recovers every acknowledged block"
@@ -206,13 +205,17 @@ impl Fault {
     pub(crate) fn io(path: &Path, doing: &'static str, error: io::Error) -> Self {
         let path = path.to_path_buf();
         match error.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => Self::DiskFull { path, doing },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull { path, doing }
+            }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::PermissionDenied { path, doing }
             }
-            _ => Self::Io { path, doing, error: Arc::new(error) },
+            _ => Self::Io {
+                path,
+                doing,
+                error: Arc::new(error),
+            },
         }
     }
 }
@@ -220,6 +223,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::KeeperEnded => f.write_str("the thread that keeps blocks has ended"),
             Self::DiskFull { path, doing } => {
                 write!(f, "disk is full: cannot {doing} `{}`", path.display())
             }
@@ -230,18 +234,38 @@ impl fmt::Display for Fault {
                 write!(f, "cannot {doing} `{}`: {error}", path.display())
             }
             Self::FolderLocked { path } => {
-                write!(f, "folder `{}` is in use by another process", path.display())
+                write!(f, "`{}` is in use by another process", path.display())
             }
-            Self::CorruptSegment { path, offset_bytes, found } => {
-                write!(f, "journal segment `{}` is damaged at byte `{offset_bytes}`: {found}", path.display())
+            Self::CorruptSegment {
+                path,
+                offset_bytes,
+                found,
+            } => {
+                write!(
+                    f,
+                    "journal segment `{}` is damaged at byte `{offset_bytes}`: {found}",
+                    path.display()
+                )
             }
-            Self::SegmentGap { path, expected_height, found_height } => write!(
+            Self::SegmentGap {
+                path,
+                expected_height,
+                found_height,
+            } => write!(
                 f,
                 "journal segment `{}` starts at height `{found_height}` where `{expected_height}` should come next",
                 path.display()
             ),
-            Self::CorruptSnapshot { path, offset_bytes, found } => {
-                write!(f, "snapshot `{}` is damaged at byte `{offset_bytes}`: {found}", path.display())
+            Self::CorruptSnapshot {
+                path,
+                offset_bytes,
+                found,
+            } => {
+                write!(
+                    f,
+                    "snapshot `{}` is damaged at byte `{offset_bytes}`: {found}",
+                    path.display()
+                )
             }
             Self::WrongChain { path, expected, found } => write!(
                 f,
@@ -260,7 +284,12 @@ impl fmt::Display for Fault {
                 "`{}` has store format `{found}`, older than `{supported}`, the oldest this software reads",
                 path.display()
             ),
-            Self::JournalBehind { path, last_height, required_height, evidence } => {
+            Self::JournalBehind {
+                path,
+                last_height,
+                required_height,
+                evidence,
+            } => {
                 write!(f, "journal `{}` ", path.display())?;
                 match last_height {
                     Some(last_height) => write!(f, "ends at height `{last_height}`")?,
@@ -268,7 +297,11 @@ impl fmt::Display for Fault {
                 }
                 write!(f, ", but {evidence} shows that it reached `{required_height}`")
             }
-            Self::HeightOutOfOrder { path, expected_height, given_height } => write!(
+            Self::HeightOutOfOrder {
+                path,
+                expected_height,
+                given_height,
+            } => write!(
                 f,
                 "block at height `{given_height}` does not follow in `{}`: `{expected_height}` comes next",
                 path.display()
@@ -280,7 +313,11 @@ impl fmt::Display for Fault {
                     None => write!(f, ": it is empty"),
                 }
             }
-            Self::PayloadTooLarge { height, size_bytes, size_bytes_max } => write!(
+            Self::PayloadTooLarge {
+                height,
+                size_bytes,
+                size_bytes_max,
+            } => write!(
                 f,
                 "block at height `{height}` has `{size_bytes}` bytes, more than the `{size_bytes_max}` of a record"
             ),
@@ -330,21 +367,42 @@ mod tests {
     #[test]
     fn messages_are_lower_case_without_full_stop_and_quote_values() {
         let path = PathBuf::from("data/x");
-        let stopped = Fault::DiskFull { path: path.clone(), doing: "sync" };
+        let stopped = Fault::DiskFull {
+            path: path.clone(),
+            doing: "sync",
+        };
         let faults = [
             Fault::io(&path, "read", io::Error::other("gone")),
             Fault::FolderLocked { path: path.clone() },
-            Fault::CorruptSegment { path: path.clone(), offset_bytes: 64, found: "checksum does not match" },
-            Fault::WrongChain { path: path.clone(), expected: [1; 32], found: [2; 32] },
-            Fault::FormatTooNew { path: path.clone(), found: 2, supported: 1 },
+            Fault::CorruptSegment {
+                path: path.clone(),
+                offset_bytes: 64,
+                found: "checksum does not match",
+            },
+            Fault::WrongChain {
+                path: path.clone(),
+                expected: [1; 32],
+                found: [2; 32],
+            },
+            Fault::FormatTooNew {
+                path: path.clone(),
+                found: 2,
+                supported: 1,
+            },
             Fault::JournalBehind {
                 path: path.clone(),
                 last_height: None,
                 required_height: 7,
                 evidence: "the newest snapshot",
             },
-            Fault::HeightNotHeld { path, height: 7, held: Some((8, 9)) },
-            Fault::WriterStopped { cause: Arc::new(stopped) },
+            Fault::HeightNotHeld {
+                path,
+                height: 7,
+                held: Some((8, 9)),
+            },
+            Fault::WriterStopped {
+                cause: Arc::new(stopped),
+            },
         ];
         for fault in faults {
             for text in [fault.to_string(), fault.hint().to_owned()] {
@@ -357,9 +415,15 @@ mod tests {
 
     #[test]
     fn a_stopped_writer_says_why_and_that_a_restart_is_needed() {
-        let cause = Fault::DiskFull { path: PathBuf::from("j.seg"), doing: "sync" };
+        let cause = Fault::DiskFull {
+            path: PathBuf::from("j.seg"),
+            doing: "sync",
+        };
         let stopped = Fault::WriterStopped { cause: Arc::new(cause) };
-        assert_eq!(stopped.to_string(), "journal writer has stopped: disk is full: cannot sync `j.seg`");
+        assert_eq!(
+            stopped.to_string(),
+            "journal writer has stopped: disk is full: cannot sync `j.seg`"
+        );
         assert!(stopped.hint().contains("restart the node"));
     }
 }

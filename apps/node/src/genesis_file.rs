@@ -386,8 +386,7 @@ fn bounded<Table, Rules, const MAX: usize>(
     into_rules: impl Fn(Table) -> Result<Rules, Problem>,
 ) -> Result<BoundedVec<Rules, MAX>, Problem> {
     let excess = tables.get(MAX).map(Spanned::span);
-    let rules: Result<Vec<Rules>, Problem> =
-        tables.into_iter().map(|table| into_rules(table.into_inner())).collect();
+    let rules: Result<Vec<Rules>, Problem> = tables.into_iter().map(|table| into_rules(table.into_inner())).collect();
     BoundedVec::new(rules?).ok_or_else(|| Problem::too_many(what, MAX, excess))
 }
 

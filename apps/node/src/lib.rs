@@ -8,9 +8,14 @@ pub mod fault;
 pub mod genesis_file;
 pub mod indexes;
 pub mod journal;
+pub mod keeper;
+pub mod node;
 pub mod snapshot_files;
+pub mod threads;
 
 mod durable_files;
 
 pub use durable_files::STORE_FORMAT_VERSION;
 pub use fault::Fault;
+pub use node::{Node, NodeError, NodeOptions, OpenedNode, ProposedBlock, SecretSource};
+pub use threads::Threads;

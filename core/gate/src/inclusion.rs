@@ -66,11 +66,11 @@ impl BlockBudget {
         block: &BlockContext,
         envelope: Authenticated,
     ) -> Result<Included, (Reject, Authenticated)> {
-        let grant = match self.require_room(&envelope).and_then(|()| require_includable(ledger, block.time_ms, &envelope))
-        {
-            Ok(grant) => grant,
-            Err(reject) => return Err((reject, envelope)),
-        };
+        let grant =
+            match self.require_room(&envelope).and_then(|()| require_includable(ledger, block.time_ms, &envelope)) {
+                Ok(grant) => grant,
+                Err(reject) => return Err((reject, envelope)),
+            };
         let intent = &envelope.envelope().intent;
         if envelope.is_opening() && !self.openings.insert(intent.signer.key) {
             return Err((Reject::of(RejectCode::NonceUsed).present(intent.nonce), envelope));
@@ -98,8 +98,9 @@ impl BlockBudget {
         let size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
         let weight = self.weight.saturating_add(u64::from(envelope.weight()));
         if self.envelopes >= BLOCK_ENVELOPES_MAX || size_bytes > BLOCK_SIZE_BYTES_MAX || weight > BLOCK_WEIGHT_MAX {
-            return Err(Reject::of(RejectCode::BlockFull)
-                .required(u64::try_from(BLOCK_ENVELOPES_MAX).unwrap_or(u64::MAX)));
+            return Err(
+                Reject::of(RejectCode::BlockFull).required(u64::try_from(BLOCK_ENVELOPES_MAX).unwrap_or(u64::MAX))
+            );
         }
         Ok(())
     }
@@ -167,9 +168,7 @@ fn require_key(account: &Account, intent: &Intent, now_ms: TimeMs) -> Result<Opt
 
 fn require_validity(intent: &Intent, now_ms: TimeMs) -> Result<(), Reject> {
     if intent.valid_until_ms < now_ms {
-        return Err(Reject::of(RejectCode::EnvelopeExpired)
-            .required(intent.valid_until_ms.ms())
-            .present(now_ms.ms()));
+        return Err(Reject::of(RejectCode::EnvelopeExpired).required(intent.valid_until_ms.ms()).present(now_ms.ms()));
     }
     let ahead = intent.valid_until_ms.since(now_ms).ms();
     if ahead > ENVELOPE_VALIDITY_MS_MAX {

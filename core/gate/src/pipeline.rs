@@ -71,11 +71,7 @@ impl<'a> Entitled<'a> {
 
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
         let is_open = ledger.accounts().account(self.intent.account).is_some_and(|account| account.is_open());
-        if is_open {
-            Ok(())
-        } else {
-            Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number()))
-        }
+        if is_open { Ok(()) } else { Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number())) }
     }
 
     fn require_granted(&self, ledger: &Ledger, block: &BlockContext, number: GrantNumber) -> Result<(), Reject> {
@@ -160,10 +156,7 @@ pub fn verify<'a>(
 ///
 /// # Errors
 /// What the policy refuses with.
-pub fn verify_system<'a>(
-    policy: &dyn PolicyDecider,
-    command: &'a SystemCommand,
-) -> Result<Verified<'a>, Reject> {
+pub fn verify_system<'a>(policy: &dyn PolicyDecider, command: &'a SystemCommand) -> Result<Verified<'a>, Reject> {
     policy.decide_system(command)?;
     Ok(Verified::assertion(VerifiedWork::System(command)))
 }

@@ -83,9 +83,7 @@ impl PolicyDecider for BuiltInTable {
             (LeastSigner::Session, _) | (LeastSigner::Root, SignerRole::Root) => Ok(()),
             (LeastSigner::Root | LeastSigner::AttestorRoot, SignerRole::Session) => Err(root_required),
             (LeastSigner::AttestorRoot, SignerRole::Root) if request.is_attestor => Ok(()),
-            (LeastSigner::AttestorRoot, SignerRole::Root) => {
-                Err(Reject::of(RejectCode::PolicyForbids).present(number))
-            }
+            (LeastSigner::AttestorRoot, SignerRole::Root) => Err(Reject::of(RejectCode::PolicyForbids).present(number)),
         }
     }
 
@@ -110,7 +108,8 @@ mod tests {
 
     #[test]
     fn only_a_registered_attestor_attests() {
-        let request = |is_attestor| PolicyRequest { action: Action::AttestDeposit, role: SignerRole::Root, is_attestor };
+        let request =
+            |is_attestor| PolicyRequest { action: Action::AttestDeposit, role: SignerRole::Root, is_attestor };
         assert!(BuiltInTable.decide(&request(true)).is_ok());
         assert_eq!(BuiltInTable.decide(&request(false)).unwrap_err().code(), RejectCode::PolicyForbids);
     }

@@ -38,52 +38,22 @@ mod tests {
 
     #[test]
     fn a_caller_outside_the_pipeline_is_found() {
-        assert_eq!(
-            findings("core/replica/src/lib.rs", "let v = Verified::assertion(command);"),
-            1
-        );
-        assert_eq!(
-            findings(
-                "apps/node/src/lib.rs",
-                "commands.map(casemate_ledger::Verified::assertion)"
-            ),
-            1
-        );
-        assert_eq!(
-            findings("core/gate/src/lib.rs", "let v = Verified::\n    assertion(command);"),
-            1
-        );
+        assert_eq!(findings("core/replica/src/lib.rs", "let v = Verified::assertion(command);"), 1);
+        assert_eq!(findings("apps/node/src/lib.rs", "commands.map(casemate_ledger::Verified::assertion)"), 1);
+        assert_eq!(findings("core/gate/src/lib.rs", "let v = Verified::\n    assertion(command);"), 1);
         assert_eq!(findings("core/gate/src/lib.rs", "pub fn assertion() -> Verified"), 1);
     }
 
     #[test]
     fn the_pipeline_tests_and_the_definition_are_clean() {
         assert_eq!(findings("core/gate/src/pipeline.rs", "Verified::assertion(command)"), 0);
-        assert_eq!(
-            findings("core/ledger/tests/model/main.rs", "Verified::assertion(command)"),
-            0
-        );
-        assert_eq!(
-            findings("core/ledger/src/margin/tests.rs", "Verified::assertion(command)"),
-            0
-        );
-        assert_eq!(
-            findings(
-                "core/ledger/src/verified.rs",
-                "pub fn assertion(command: Command) -> Self {"
-            ),
-            0
-        );
+        assert_eq!(findings("core/ledger/tests/model/main.rs", "Verified::assertion(command)"), 0);
+        assert_eq!(findings("core/ledger/src/margin/tests.rs", "Verified::assertion(command)"), 0);
+        assert_eq!(findings("core/ledger/src/verified.rs", "pub fn assertion(command: Command) -> Self {"), 0);
     }
 
     #[test]
     fn talk_about_it_is_clean() {
-        assert_eq!(
-            findings(
-                "core/replica/src/lib.rs",
-                "/// See `Verified::assertion`.\nlet assertion = 1;"
-            ),
-            0
-        );
+        assert_eq!(findings("core/replica/src/lib.rs", "/// See `Verified::assertion`.\nlet assertion = 1;"), 0);
     }
 }

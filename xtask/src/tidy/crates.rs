@@ -13,10 +13,7 @@ pub const CORE_DIRECTION: [(&str, &[&str]); 5] = [
     ("core/ledger", &["core/protocol"]),
     ("core/gate", &["core/protocol", "core/ledger"]),
     ("core/audit", &["core/protocol"]),
-    (
-        "core/replica",
-        &["core/protocol", "core/ledger", "core/gate", "core/audit"],
-    ),
+    ("core/replica", &["core/protocol", "core/ledger", "core/gate", "core/audit"]),
 ];
 
 pub fn check_direction(members: &[Member]) -> Vec<Finding> {
@@ -60,10 +57,7 @@ fn check_member(member: &Member) -> Vec<Finding> {
 fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
     match (layer_of(from), layer_of(to)) {
         ("core", "core") => {
-            let allowed = CORE_DIRECTION
-                .iter()
-                .find(|(folder, _)| *folder == from)
-                .map_or(&[][..], |(_, to)| *to);
+            let allowed = CORE_DIRECTION.iter().find(|(folder, _)| *folder == from).map_or(&[][..], |(_, to)| *to);
             let why = "core's order is protocol <- ledger <- gate <- replica and protocol <- audit <- replica";
             if allowed.contains(&to) { Ok(()) } else { Err(why) }
         }
@@ -86,11 +80,7 @@ pub fn check_allowed_dependencies(members: &[Member], allowed: &str) -> Vec<Find
     let is_allowed = |section: &str, name: &str| allowed.contains_key(&(section.to_owned(), name.to_owned()));
     let mut used = Vec::new();
     for member in members.iter().filter(|member| layer_of(&member.folder) == "core") {
-        for dependency in member
-            .dependencies
-            .iter()
-            .filter(|dependency| dependency.folder.is_none())
-        {
+        for dependency in member.dependencies.iter().filter(|dependency| dependency.folder.is_none()) {
             let section = allowed_section(dependency);
             used.push((section.to_owned(), dependency.name.clone()));
             if !is_allowed(section, &dependency.name) {
@@ -116,11 +106,7 @@ pub fn check_allowed_dependencies(members: &[Member], allowed: &str) -> Vec<Find
 
 /// An optional dependency is linked only with the feature [`TESTING`], which tests ask for and replicas never do.
 fn allowed_section(dependency: &Dependency) -> &'static str {
-    if dependency.is_dev || dependency.is_optional {
-        "tests"
-    } else {
-        "core"
-    }
+    if dependency.is_dev || dependency.is_optional { "tests" } else { "core" }
 }
 
 /// The feature of a core crate that brings strategies and examples for other crates' tests.
@@ -181,9 +167,7 @@ fn parse_allowed(text: &str, findings: &mut Vec<Finding>) -> BTreeMap<(String, S
             section = name.to_owned();
             continue;
         }
-        let entry = line
-            .split_once(" = \"")
-            .and_then(|(name, reason)| Some((name, reason.strip_suffix('"')?)));
+        let entry = line.split_once(" = \"").and_then(|(name, reason)| Some((name, reason.strip_suffix('"')?)));
         match entry {
             Some((name, reason)) if !reason.is_empty() && ["core", "tests"].contains(&section.as_str()) => {
                 entries.insert((section.clone(), name.to_owned()), index + 1);
@@ -212,21 +196,11 @@ mod tests {
     #[test]
     fn core_depends_along_its_order_only() {
         assert_eq!(directions("core/gate", &["core/protocol", "core/ledger", "borsh"]), 0);
-        assert_eq!(
-            directions(
-                "core/replica",
-                &["core/protocol", "core/ledger", "core/gate", "core/audit"]
-            ),
-            0
-        );
+        assert_eq!(directions("core/replica", &["core/protocol", "core/ledger", "core/gate", "core/audit"]), 0);
         assert_eq!(directions("core/protocol", &["core/ledger"]), 1);
         assert_eq!(directions("core/ledger", &["core/gate"]), 1);
         assert_eq!(directions("core/audit", &["core/ledger"]), 1);
-        assert_eq!(
-            directions("core/ledger", &["core/gate*"]),
-            1,
-            "tests follow the same order"
-        );
+        assert_eq!(directions("core/ledger", &["core/gate*"]), 1, "tests follow the same order");
     }
 
     #[test]
@@ -237,20 +211,14 @@ mod tests {
 
     #[test]
     fn adapters_depend_on_core_and_on_no_adapter_or_app() {
-        assert_eq!(
-            directions("adapters/api-http", &["core/replica", "core/gate", "axum"]),
-            0
-        );
+        assert_eq!(directions("adapters/api-http", &["core/replica", "core/gate", "axum"]), 0);
         assert_eq!(directions("adapters/api-http", &["adapters/policy-cedar"]), 1);
         assert_eq!(directions("adapters/api-http", &["apps/node"]), 1);
     }
 
     #[test]
     fn apps_assemble_anything_and_xtask_nothing() {
-        assert_eq!(
-            directions("apps/casemate", &["apps/node", "adapters/api-http", "core/replica"]),
-            0
-        );
+        assert_eq!(directions("apps/casemate", &["apps/node", "adapters/api-http", "core/replica"]), 0);
         assert_eq!(directions("xtask", &["serde_json"]), 0);
         assert_eq!(directions("xtask", &["core/protocol"]), 1);
     }
@@ -264,10 +232,7 @@ mod tests {
     #[test]
     fn a_finding_points_at_the_dependency() {
         let findings = check_direction(&[member("core/ledger", &["core/protocol", "core/gate"])]);
-        assert_eq!(
-            (findings[0].path.as_str(), findings[0].line),
-            ("core/ledger/Cargo.toml", 3)
-        );
+        assert_eq!((findings[0].path.as_str(), findings[0].line), ("core/ledger/Cargo.toml", 3));
     }
 
     const ALLOWED: &str = "# why\n[core]\nborsh = \"bytes\"\n\n[tests]\nproptest = \"properties\"\n";
@@ -281,18 +246,10 @@ mod tests {
         assert_eq!(check_allowed_dependencies(&[stranger], ALLOWED).len(), 1);
 
         let loose = member("core/protocol", &["borsh@^1.8"]);
-        assert!(
-            check_allowed_dependencies(&[loose], ALLOWED)[0]
-                .what_to_do
-                .contains("pin")
-        );
+        assert!(check_allowed_dependencies(&[loose], ALLOWED)[0].what_to_do.contains("pin"));
 
         let linked_test = member("core/protocol", &["borsh@=1.8.1", "proptest@=1.12.0"]);
-        assert_eq!(
-            check_allowed_dependencies(&[linked_test], ALLOWED).len(),
-            1,
-            "allowed in tests only"
-        );
+        assert_eq!(check_allowed_dependencies(&[linked_test], ALLOWED).len(), 1, "allowed in tests only");
 
         let edge = member("apps/node", &["rand@^0.9"]);
         let core = member("core/protocol", &["borsh@=1.8.1"]);

@@ -10,9 +10,7 @@ pub fn check(file: &SourceFile) -> Vec<Finding> {
         return Vec::new();
     }
     let opening: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
-    let missing = HEADINGS
-        .iter()
-        .filter(|heading| !opening.iter().any(|line| line.contains(*heading)));
+    let missing = HEADINGS.iter().filter(|heading| !opening.iter().any(|line| line.contains(*heading)));
     missing
         .map(|heading| Finding {
             path: file.path.clone(),
@@ -26,9 +24,7 @@ pub fn check(file: &SourceFile) -> Vec<Finding> {
 
 /// `core/ledger/src/DOMAIN/mod.rs`.
 fn is_domain(path: &str) -> bool {
-    let inside = path
-        .strip_prefix("core/ledger/src/")
-        .and_then(|path| path.strip_suffix("/mod.rs"));
+    let inside = path.strip_prefix("core/ledger/src/").and_then(|path| path.strip_suffix("/mod.rs"));
     inside.is_some_and(|domain| !domain.contains('/') && domain != "tests")
 }
 
@@ -41,13 +37,7 @@ mod tests {
         let text = "//! Margin.\n//! Owns: nothing. Reads: positions.\n//! Commands: none. Events: none.\n\nmod a; // Not here:\n";
         let found = check(&SourceFile::new("core/ledger/src/margin/mod.rs", text));
         let what: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
-        assert_eq!(
-            what,
-            [
-                "the module's opening has no `Invariants:`",
-                "the module's opening has no `Not here:`"
-            ]
-        );
+        assert_eq!(what, ["the module's opening has no `Invariants:`", "the module's opening has no `Not here:`"]);
     }
 
     #[test]
@@ -59,11 +49,7 @@ mod tests {
 
     #[test]
     fn other_modules_need_none() {
-        for path in [
-            "core/ledger/src/lib.rs",
-            "core/ledger/src/margin/tests/mod.rs",
-            "core/gate/src/policy/mod.rs",
-        ] {
+        for path in ["core/ledger/src/lib.rs", "core/ledger/src/margin/tests/mod.rs", "core/gate/src/policy/mod.rs"] {
             assert_eq!(check(&SourceFile::new(path, "")), [], "{path}");
         }
     }

@@ -8,8 +8,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 pub fn check(file: &SourceFile) -> Vec<Finding> {
     // Lists of examples are long because there are many, and are read one at a time.
-    let is_test_support = file.path.contains("/src/testing/");
-    if !file.path.ends_with(".rs") || file.is_test() || is_test_support {
+    if !file.path.ends_with(".rs") || file.is_test() || file.is_test_support() {
         return Vec::new();
     }
     let mut warnings = Vec::new();
@@ -29,10 +28,7 @@ pub fn check(file: &SourceFile) -> Vec<Finding> {
     for (offset, name, end) in functions(&file.code) {
         let lines_count = file.line_at(end) - file.line_at(offset) + 1;
         if lines_count > FUNCTION_LINES_MAX {
-            add(
-                file.line_at(offset),
-                format!("`{name}` has {lines_count} lines, more than {FUNCTION_LINES_MAX}"),
-            );
+            add(file.line_at(offset), format!("`{name}` has {lines_count} lines, more than {FUNCTION_LINES_MAX}"));
         }
     }
     warnings
@@ -71,10 +67,7 @@ mod tests {
     use super::*;
 
     fn warnings(path: &str, text: &str) -> Vec<(usize, String)> {
-        check(&SourceFile::new(path, text))
-            .into_iter()
-            .map(|warning| (warning.line, warning.what))
-            .collect()
+        check(&SourceFile::new(path, text)).into_iter().map(|warning| (warning.line, warning.what)).collect()
     }
 
     #[test]

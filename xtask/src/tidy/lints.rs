@@ -8,14 +8,8 @@ use super::members::Member;
 
 pub fn check(members: &[Member], root_manifest: &str) -> Vec<Finding> {
     let workspace = lint_lines(root_manifest, "workspace.lints.");
-    let core: Vec<&Member> = members
-        .iter()
-        .filter(|member| member.folder.starts_with("core/"))
-        .collect();
-    let all_in_core: BTreeSet<String> = core
-        .iter()
-        .flat_map(|member| lint_lines(&member.manifest, "lints."))
-        .collect();
+    let core: Vec<&Member> = members.iter().filter(|member| member.folder.starts_with("core/")).collect();
+    let all_in_core: BTreeSet<String> = core.iter().flat_map(|member| lint_lines(&member.manifest, "lints.")).collect();
 
     let mut findings = Vec::new();
     for member in core {
@@ -60,10 +54,7 @@ fn lint_lines(manifest: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 fn lints_line(manifest: &str) -> usize {
-    1 + manifest
-        .lines()
-        .position(|line| line.starts_with("[lints"))
-        .unwrap_or(0)
+    1 + manifest.lines().position(|line| line.starts_with("[lints")).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -74,10 +65,7 @@ mod tests {
     const ROOT: &str = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n\n[profile.dev]\nopt-level = 1\n";
 
     fn with_manifest(folder: &str, manifest: &str) -> Member {
-        Member {
-            manifest: manifest.into(),
-            ..member(folder, &[])
-        }
+        Member { manifest: manifest.into(), ..member(folder, &[]) }
     }
 
     #[test]
@@ -95,19 +83,9 @@ mod tests {
     #[test]
     fn a_lint_that_one_core_crate_lacks_or_weakens_is_found() {
         let strict = "[lints.rust]\nunsafe_code = \"forbid\"\n[lints.clippy]\npanic = \"deny\"\n";
-        for weaker in [
-            "[lints.rust]\nunsafe_code = \"forbid\"\n",
-            &strict.replace("deny", "warn"),
-        ] {
-            let members = [
-                with_manifest("core/protocol", strict),
-                with_manifest("core/ledger", weaker),
-            ];
-            assert!(
-                check(&members, ROOT)
-                    .iter()
-                    .any(|finding| finding.path == "core/ledger/Cargo.toml")
-            );
+        for weaker in ["[lints.rust]\nunsafe_code = \"forbid\"\n", &strict.replace("deny", "warn")] {
+            let members = [with_manifest("core/protocol", strict), with_manifest("core/ledger", weaker)];
+            assert!(check(&members, ROOT).iter().any(|finding| finding.path == "core/ledger/Cargo.toml"));
         }
     }
 

@@ -44,9 +44,7 @@ impl Member {
 
 /// Needs neither the network nor a lock file.
 pub fn read(root: &Path) -> Result<Vec<Member>, Failure> {
-    let output = cargo(root)
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output();
+    let output = cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]).output();
     let output = output.map_err(|error| Failure::Failed(format!("cannot run `cargo metadata`: {error}")))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -62,25 +60,15 @@ fn parse(
     read_manifest: impl Fn(&Path) -> std::io::Result<String>,
 ) -> Option<Vec<Member>> {
     let metadata: Value = serde_json::from_slice(metadata).ok()?;
-    let inside = |path: &Path| {
-        path.strip_prefix(root)
-            .ok()
-            .map(|path| path.to_string_lossy().into_owned())
-    };
+    let inside = |path: &Path| path.strip_prefix(root).ok().map(|path| path.to_string_lossy().into_owned());
     let dependency = |value: &Value| {
         Some(Dependency {
             name: value["name"].as_str()?.to_owned(),
             requirement: value["req"].as_str()?.to_owned(),
             is_dev: value["kind"] == "dev",
             is_optional: value["optional"] == true,
-            features: value["features"]
-                .as_array()?
-                .iter()
-                .filter_map(|name| Some(name.as_str()?.to_owned()))
-                .collect(),
-            folder: value["path"]
-                .as_str()
-                .map(|path| inside(Path::new(path)).unwrap_or_else(|| path.to_owned())),
+            features: value["features"].as_array()?.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
+            folder: value["path"].as_str().map(|path| inside(Path::new(path)).unwrap_or_else(|| path.to_owned())),
         })
     };
     let member = |value: &Value| {
@@ -89,11 +77,7 @@ fn parse(
             name: value["name"].as_str()?.to_owned(),
             folder: inside(manifest_path.parent()?)?,
             manifest: read_manifest(manifest_path).ok()?,
-            dependencies: value["dependencies"]
-                .as_array()?
-                .iter()
-                .map(dependency)
-                .collect::<Option<_>>()?,
+            dependencies: value["dependencies"].as_array()?.iter().map(dependency).collect::<Option<_>>()?,
         })
     };
     metadata["packages"].as_array()?.iter().map(member).collect()
@@ -110,9 +94,7 @@ pub mod tests {
         let dependency = |text: &&str| {
             let (is_dev, is_optional) = (text.ends_with('*'), text.ends_with('?'));
             let text = text.trim_end_matches(['*', '?']);
-            let (text, feature) = text
-                .split_once('+')
-                .map_or((text, None), |(text, feature)| (text, Some(feature)));
+            let (text, feature) = text.split_once('+').map_or((text, None), |(text, feature)| (text, Some(feature)));
             let (path, requirement) = text.split_once('@').unwrap_or((text, "*"));
             Dependency {
                 name: path.replace('/', "-"),
@@ -124,10 +106,7 @@ pub mod tests {
             }
         };
         let dependencies: Vec<Dependency> = dependencies.iter().map(dependency).collect();
-        let lines: Vec<String> = dependencies
-            .iter()
-            .map(|one| format!("{} = {{}}\n", one.name))
-            .collect();
+        let lines: Vec<String> = dependencies.iter().map(|one| format!("{} = {{}}\n", one.name)).collect();
         Member {
             name: folder.replace('/', "-"),
             folder: folder.to_owned(),
@@ -145,9 +124,7 @@ pub mod tests {
                 {"name": "proptest", "req": "^1.12", "kind": "dev", "optional": false, "features": []},
                 {"name": "proptest", "req": "^1.12", "kind": null, "optional": true, "features": []}
         ]}]}"#;
-        let members = parse(Path::new("/r"), metadata, |_| {
-            Ok("[dependencies]\nborsh.workspace = true\n".into())
-        });
+        let members = parse(Path::new("/r"), metadata, |_| Ok("[dependencies]\nborsh.workspace = true\n".into()));
         let members = members.expect("the sample is what cargo prints");
         assert_eq!(members[0].folder, "core/gate");
         assert_eq!(members[0].line_naming("borsh"), 2);

@@ -47,13 +47,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding {
-            path,
-            line,
-            what,
-            why,
-            what_to_do,
-        } = self;
+        let Finding { path, line, what, why, what_to_do } = self;
         write!(formatter, "{path}:{line}: {what}: {why}; {what_to_do}")
     }
 }
@@ -75,11 +69,7 @@ pub fn check(root: &Path) -> Result<Report, Failure> {
     }
     findings.sort();
     warnings.sort();
-    Ok(Report {
-        findings,
-        warnings,
-        files_count: files.len(),
-    })
+    Ok(Report { findings, warnings, files_count: files.len() })
 }
 
 fn check_members(members: &[Member], allowed: &str, root_manifest: &str) -> Vec<Finding> {
@@ -106,11 +96,7 @@ fn check_file(file: &SourceFile) -> Vec<Finding> {
 
 /// Every text file that git knows or would add. Without git, in an unpacked archive say, every file there is.
 fn source_files(root: &Path) -> Result<Vec<SourceFile>, Failure> {
-    let mut paths = if root.join(".git").exists() {
-        paths_from_git(root)?
-    } else {
-        paths_from_folder(root, "")?
-    };
+    let mut paths = if root.join(".git").exists() { paths_from_git(root)? } else { paths_from_folder(root, "")? };
     paths.sort();
     let mut files = Vec::new();
     for path in paths {
@@ -137,28 +123,15 @@ fn paths_from_git(root: &Path) -> Result<Vec<String>, Failure> {
         return Err(Failure::Failed(format!("`git ls-files` failed: {message}")));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect())
+    Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
 fn paths_from_folder(root: &Path, folder: &str) -> Result<Vec<String>, Failure> {
     const BUILT: [&str; 5] = ["target", "corpus", "artifacts", "node_modules", ".venv"];
     let mut paths = Vec::new();
-    for entry in root
-        .join(folder)
-        .read_dir()
-        .map_err(|error| cannot_read(folder, &error))?
-        .flatten()
-    {
+    for entry in root.join(folder).read_dir().map_err(|error| cannot_read(folder, &error))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let path = if folder.is_empty() {
-            name.clone()
-        } else {
-            format!("{folder}/{name}")
-        };
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && !BUILT.contains(&name.as_str()) => {
                 paths.extend(paths_from_folder(root, &path)?);
@@ -187,10 +160,7 @@ mod tests {
             why: "floats are not exact",
             what_to_do: "scale it".into(),
         };
-        assert_eq!(
-            finding.to_string(),
-            "core/ledger/src/lib.rs:7: float `1.5`: floats are not exact; scale it"
-        );
+        assert_eq!(finding.to_string(), "core/ledger/src/lib.rs:7: float `1.5`: floats are not exact; scale it");
     }
 
     #[test]
@@ -201,10 +171,7 @@ mod tests {
         );
         let found: Vec<String> = check_file(&file).into_iter().map(|finding| finding.what).collect();
         for part in ["utils", "f64", "1.5", "unsafe", "assertion", "Owns:"] {
-            assert!(
-                found.iter().any(|what| what.contains(part)),
-                "{part} is missing from {found:?}"
-            );
+            assert!(found.iter().any(|what| what.contains(part)), "{part} is missing from {found:?}");
         }
     }
 }

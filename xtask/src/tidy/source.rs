@@ -11,16 +11,8 @@ pub struct SourceFile {
 
 impl SourceFile {
     pub fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") {
-            code_only(text)
-        } else {
-            String::new()
-        };
-        SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-        }
+        let code = if path.ends_with(".rs") { code_only(text) } else { String::new() };
+        SourceFile { path: path.to_owned(), text: text.to_owned(), code }
     }
 
     pub fn is_core(&self) -> bool {
@@ -30,6 +22,11 @@ impl SourceFile {
     /// Whether the whole file is test code, by its place: `tests.rs`, or anything in a `tests` folder.
     pub fn is_test(&self) -> bool {
         self.path.ends_with("/tests.rs") || self.path.split('/').any(|folder| folder == "tests")
+    }
+
+    /// Examples and strategies for tests, behind the feature `testing`.
+    pub fn is_test_support(&self) -> bool {
+        self.path.contains("/src/testing/")
     }
 
     /// Counted from 1.
@@ -44,9 +41,7 @@ pub fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest_at = 0;
     std::iter::from_fn(move || {
         let start = rest_at + code[rest_at..].find(is_word_character)?;
-        let length = code[start..]
-            .find(|character| !is_word_character(character))
-            .unwrap_or(code.len() - start);
+        let length = code[start..].find(|character| !is_word_character(character)).unwrap_or(code.len() - start);
         rest_at = start + length;
         Some((start, &code[start..rest_at]))
     })
@@ -93,10 +88,7 @@ fn code_only(text: &str) -> String {
             at += 1;
             continue;
         };
-        code[at..end]
-            .iter_mut()
-            .filter(|byte| **byte != b'\n')
-            .for_each(|byte| *byte = b' ');
+        code[at..end].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
         at = end;
     }
     // Only whole characters were blanked, because every range starts and ends at an ASCII delimiter.
@@ -108,10 +100,7 @@ fn starts_word(bytes: &[u8], at: usize) -> bool {
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..]
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(bytes.len(), |length| at + length)
+    bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length)
 }
 
 /// Block comments nest in Rust.
@@ -192,14 +181,8 @@ mod tests {
     #[test]
     fn strings_and_characters_are_blanked() {
         assert_eq!(code(r#"a("b \" // c", 'd', '\'', '"') e"#).replace(' ', ""), "a(,,,)e");
-        assert_eq!(
-            code("r#\"a \" b\"# c br\"\\\" d cr##\"\"#\"## e").replace(' ', ""),
-            "cde"
-        );
-        assert_eq!(
-            code("let ö = \"ü\u{1F980}\"; '\u{1F980}' b'x'").replace(' ', ""),
-            "letö=;b"
-        );
+        assert_eq!(code("r#\"a \" b\"# c br\"\\\" d cr##\"\"#\"## e").replace(' ', ""), "cde");
+        assert_eq!(code("let ö = \"ü\u{1F980}\"; '\u{1F980}' b'x'").replace(' ', ""), "letö=;b");
     }
 
     #[test]
@@ -222,11 +205,7 @@ mod tests {
 
     #[test]
     fn test_files_are_known_by_their_place() {
-        for path in [
-            "core/ledger/src/margin/tests.rs",
-            "core/ledger/tests/model/main.rs",
-            "apps/casemate/tests/a.rs",
-        ] {
+        for path in ["core/ledger/src/margin/tests.rs", "core/ledger/tests/model/main.rs", "apps/casemate/tests/a.rs"] {
             assert!(SourceFile::new(path, "").is_test(), "{path}");
         }
         for path in ["core/ledger/src/margin/mod.rs", "core/ledger/src/contests.rs"] {

@@ -28,14 +28,7 @@ mod tests {
 
     #[test]
     fn unsafe_is_found() {
-        assert_eq!(
-            check(&SourceFile::new(
-                "apps/node/src/lib.rs",
-                "fn f() {\n    unsafe { g() }\n}"
-            ))[0]
-                .line,
-            2
-        );
+        assert_eq!(check(&SourceFile::new("apps/node/src/lib.rs", "fn f() {\n    unsafe { g() }\n}"))[0].line, 2);
     }
 
     #[test]

@@ -6,18 +6,8 @@ use super::source::{SourceFile, closing_bracket_end, words};
 /// The one file that wraps the unbounded types, with a maximum on each.
 const BOUNDED: &str = "core/protocol/src/bounded.rs";
 
-const UNBOUNDED: [&str; 10] = [
-    "Vec",
-    "VecDeque",
-    "LinkedList",
-    "BinaryHeap",
-    "String",
-    "Cow",
-    "BTreeMap",
-    "BTreeSet",
-    "HashMap",
-    "HashSet",
-];
+const UNBOUNDED: [&str; 10] =
+    ["Vec", "VecDeque", "LinkedList", "BinaryHeap", "String", "Cow", "BTreeMap", "BTreeSet", "HashMap", "HashSet"];
 
 pub fn check(file: &SourceFile) -> Vec<Finding> {
     if !file.path.starts_with("core/protocol/src/") || file.path == BOUNDED || file.is_test() {
@@ -54,9 +44,8 @@ fn wire_types(code: &str) -> Vec<(usize, usize)> {
         }
         let list_end = closing_bracket_end(code, list_start);
         let is_wire = words(&code[list_start..list_end]).any(|(_, word)| word.starts_with("Borsh"));
-        let keyword = words(&code[list_end..])
-            .find(|(_, word)| ["struct", "enum", "union"].contains(word))
-            .map(|(at, _)| at);
+        let keyword =
+            words(&code[list_end..]).find(|(_, word)| ["struct", "enum", "union"].contains(word)).map(|(at, _)| at);
         if let (true, Some(keyword_at)) = (is_wire, keyword) {
             let start = list_end + keyword_at;
             found.push((start, item_end(code, start)));
@@ -84,10 +73,7 @@ mod tests {
     use super::*;
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        check(&SourceFile::new(path, text))
-            .into_iter()
-            .map(|finding| finding.line)
-            .collect()
+        check(&SourceFile::new(path, text)).into_iter().map(|finding| finding.line).collect()
     }
 
     const PATH: &str = "core/protocol/src/command.rs";
@@ -96,13 +82,7 @@ mod tests {
     fn an_unbounded_field_is_found() {
         let text = "#[derive(Clone, BorshSerialize)]\n#[borsh(crate = \"borsh\")]\npub struct A {\n    legs: Vec<Leg>,\n    name: String,\n}";
         assert_eq!(lines(PATH, text), [4, 5]);
-        assert_eq!(
-            lines(
-                PATH,
-                "#[derive(borsh::BorshDeserialize)]\npub enum B {\n    C(BTreeMap<u8, u8>),\n}"
-            ),
-            [3]
-        );
+        assert_eq!(lines(PATH, "#[derive(borsh::BorshDeserialize)]\npub enum B {\n    C(BTreeMap<u8, u8>),\n}"), [3]);
         assert_eq!(lines(PATH, "#[derive(BorshSerialize)]\nstruct D(Box<[u8]>);"), [2]);
     }
 
@@ -111,13 +91,7 @@ mod tests {
         let text = "#[derive(BorshSerialize)]\npub struct A { legs: BoundedVec<Leg, 8>, data: [u8; 32], next: Box<Leg> }\nfn f() -> Vec<u8> {}";
         assert_eq!(lines(PATH, text), [0; 0]);
         assert_eq!(lines(PATH, "#[derive(Clone)]\nstruct Home { rows: Vec<u8> }"), [0; 0]);
-        assert_eq!(
-            lines(
-                PATH,
-                "#[derive(BorshSerialize)]\nstruct E(u8);\nstruct Home { rows: Vec<u8> }"
-            ),
-            [0; 0]
-        );
+        assert_eq!(lines(PATH, "#[derive(BorshSerialize)]\nstruct E(u8);\nstruct Home { rows: Vec<u8> }"), [0; 0]);
     }
 
     #[test]

@@ -41,35 +41,16 @@ pub fn check_text(file: &SourceFile) -> Vec<Finding> {
     };
     for (offset, word) in words(&file.text).filter(|(_, word)| UNFINISHED.contains(word)) {
         let why = "unfinished work hides in comments";
-        add(
-            offset,
-            word,
-            why,
-            "finish it, or say what is deliberately absent and why",
-        );
+        add(offset, word, why, "finish it, or say what is deliberately absent and why");
     }
     for path in MACHINE_PATHS {
-        for (offset, _) in file
-            .text
-            .match_indices(path)
-            .filter(|(offset, _)| starts_path(&file.text, *offset))
-        {
-            add(
-                offset,
-                path,
-                "this path exists on one machine only",
-                "use a path relative to the workspace",
-            );
+        for (offset, _) in file.text.match_indices(path).filter(|(offset, _)| starts_path(&file.text, *offset)) {
+            add(offset, path, "this path exists on one machine only", "use a path relative to the workspace");
         }
     }
     for host in REGISTRY_HOSTS {
         for (offset, _) in file.text.match_indices(host) {
-            add(
-                offset,
-                host,
-                "where packages come from is the machine's configuration",
-                "leave it out",
-            );
+            add(offset, host, "where packages come from is the machine's configuration", "leave it out");
         }
     }
     findings
@@ -91,16 +72,9 @@ pub fn check_module_names(file: &SourceFile) -> Vec<Finding> {
     }
     let mut found = Vec::new();
     let stem = file.path.rsplit_once('.').map_or(file.path.as_str(), |(stem, _)| stem);
-    found.extend(
-        stem.split('/')
-            .filter(|part| NAMELESS_MODULES.contains(part))
-            .map(|part| (1, part)),
-    );
+    found.extend(stem.split('/').filter(|part| NAMELESS_MODULES.contains(part)).map(|part| (1, part)));
     let names: Vec<(usize, &str)> = words(&file.code).collect();
-    for pair in names
-        .windows(2)
-        .filter(|pair| pair[0].1 == "mod" && NAMELESS_MODULES.contains(&pair[1].1))
-    {
+    for pair in names.windows(2).filter(|pair| pair[0].1 == "mod" && NAMELESS_MODULES.contains(&pair[1].1)) {
         found.push((file.line_at(pair[1].0), pair[1].1));
     }
     found
@@ -139,18 +113,12 @@ mod tests {
     use super::*;
 
     fn text(path: &str, text: &str) -> Vec<(usize, String)> {
-        check_text(&SourceFile::new(path, text))
-            .into_iter()
-            .map(|finding| (finding.line, finding.what))
-            .collect()
+        check_text(&SourceFile::new(path, text)).into_iter().map(|finding| (finding.line, finding.what)).collect()
     }
 
     #[test]
     fn unfinished_work_is_found_in_code_and_prose() {
-        assert_eq!(
-            text("core/ledger/src/lib.rs", "fn f() {}\n// TODO: later"),
-            [(2, "`TODO`".into())]
-        );
+        assert_eq!(text("core/ledger/src/lib.rs", "fn f() {}\n// TODO: later"), [(2, "`TODO`".into())]);
         assert_eq!(text("docs/a.md", "FIXME and XXX").len(), 2);
         assert_eq!(text("docs/a.md", "todo!() is denied, mastodon TODOS, 0xXXXX"), []);
     }
@@ -175,10 +143,7 @@ mod tests {
         assert_eq!(names("core/ledger/src/helpers.rs", ""), 1);
         assert_eq!(names("core/ledger/src/common/mod.rs", ""), 1);
         assert_eq!(names("clients/python/casemate/utils.py", ""), 1);
-        assert_eq!(
-            names("core/ledger/src/margin/mod.rs", "mod rounding;\nlet types = 1;"),
-            0
-        );
+        assert_eq!(names("core/ledger/src/margin/mod.rs", "mod rounding;\nlet types = 1;"), 0);
         assert_eq!(names("docs/common.md", ""), 0);
     }
 
@@ -187,9 +152,6 @@ mod tests {
         let public = "source = \"registry+https://github.com/rust-lang/crates.io-index\"\n";
         let mirror = "source = \"registry+https://mirror.example/index\"\n";
         assert_eq!(check_lock_file(&SourceFile::new("Cargo.lock", public)), []);
-        assert_eq!(
-            check_lock_file(&SourceFile::new("fuzz/Cargo.lock", &[public, mirror].concat()))[0].line,
-            2
-        );
+        assert_eq!(check_lock_file(&SourceFile::new("fuzz/Cargo.lock", &[public, mirror].concat()))[0].line, 2);
     }
 }

@@ -90,6 +90,8 @@ pub struct RecordedOrder {
     pub filled_satoshi: u64,
     /// Rows that show a fill.
     pub fill_rows: u32,
+    /// How often it is placed: once, and once more for each change of its price.
+    pub placements: u32,
     /// Lost to rounding down to lots, over all its placements.
     pub remainder_satoshi: u64,
     /// Why it was never placed; `None` if it was.
@@ -176,9 +178,10 @@ impl Plan {
 #[must_use]
 pub fn account_index(seed: &[u8; 32], id: u64, accounts: NonZeroU64) -> u64 {
     let digest = hash::digest(Domain::Development, &[b"flow.own", seed, &id.to_le_bytes()]);
-    let mut first = [0; 8];
-    first.copy_from_slice(digest.bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
-    u64::from_le_bytes(first) % accounts
+    let [first, ..] = digest.bytes().as_chunks::<8>().0 else {
+        return 0;
+    };
+    u64::from_le_bytes(*first) % accounts
 }
 
 /// Builds the steps row by row.
@@ -276,9 +279,6 @@ impl Planner {
         self.counts.orders_placed += 1;
         self.is_block_open = true;
         self.has_order_in_block = true;
-        if let Some(order) = self.orders.get_mut(&id) {
-            order.not_sent = None;
-        }
     }
 
     fn cancel(&mut self, row: &Row) {
@@ -310,11 +310,13 @@ impl Planner {
         let order = self.orders.entry(id).or_default();
         order.remainder_satoshi += remainder_satoshi;
         if lots == 0 {
-            if !self.placed.contains(&id) && order.filled_satoshi == 0 {
+            if order.placements == 0 {
                 order.not_sent = Some(NotSent::BelowOneLot);
             }
             return None;
         }
+        order.placements += 1;
+        order.not_sent = None;
         Some(QuantityLots::from_lots(lots))
     }
 

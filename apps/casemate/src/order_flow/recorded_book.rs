@@ -88,7 +88,9 @@ impl RecordedBook {
             return;
         }
         let side = self.side(order.side);
-        let Some(orders) = side.get_mut(&order.price) else { return };
+        let Some(orders) = side.get_mut(&order.price) else {
+            return;
+        };
         *orders -= 1;
         if *orders == 0 {
             side.remove(&order.price);

@@ -143,7 +143,11 @@ impl<R: BufRead> OrderRows<R> {
     }
 
     fn error(&self, column: Option<&'static str>, problem: RowProblem) -> OrderFileError {
-        OrderFileError { path: self.path.clone(), line: Some(self.line), column, problem }
+        let line = match problem {
+            RowProblem::EmptyFile | RowProblem::NoRows => None,
+            _ => Some(self.line),
+        };
+        OrderFileError { path: self.path.clone(), line, column, problem }
     }
 }
 
@@ -342,12 +346,16 @@ fn parse_row(text: &str, line: u64) -> InColumn<Row> {
             "created" => RowAction::Created,
             "changed" => RowAction::Changed,
             "deleted" => RowAction::Deleted,
-            other => return Err((Some("action"), RowProblem::UnknownAction { found: shown(other.as_bytes()) })),
+            other => {
+                return Err((Some("action"), RowProblem::UnknownAction { found: shown(other.as_bytes()) }));
+            }
         },
         side: match side {
             "bid" => Side::Bid,
             "ask" => Side::Ask,
-            other => return Err((Some("direction"), RowProblem::UnknownDirection { found: shown(other.as_bytes()) })),
+            other => {
+                return Err((Some("direction"), RowProblem::UnknownDirection { found: shown(other.as_bytes()) }));
+            }
         },
     })
 }

@@ -40,8 +40,11 @@ fn every_field_is_required() {
     let text = write(&development_genesis(TIME));
     let mut removed = 0;
     for (index, line) in text.lines().enumerate() {
-        let Some((field, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
-        let without: Vec<&str> = text.lines().enumerate().filter(|(at, _)| *at != index).map(|(_, line)| line).collect();
+        let Some((field, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let without: Vec<&str> =
+            text.lines().enumerate().filter(|(at, _)| *at != index).map(|(_, line)| line).collect();
         let error = parse_dev(&without.join("\n")).expect_err(line);
         assert!(error.to_string().contains(&format!("missing field `{field}`")), "{line}: {error}");
         assert_eq!(error.hint(), "add it: no limit has a default");

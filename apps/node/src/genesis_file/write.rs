@@ -1,8 +1,6 @@
 //! Writes a genesis as the file that a person reads, edits and keeps: every value with a sentence about it.
 
-use casemate_protocol::genesis::{
-    AccountRules, Attestor, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules,
-};
+use casemate_protocol::genesis::{AccountRules, Attestor, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules};
 use casemate_protocol::hash::Hex;
 use casemate_protocol::{QuoteMicros, TickValueMicros};
 
@@ -16,15 +14,24 @@ pub fn write(genesis: &Genesis) -> String {
     text += &accounts(&genesis.accounts);
     text += &attestors(genesis);
     for (index, segment) in genesis.segments.iter().enumerate() {
-        text += &self::segment(segment, index == 0);
+        text += &explained_once(self::segment(segment), SEGMENT_EXPLANATION, index);
     }
     for (index, market) in genesis.markets.iter().enumerate() {
-        text += &self::market(market, index == 0);
+        text += &explained_once(self::market(market), MARKET_EXPLANATION, index);
     }
     if let Some(seeded) = &genesis.seeded {
         text += &self::seeded(seeded);
     }
     text
+}
+
+/// The table with its comments for the first of its kind; without them for all others, which say the same.
+fn explained_once(table: String, explanation: &str, index: usize) -> String {
+    if index == 0 {
+        return format!("\n{explanation}{table}");
+    }
+    let lines = table.split_inclusive('\n').filter(|line| !line.starts_with('#'));
+    format!("\n{}", lines.collect::<String>())
 }
 
 fn head(genesis: &Genesis) -> String {
@@ -106,11 +113,9 @@ quorum_operators = {quorum}
     text
 }
 
-fn segment(rules: &SegmentRules, is_first: bool) -> String {
-    let explanation = if is_first { SEGMENT_EXPLANATION } else { "" };
+fn segment(rules: &SegmentRules) -> String {
     let mut text = format!(
-        "
-{explanation}[[segment]]
+        "[[segment]]
 id = {id}
 # The asset that the segment's vault holds.
 asset = {asset}
@@ -159,16 +164,14 @@ const SEGMENT_EXPLANATION: &str = "\
 # and no loss crosses its border. Markets of one underlying, and the majors, belong together.
 ";
 
-fn market(rules: &MarketRules, is_first: bool) -> String {
-    let explanation = if is_first { MARKET_EXPLANATION } else { "" };
+fn market(rules: &MarketRules) -> String {
     format!(
-        "
-{explanation}[[market]]
+        "[[market]]
 id = {id}
 segment = {segment}
 # What one lot gains when the price rises by one tick.
 tick_value_quote = {tick_value}
-# Highest price. With the largest position and the tick value it bounds the notional: their product stays below
+# Highest price. With the largest position and the tick value it bounds the notional: their product is at most
 # 18014398509.481984 quote, so that no sum can overflow.
 price_max_ticks = {price_max}
 # Bands refer to the last trade, and to this price before the first.

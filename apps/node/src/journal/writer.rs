@@ -10,11 +10,11 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::SEGMENTS;
 use super::format::{self, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
 use super::reader::Journal;
 use super::recovery::Tail;
 use super::segment_reader::Location;
-use super::SEGMENTS;
 use crate::Fault;
 use crate::durable_files::{FILE_HEADER_BYTES, FileHeader, FileKind, FolderLock, publish, sync_directory};
 
@@ -81,7 +81,11 @@ impl JournalWriter {
         // Readers stop finding a segment before it disappears; those that have it open keep it.
         let pruned: Vec<u64> = {
             let mut segments = self.journal.segments();
-            let count = segments.iter().skip(1).take_while(|successor| **successor <= height).count();
+            let count = segments
+                .iter()
+                .skip(1)
+                .take_while(|successor| **successor <= height)
+                .count();
             segments.drain(..count).collect()
         };
         for first_height in &pruned {
@@ -112,7 +116,15 @@ impl JournalWriter {
         };
         let next_height = tail.map_or(0, |tail| tail.next_height);
         let buffer = Vec::new();
-        Ok(Self { journal, segment_bytes, active, buffer, next_height, stopped: None, _lock: lock })
+        Ok(Self {
+            journal,
+            segment_bytes,
+            active,
+            buffer,
+            next_height,
+            stopped: None,
+            _lock: lock,
+        })
     }
 
     /// Puts another file behind the active segment: the way tests let a disk fail.
@@ -133,7 +145,10 @@ impl JournalWriter {
         let durable_before = self.journal.durable_before();
         format::put_block(&mut self.buffer, salt, height, durable_before, payload);
         self.next_height = height + 1;
-        Ok(Location { segment_first_height, offset_bytes })
+        Ok(Location {
+            segment_first_height,
+            offset_bytes,
+        })
     }
 
     /// Whether the block would make the segment too large. A segment always takes at least one.
@@ -178,7 +193,9 @@ impl JournalWriter {
     /// Leaves evidence that all blocks so far are durable, unless it stands there already.
     fn write_mark(&mut self) -> Result<(), Fault> {
         let durable_before = self.journal.durable_before();
-        self.active.as_mut().map_or(Ok(()), |active| active.mark(durable_before))
+        self.active
+            .as_mut()
+            .map_or(Ok(()), |active| active.mark(durable_before))
     }
 
     fn require_running(&self) -> Result<(), Fault> {
@@ -192,14 +209,22 @@ impl JournalWriter {
         }
         let (size_bytes, size_bytes_max) = (payload.len(), PAYLOAD_BYTES_MAX);
         if size_bytes > size_bytes_max {
-            return Err(Fault::PayloadTooLarge { height, size_bytes, size_bytes_max });
+            return Err(Fault::PayloadTooLarge {
+                height,
+                size_bytes,
+                size_bytes_max,
+            });
         }
         Ok(())
     }
 
     fn out_of_order(&self, given_height: u64) -> Fault {
         let path = self.journal.path().to_path_buf();
-        Fault::HeightOutOfOrder { path, expected_height: self.next_height, given_height }
+        Fault::HeightOutOfOrder {
+            path,
+            expected_height: self.next_height,
+            given_height,
+        }
     }
 
     fn stop_on_fault<T>(&mut self, result: Result<T, Fault>) -> Result<T, Fault> {
@@ -253,7 +278,11 @@ impl ActiveSegment {
         let temporary = SEGMENTS.temporary_path(journal.path(), first_height);
         let path = SEGMENTS.path(journal.path(), first_height);
         let salt = random_salt(&path)?;
-        let header = FileHeader { chain_id: *journal.chain_id(), height: first_height, salt };
+        let header = FileHeader {
+            chain_id: *journal.chain_id(),
+            height: first_height,
+            salt,
+        };
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -265,7 +294,14 @@ impl ActiveSegment {
         preallocate(&file, &temporary, segment_bytes.max(FILE_HEADER_BYTES as u64))?;
         publish(&file, &temporary, &path)?;
         let end_bytes = FILE_HEADER_BYTES as u64;
-        Ok(Self { file: Box::new(file), path, first_height, salt, end_bytes, is_marked: false })
+        Ok(Self {
+            file: Box::new(file),
+            path,
+            first_height,
+            salt,
+            end_bytes,
+            is_marked: false,
+        })
     }
 
     fn reopen(journal: &Journal, tail: &Tail, segment_bytes: u64) -> Result<Self, Fault> {
@@ -277,11 +313,11 @@ impl ActiveSegment {
             .map_err(|error| Fault::io(&path, "open", error))?;
         if tail.torn_bytes > 0 {
             // Cut off, not overwritten: a stale record behind the end must never be found by a later scan.
-            file.set_len(tail.end_bytes).map_err(|error| Fault::io(&path, "truncate", error))?;
+            file.set_len(tail.end_bytes)
+                .map_err(|error| Fault::io(&path, "truncate", error))?;
         }
         let unmarked_bytes = tail.end_bytes - tail.unmarked_from_bytes;
-        rewrite(&file, tail.unmarked_from_bytes, unmarked_bytes)
-            .map_err(|error| Fault::io(&path, "write", error))?;
+        rewrite(&file, tail.unmarked_from_bytes, unmarked_bytes).map_err(|error| Fault::io(&path, "write", error))?;
         preallocate(&file, &path, segment_bytes.max(tail.end_bytes))?;
         file.sync_all().map_err(|error| Fault::io(&path, "sync", error))?;
         let mut segment = Self {
@@ -313,7 +349,9 @@ impl ActiveSegment {
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
-        self.file.sync_data().map_err(|error| Fault::io(&self.path, "sync", error))
+        self.file
+            .sync_data()
+            .map_err(|error| Fault::io(&self.path, "sync", error))
     }
 
     /// Gives unused preallocated space back and makes the last mark durable.

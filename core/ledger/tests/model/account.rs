@@ -38,10 +38,7 @@ impl Position {
         let closed = quantity.min(self.lots.abs());
         let cost = divide_up(self.entry * closed, self.lots.abs());
         let gain = -direction * price * closed * tick_value - cost;
-        let rest = Self {
-            lots: self.lots + direction * closed,
-            entry: self.entry - cost,
-        };
+        let rest = Self { lots: self.lots + direction * closed, entry: self.entry - cost };
         if closed == quantity {
             return (rest, gain);
         }
@@ -51,11 +48,7 @@ impl Position {
 
     /// How many lots an order of this side can take off the position.
     pub(super) fn reducible_by(self, side: Side) -> i128 {
-        if self.lots.signum() == -sign(side) {
-            self.lots.abs()
-        } else {
-            0
-        }
+        if self.lots.signum() == -sign(side) { self.lots.abs() } else { 0 }
     }
 
     fn with_orders<'a>(self, orders: impl Iterator<Item = &'a Order>, tick_value: i128) -> Self {
@@ -114,10 +107,7 @@ impl Model {
         let (reference, value) = (self.reference(market.rules.id), tick_value(&market.rules));
         let position = self.position_of(market.rules.id, account);
         let adding = |side: Side| {
-            let orders = market
-                .orders
-                .iter()
-                .filter(move |order| order.account == account && order.side == side);
+            let orders = market.orders.iter().filter(move |order| order.account == account && order.side == side);
             orders.filter(|order| !order.is_reduce_only)
         };
         let as_is = position.need(reference, value);
@@ -128,10 +118,7 @@ impl Model {
 
     /// Free collateral: cash that no position and no order asks for. Negative if something is missing.
     pub fn free(&self, segment: SegmentId, account: AccountId) -> i128 {
-        let required: i128 = self
-            .markets_of(segment)
-            .map(|market| self.requirement(market, account))
-            .sum();
+        let required: i128 = self.markets_of(segment).map(|market| self.requirement(market, account)).sum();
         self.cash(segment, account) - required
     }
 

@@ -25,12 +25,7 @@ impl Model {
                 order.quantity = quantity;
             }
             let (number, account, quantity) = (old.number, old.account, lots(quantity));
-            return Ok(vec![Event::OrderReduced(OrderReduced {
-                market: amend.market,
-                number,
-                account,
-                quantity,
-            })]);
+            return Ok(vec![Event::OrderReduced(OrderReduced { market: amend.market, number, account, quantity })]);
         }
 
         let free = self.free(rules.segment, asker.account);
@@ -39,22 +34,8 @@ impl Model {
             self.check_post_only(amend.market, old.side, price)?;
         }
         let grant = asker.grant.unwrap_or(GrantNumber::NONE);
-        let mut order = Order {
-            price,
-            quantity,
-            grant,
-            origin: asker.origin,
-            ..old
-        };
-        self.check_limits(
-            asker,
-            &rules,
-            &[order],
-            Before {
-                free,
-                may_take: !old.is_ladder,
-            },
-        )?;
+        let mut order = Order { price, quantity, grant, origin: asker.origin, ..old };
+        self.check_limits(asker, &rules, &[order], Before { free, may_take: !old.is_ladder })?;
         let matched = self.match_order(asker, &rules, &mut order, SelfTradeMode::CancelResting)?;
         events.extend(matched.events);
         events.extend(self.rest_or_drop(amend.market, order, !matched.is_stopped));
@@ -78,8 +59,6 @@ impl Model {
         };
         let mut orders = self.market(market).into_iter().flat_map(|market| market.orders.iter());
         let found = orders.find(|order| order.account == account && is_meant(order));
-        found
-            .copied()
-            .ok_or(Reject::of(RejectCode::OrderNotFound).present(name))
+        found.copied().ok_or(Reject::of(RejectCode::OrderNotFound).present(name))
     }
 }

@@ -20,15 +20,11 @@ impl Model {
         match scope {
             CancelScope::Market(market) => {
                 self.rules_or_reject(market)?;
-                Ok(self.remove_where(cause, |rules, order| {
-                    rules.id == market && order.account == asker.account
-                }))
+                Ok(self.remove_where(cause, |rules, order| rules.id == market && order.account == asker.account))
             }
             CancelScope::Segment(segment) => {
                 self.segment_or_reject(segment)?;
-                Ok(self.remove_where(cause, |rules, order| {
-                    rules.segment == segment && order.account == asker.account
-                }))
+                Ok(self.remove_where(cause, |rules, order| rules.segment == segment && order.account == asker.account))
             }
         }
     }
@@ -51,9 +47,7 @@ impl Model {
         if let Some(grant) = self.grants.get_mut(&(account, number)) {
             grant.is_revoked = true;
         }
-        self.remove_where(RemovalCause::GrantRevoked, |_, order| {
-            order.account == account && order.grant == number
-        })
+        self.remove_where(RemovalCause::GrantRevoked, |_, order| order.account == account && order.grant == number)
     }
 
     /// System work at a grant's end: its orders of a segment go, except those that can only reduce.
@@ -66,9 +60,7 @@ impl Model {
 
     /// System work of a dead-man switch: all orders of the account in a segment go.
     pub fn fire_dead_man(&mut self, segment: SegmentId, account: AccountId) -> Vec<Event> {
-        self.remove_where(RemovalCause::DeadMan, |rules, order| {
-            rules.segment == segment && order.account == account
-        })
+        self.remove_where(RemovalCause::DeadMan, |rules, order| rules.segment == segment && order.account == account)
     }
 
     /// Removes the orders that are meant, segment by segment, in the order of their numbers.
@@ -76,18 +68,12 @@ impl Model {
         let mut meant = self.everything();
         meant.retain(|(rules, order)| is_meant(rules, order));
         meant.sort_by_key(|(rules, order)| (rules.segment, order.number));
-        meant
-            .into_iter()
-            .map(|(rules, order)| self.remove(&rules, order, cause))
-            .collect()
+        meant.into_iter().map(|(rules, order)| self.remove(&rules, order, cause)).collect()
     }
 
     /// Every resting order with the rules of its market.
     fn everything(&self) -> Vec<(MarketRules, Order)> {
-        let orders = self
-            .markets
-            .iter()
-            .flat_map(|market| market.orders.iter().map(|order| (market.rules, *order)));
+        let orders = self.markets.iter().flat_map(|market| market.orders.iter().map(|order| (market.rules, *order)));
         orders.collect()
     }
 }

@@ -80,24 +80,15 @@ impl Coverage {
             Command::PlaceOrder(place) => self.record_place([before, after], *account, place, events),
             Command::AmendOrder(_) => {
                 for (feature, is_hit) in [
-                    (
-                        "amend kept its place",
-                        events.iter().any(|event| matches!(event, Event::OrderReduced(_))),
-                    ),
-                    (
-                        "amend rested again",
-                        events.iter().any(|event| matches!(event, Event::OrderRested(_))),
-                    ),
+                    ("amend kept its place", events.iter().any(|event| matches!(event, Event::OrderReduced(_)))),
+                    ("amend rested again", events.iter().any(|event| matches!(event, Event::OrderRested(_)))),
                     ("amend traded", !trades.is_empty()),
                 ] {
                     self.hit_if(is_hit, feature);
                 }
             }
             Command::QuoteLadder(_) => {
-                self.hit_if(
-                    events.iter().any(|event| matches!(event, Event::OrderRested(_))),
-                    "ladder placed",
-                );
+                self.hit_if(events.iter().any(|event| matches!(event, Event::OrderRested(_))), "ladder placed");
             }
             _ => {}
         }
@@ -108,24 +99,12 @@ impl Coverage {
         self.hit_if(trade.maker_fee.is_negative(), "trade with a rebate");
         self.hit_if(!trade.taker_grant.is_none(), "trade under the taker's grant");
         let direction = super::account::sign(trade.taker_side);
-        let (lots, quantity) = (
-            before.position(trade.market, trade.taker).0,
-            i128::from(trade.quantity.lots()),
-        );
+        let (lots, quantity) = (before.position(trade.market, trade.taker).0, i128::from(trade.quantity.lots()));
         let after = lots + direction * quantity;
-        self.hit_if(
-            lots.signum() == after.signum() && after.abs() < lots.abs(),
-            "position closed in part",
-        );
+        self.hit_if(lots.signum() == after.signum() && after.abs() < lots.abs(), "position closed in part");
         self.hit_if(lots.signum() * after.signum() < 0, "position turned around");
-        let maker = before
-            .resting(trade.market)
-            .into_iter()
-            .find(|order| order.number == trade.maker_order);
-        self.hit_if(
-            maker.is_some_and(|maker| maker.is_reduce_only),
-            "reduce-only maker filled",
-        );
+        let maker = before.resting(trade.market).into_iter().find(|order| order.number == trade.maker_order);
+        self.hit_if(maker.is_some_and(|maker| maker.is_reduce_only), "reduce-only maker filled");
     }
 
     fn record_place(&mut self, [before, after]: [&Model; 2], account: AccountId, place: &PlaceOrder, events: &[Event]) {

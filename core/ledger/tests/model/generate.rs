@@ -8,6 +8,7 @@ use casemate_protocol::command::{
     AmendOrder, CancelAllOrders, CancelOrder, CancelScope, Command, LimitTerms, MarketTerms, OrderKind, OrderReference,
     PlaceOrder, QuoteLadder, QuoteLevel, SelfTradeMode, SetDeadMan, Side, TimeInForce,
 };
+use casemate_protocol::event::OrderRested;
 use casemate_protocol::{
     AccountId, BoundedVec, ClientOrderId, DurationMs, Event, GrantNumber, MarketId, OrderNumber, PriceTicks,
     QuantityLots, RatioPpm, RecordIndex, Reject, SegmentId, TimeMs,
@@ -31,11 +32,7 @@ pub struct Sequence {
 #[derive(Clone, Debug)]
 pub enum Step {
     /// An account asks for something, with its root key or under a grant.
-    Act {
-        account: AccountId,
-        grant: Option<GrantNumber>,
-        plan: Plan,
-    },
+    Act { account: AccountId, grant: Option<GrantNumber>, plan: Plan },
     /// Time passes; orders whose time came leave.
     Wait { ms: u64 },
     /// A grant is revoked.
@@ -51,15 +48,10 @@ pub enum Step {
 pub enum Plan {
     /// Exactly this.
     Send(Command),
-    /// Places a reduce-only order on the side that reduces the account's position.
+    /// Places a reduce-only order on the side that reduces a position of the account, if it has one.
     Reduce(PlaceOrder),
-    /// Amends an order.
-    Amend {
-        market: MarketId,
-        pick: Pick,
-        price: PriceTicks,
-        quantity: QuantityLots,
-    },
+    /// Amends an order; without a price it keeps its own.
+    Amend { market: MarketId, pick: Pick, price: Option<PriceTicks>, quantity: QuantityLots },
     /// Cancels an order.
     Cancel { market: MarketId, pick: Pick },
 }
@@ -67,9 +59,9 @@ pub enum Plan {
 /// Which order.
 #[derive(Clone, Debug)]
 pub enum Pick {
-    /// One of the account's resting orders in the market, if it has any.
+    /// One of the account's resting orders in any market, if it has any.
     Resting(sample::Index),
-    /// This one, whether it exists or not.
+    /// This one in the market of the plan, whether it exists or not.
     Named(OrderReference),
 }
 
@@ -77,19 +69,13 @@ pub enum Pick {
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A command that passed the gate.
-    Command {
-        account: AccountId,
-        grant: Option<GrantNumber>,
-        command: Command,
-    },
+    Command { account: AccountId, grant: Option<GrantNumber>, command: Command },
     /// Time passes.
     Wait { ms: u64 },
     /// A grant is revoked.
     Revoke { account: AccountId, grant: GrantNumber },
     /// System work for these grants, which ended.
-    EndGrants {
-        ended: Vec<(SegmentId, AccountId, GrantNumber)>,
-    },
+    EndGrants { ended: Vec<(SegmentId, AccountId, GrantNumber)> },
     /// System work.
     FireDeadMan { segment: SegmentId, account: AccountId },
 }
@@ -97,11 +83,7 @@ pub enum Input {
 impl Sequence {
     /// The world that the sequence happens in.
     pub fn world(&self) -> World {
-        if self.has_two_segments {
-            World::two_segments()
-        } else {
-            World::one_segment()
-        }
+        if self.has_two_segments { World::two_segments() } else { World::one_segment() }
     }
 }
 
@@ -116,17 +98,9 @@ impl Step {
                 command: plan.resolve(model, *account),
             },
             Self::Wait { ms } => Input::Wait { ms: *ms },
-            Self::Revoke { account, grant } => Input::Revoke {
-                account: *account,
-                grant: *grant,
-            },
-            Self::EndGrants => Input::EndGrants {
-                ended: model.ended_grants(time_ms),
-            },
-            Self::FireDeadMan { segment, account } => Input::FireDeadMan {
-                segment: *segment,
-                account: *account,
-            },
+            Self::Revoke { account, grant } => Input::Revoke { account: *account, grant: *grant },
+            Self::EndGrants => Input::EndGrants { ended: model.ended_grants(time_ms) },
+            Self::FireDeadMan { segment, account } => Input::FireDeadMan { segment: *segment, account: *account },
         }
     }
 }
@@ -136,44 +110,38 @@ impl Plan {
         match self {
             Self::Send(command) => command.clone(),
             Self::Reduce(place) => {
-                let (lots, _) = model.position(place.market, account);
+                let markets = model.markets.iter().map(|market| market.rules.id);
+                let mut positions = markets.map(|market| (market, model.position(market, account).0));
+                let (market, lots) = positions.find(|(_, lots)| *lots != 0).unwrap_or((place.market, 0));
                 let side = if lots < 0 { Side::Bid } else { Side::Ask };
-                Command::PlaceOrder(PlaceOrder { side, is_reduce_only: true, ..*place })
+                Command::PlaceOrder(PlaceOrder { market, side, is_reduce_only: true, ..*place })
             }
-            Self::Amend {
-                market,
-                pick,
-                price,
-                quantity,
-            } => {
-                let order = pick.resolve(model, *market, account);
-                Command::AmendOrder(AmendOrder {
-                    market: *market,
-                    order,
-                    price: *price,
-                    quantity: *quantity,
-                })
+            Self::Amend { market, pick, price, quantity } => {
+                let (market, order, own_price) = pick.resolve(model, *market, account);
+                let price = price.unwrap_or(own_price);
+                Command::AmendOrder(AmendOrder { market, order, price, quantity: *quantity })
             }
-            Self::Cancel { market, pick } => Command::CancelOrder(CancelOrder {
-                market: *market,
-                order: pick.resolve(model, *market, account),
-            }),
+            Self::Cancel { market, pick } => {
+                let (market, order, _) = pick.resolve(model, *market, account);
+                Command::CancelOrder(CancelOrder { market, order })
+            }
         }
     }
 }
 
 impl Pick {
-    fn resolve(&self, model: &Model, market: MarketId, account: AccountId) -> OrderReference {
+    /// The order, its market and its price.
+    fn resolve(&self, model: &Model, market: MarketId, account: AccountId) -> (MarketId, OrderReference, PriceTicks) {
+        let any_price = PriceTicks::from_ticks(100);
         match self {
-            Self::Named(reference) => *reference,
+            Self::Named(reference) => (market, *reference, any_price),
             Self::Resting(index) => {
-                let resting = model
-                    .resting(market)
-                    .into_iter()
-                    .filter(|order| order.account == account);
-                let numbers: Vec<OrderNumber> = resting.map(|order| order.number).collect();
-                let picked = numbers.get(index.index(numbers.len().max(1))).copied();
-                OrderReference::Number(picked.unwrap_or(OrderNumber::NONE))
+                let books = model.markets.iter().flat_map(|market| model.resting(market.rules.id));
+                let orders: Vec<OrderRested> = books.filter(|order| order.account == account).collect();
+                match orders.get(index.index(orders.len().max(1))) {
+                    Some(order) => (order.market, OrderReference::Number(order.number), order.price),
+                    None => (market, OrderReference::Number(OrderNumber::NONE), any_price),
+                }
             }
         }
     }
@@ -185,11 +153,7 @@ impl Pick {
 /// The refusal of a command.
 pub fn feed(model: &mut Model, time_ms: &mut TimeMs, origin: RecordIndex, input: &Input) -> Result<Vec<Event>, Reject> {
     match input {
-        Input::Command {
-            account,
-            grant,
-            command,
-        } => model.apply(*account, *grant, *time_ms, origin, command),
+        Input::Command { account, grant, command } => model.apply(*account, *grant, *time_ms, origin, command),
         Input::Wait { ms } => {
             *time_ms = time_ms.plus(DurationMs::from_ms(*ms));
             Ok(model.expire(*time_ms))
@@ -205,26 +169,68 @@ pub fn feed(model: &mut Model, time_ms: &mut TimeMs, origin: RecordIndex, input:
     }
 }
 
-/// Sequences of 30 to 80 steps.
+/// Sequences of 30 to 80 steps. In some a short seller is squeezed first, because chance alone hardly ever brings an
+/// account to the edge where a fill must be refused to it.
 pub fn sequence() -> impl Strategy<Value = Sequence> {
+    let start = prop_oneof![3 => Just(Vec::new()), 1 => squeeze()];
     let steps = collection::vec(step(), 30..=80);
-    (prop_oneof![3 => Just(false), 1 => Just(true)], steps).prop_map(|(has_two_segments, steps)| Sequence {
-        has_two_segments,
-        steps,
+    (prop_oneof![3 => Just(false), 1 => Just(true)], start, steps).prop_map(|(has_two_segments, mut start, steps)| {
+        start.extend(steps);
+        Sequence { has_two_segments, steps: start }
     })
+}
+
+/// A poor account sells all it can of market 2 and offers more, then two rich accounts trade the price up twofold, and
+/// somebody moves.
+fn squeeze() -> impl Strategy<Value = Vec<Step>> {
+    let act = |account: u64, side, price: u64, quantity: u64| Step::Act {
+        account: AccountId::new(account),
+        grant: None,
+        plan: Plan::Send(Command::PlaceOrder(PlaceOrder {
+            market: MarketId::new(2),
+            side,
+            kind: OrderKind::Limit(LimitTerms {
+                price: PriceTicks::from_ticks(price),
+                time_in_force: TimeInForce::GoodTillCancel,
+            }),
+            quantity: QuantityLots::from_lots(quantity),
+            client_id: ClientOrderId::NONE,
+            is_reduce_only: false,
+            self_trade: SelfTradeMode::CancelResting,
+        })),
+    };
+    // Cash of 5,000 carries 16 lots at 100, and so on by halves.
+    let seller = prop_oneof![Just((4, 16)), Just((5, 8)), Just((6, 4))];
+    (seller, 0..=3_u64, 95..=105_u64, 130..=148_u64, 180..=215_u64, 0..=60_u64, any::<bool>()).prop_map(
+        move |((seller, carried), offered, price, higher, highest, above, is_seller_moving)| {
+            let sold = carried - offered;
+            let last = if is_seller_moving {
+                act(seller, Side::Bid, highest + above, 2 * sold)
+            } else {
+                act(1, Side::Bid, highest + above, 20)
+            };
+            vec![
+                act(seller, Side::Ask, price, sold),
+                act(1, Side::Bid, price, sold),
+                act(seller, Side::Ask, highest + above, offered),
+                act(2, Side::Ask, higher, 1),
+                act(1, Side::Bid, higher, 1),
+                act(2, Side::Ask, highest, 1),
+                act(1, Side::Bid, highest, 1),
+                act(2, Side::Ask, highest + above, 10),
+                last,
+            ]
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let grant = prop_oneof![6 => Just(None), 4 => (1..=3_u32).prop_map(|number| Some(GrantNumber::new(number)))];
     let act = (account(), grant, plan()).prop_map(|(account, grant, plan)| Step::Act { account, grant, plan });
-    let revoke = (account(), 1..=3_u32).prop_map(|(account, number)| Step::Revoke {
-        account,
-        grant: GrantNumber::new(number),
-    });
-    let fire = (1..=2_u16, account()).prop_map(|(segment, account)| Step::FireDeadMan {
-        segment: SegmentId::new(segment),
-        account,
-    });
+    let revoke =
+        (account(), 1..=3_u32).prop_map(|(account, number)| Step::Revoke { account, grant: GrantNumber::new(number) });
+    let fire = (1..=2_u16, account())
+        .prop_map(|(segment, account)| Step::FireDeadMan { segment: SegmentId::new(segment), account });
     prop_oneof![
         180 => act,
         10 => (1..=200_u64).prop_map(|ms| Step::Wait { ms }),
@@ -239,10 +245,10 @@ fn account() -> impl Strategy<Value = AccountId> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let amend = (priced(), pick()).prop_map(|((market, price, quantity), pick)| Plan::Amend {
+    let amend = (priced(), any::<bool>(), pick()).prop_map(|((market, price, quantity), moves, pick)| Plan::Amend {
         market,
         pick,
-        price: PriceTicks::from_ticks(price),
+        price: moves.then_some(PriceTicks::from_ticks(price)),
         quantity: QuantityLots::from_lots(quantity),
     });
     let cancel = (market(), pick()).prop_map(|(market, pick)| Plan::Cancel { market, pick });
@@ -252,7 +258,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         10 => amend,
         4 => cancel,
         2 => cancel_all().prop_map(Plan::Send),
-        12 => ladder().prop_map(Plan::Send),
+        6 => ladder().prop_map(Plan::Send),
         1 => dead_man().prop_map(Plan::Send),
     ]
 }
@@ -271,9 +277,9 @@ fn price(market: MarketId) -> impl Strategy<Value = u64> {
     let (wide, edges) = if market == MarketId::new(1) {
         (85..=115_u64, vec![0, 1, 2, 139, 140, 141, u64::MAX])
     } else {
-        (55..=190_u64, vec![0, 1, 2, 399, 400, 401, u64::MAX])
+        (55..=250_u64, vec![0, 1, 2, 399, 400, 401, u64::MAX])
     };
-    prop_oneof![12 => 95..=105_u64, 8 => wide, 1 => sample::select(edges)]
+    prop_oneof![24 => 97..=103_u64, 12 => wide, 1 => sample::select(edges)]
 }
 
 fn quantity() -> impl Strategy<Value = u64> {
@@ -281,35 +287,19 @@ fn quantity() -> impl Strategy<Value = u64> {
 }
 
 fn place() -> impl Strategy<Value = PlaceOrder> {
-    let self_trade = sample::select(vec![
-        SelfTradeMode::CancelResting,
-        SelfTradeMode::CancelArriving,
-        SelfTradeMode::CancelBoth,
-    ]);
+    let self_trade =
+        sample::select(vec![SelfTradeMode::CancelResting, SelfTradeMode::CancelArriving, SelfTradeMode::CancelBoth]);
     let slippage = sample::select(vec![0, 1_000, 20_000, 100_000, 700_000, 1_000_000, u32::MAX]);
     let is_reduce_only = prop_oneof![9 => Just(false), 1 => Just(true)];
-    (
-        priced(),
-        side(),
-        option::weighted(0.1, slippage),
-        time_in_force(),
-        client_id(),
-        is_reduce_only,
-        self_trade,
-    )
+    (priced(), side(), option::weighted(0.1, slippage), time_in_force(), client_id(), is_reduce_only, self_trade)
         .prop_map(
             |((market, price, quantity), side, slippage, time_in_force, client_id, is_reduce_only, self_trade)| {
                 PlaceOrder {
                     market,
                     side,
                     kind: match slippage {
-                        Some(ppm) => OrderKind::Market(MarketTerms {
-                            slippage_ppm_max: RatioPpm::from_ppm(ppm),
-                        }),
-                        None => OrderKind::Limit(LimitTerms {
-                            price: PriceTicks::from_ticks(price),
-                            time_in_force,
-                        }),
+                        Some(ppm) => OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(ppm) }),
+                        None => OrderKind::Limit(LimitTerms { price: PriceTicks::from_ticks(price), time_in_force }),
                     },
                     quantity: QuantityLots::from_lots(quantity),
                     client_id,
@@ -370,10 +360,7 @@ fn ladder() -> impl Strategy<Value = Command> {
             bids.reverse();
             asks.reverse();
         }
-        let (bids, asks) = (
-            BoundedVec::new(bids).unwrap_or_default(),
-            BoundedVec::new(asks).unwrap_or_default(),
-        );
+        let (bids, asks) = (BoundedVec::new(bids).unwrap_or_default(), BoundedVec::new(asks).unwrap_or_default());
         Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks }))
     })
 }
@@ -390,10 +377,7 @@ fn levels(steps: &[(u64, u64)], price_at: impl Fn(u64) -> u64) -> Vec<QuoteLevel
     let mut distance = 0;
     let level = |(step, quantity): &(u64, u64)| {
         distance += step;
-        QuoteLevel {
-            price: PriceTicks::from_ticks(price_at(distance)),
-            quantity: QuantityLots::from_lots(*quantity),
-        }
+        QuoteLevel { price: PriceTicks::from_ticks(price_at(distance)), quantity: QuantityLots::from_lots(*quantity) }
     };
     steps.iter().map(level).collect()
 }

@@ -36,8 +36,7 @@ impl Model {
 
         // A ladder does not cross itself, so which levels would take does not depend on those before them.
         let would_take = |level: &QuoteLevel, side: Side| {
-            self.would_take(ladder.market, side, i128::from(level.price.ticks()))
-                .is_some()
+            self.would_take(ladder.market, side, i128::from(level.price.ticks())).is_some()
         };
         let order_of = |side: Side, level: &QuoteLevel| Order {
             number: OrderNumber::NONE,
@@ -52,15 +51,9 @@ impl Model {
             expires_ms: TimeMs::ZERO,
             origin: asker.origin,
         };
-        let judged: Vec<(Order, bool)> = levels
-            .iter()
-            .map(|(side, level)| (order_of(*side, level), would_take(level, *side)))
-            .collect();
-        let placed: Vec<Order> = judged
-            .iter()
-            .filter(|(_, takes)| !takes)
-            .map(|(order, _)| *order)
-            .collect();
+        let judged: Vec<(Order, bool)> =
+            levels.iter().map(|(side, level)| (order_of(*side, level), would_take(level, *side))).collect();
+        let placed: Vec<Order> = judged.iter().filter(|(_, takes)| !takes).map(|(order, _)| *order).collect();
         if !placed.is_empty() {
             self.check_open_orders(rules.segment, asker, placed.len())?;
         }
@@ -70,18 +63,10 @@ impl Model {
             if takes {
                 let (market, side, price) = (ladder.market, order.side, ticks(order.price));
                 let rule = RejectCode::PostOnlyWouldTake.number();
-                events.push(Event::LadderLevelSkipped(LadderLevelSkipped {
-                    market,
-                    side,
-                    price,
-                    rule,
-                }));
+                events.push(Event::LadderLevelSkipped(LadderLevelSkipped { market, side, price, rule }));
                 continue;
             }
-            let order = Order {
-                number: self.next_order_number(rules.segment),
-                ..order
-            };
+            let order = Order { number: self.next_order_number(rules.segment), ..order };
             self.push(ladder.market, order);
             events.push(Event::OrderRested(order.rested(ladder.market)));
         }

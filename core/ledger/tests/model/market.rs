@@ -33,24 +33,14 @@ pub(super) struct Order {
 impl Market {
     /// Bids in priority order: highest price first, then arrival.
     pub(super) fn bids(&self) -> Vec<Order> {
-        let mut bids: Vec<Order> = self
-            .orders
-            .iter()
-            .filter(|order| order.side == Side::Bid)
-            .copied()
-            .collect();
+        let mut bids: Vec<Order> = self.orders.iter().filter(|order| order.side == Side::Bid).copied().collect();
         bids.sort_by_key(|bid| -bid.price); // A stable sort: arrival decides between equal prices.
         bids
     }
 
     /// Asks in priority order: lowest price first, then arrival.
     pub(super) fn asks(&self) -> Vec<Order> {
-        let mut asks: Vec<Order> = self
-            .orders
-            .iter()
-            .filter(|order| order.side == Side::Ask)
-            .copied()
-            .collect();
+        let mut asks: Vec<Order> = self.orders.iter().filter(|order| order.side == Side::Ask).copied().collect();
         asks.sort_by_key(|ask| ask.price);
         asks
     }
@@ -97,12 +87,6 @@ impl Order {
 
     pub(super) fn removed(&self, market: MarketId, cause: RemovalCause) -> Event {
         let (number, account, quantity) = (self.number, self.account, lots(self.quantity));
-        Event::OrderRemoved(OrderRemoved {
-            market,
-            number,
-            account,
-            quantity,
-            cause,
-        })
+        Event::OrderRemoved(OrderRemoved { market, number, account, quantity, cause })
     }
 }

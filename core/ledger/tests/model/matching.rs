@@ -31,9 +31,7 @@ impl Model {
         let mut matched = Matched::default();
         let (mut touched, mut makers_removed, mut fills) = (0, 0, 0);
         while taker.quantity > 0 {
-            let best = self
-                .market(rules.id)
-                .and_then(|market| market.best_opposite(taker.side));
+            let best = self.market(rules.id).and_then(|market| market.best_opposite(taker.side));
             let Some(maker) = best.filter(|maker| taker.reaches(maker.price)) else {
                 break;
             };
@@ -72,9 +70,7 @@ impl Model {
             let maker_reducible = self.position_of(rules.id, maker.account).reducible_by(maker.side);
             if maker.is_reduce_only && maker_reducible == 0 {
                 makers_removed += 1;
-                matched
-                    .events
-                    .push(self.remove(rules, maker, RemovalCause::NothingToReduce));
+                matched.events.push(self.remove(rules, maker, RemovalCause::NothingToReduce));
                 continue;
             }
             // 4.
@@ -131,12 +127,7 @@ impl Model {
                 taker_fee: micros(taker_fill.fee),
             };
             // Listing the trade moves the reference.
-            self.trades.push(Trade {
-                event,
-                segment: rules.segment,
-                maker_grant: maker.grant,
-                notional,
-            });
+            self.trades.push(Trade { event, segment: rules.segment, maker_grant: maker.grant, notional });
             matched.events.push(Event::TradeExecuted(event));
         }
         Ok(matched)

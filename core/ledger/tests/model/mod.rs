@@ -85,14 +85,7 @@ impl Model {
     pub fn new(genesis: &Genesis) -> Self {
         Self {
             segments: genesis.segments.as_slice().to_vec(),
-            markets: genesis
-                .markets
-                .iter()
-                .map(|&rules| Market {
-                    rules,
-                    orders: Vec::new(),
-                })
-                .collect(),
+            markets: genesis.markets.iter().map(|&rules| Market { rules, orders: Vec::new() }).collect(),
             cash: BTreeMap::new(),
             positions: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -114,11 +107,7 @@ impl Model {
         notional_max: QuoteMicros,
         expires_ms: TimeMs,
     ) {
-        let grant = Grant {
-            notional_max: i128::from(notional_max.micros()),
-            expires_ms,
-            is_revoked: false,
-        };
+        let grant = Grant { notional_max: i128::from(notional_max.micros()), expires_ms, is_revoked: false };
         self.grants.insert((account, number), grant);
     }
 
@@ -136,15 +125,7 @@ impl Model {
         command: &Command,
     ) -> Result<Vec<Event>, Reject> {
         let before = self.clone();
-        let result = self.attempt(
-            Asker {
-                account,
-                grant,
-                time_ms,
-                origin,
-            },
-            command,
-        );
+        let result = self.attempt(Asker { account, grant, time_ms, origin }, command);
         if result.is_err() {
             *self = before;
         }
@@ -206,21 +187,14 @@ impl Model {
         let Some(book) = self.market(market) else {
             return Vec::new();
         };
-        book.bids()
-            .into_iter()
-            .chain(book.asks())
-            .map(|order| order.rested(market))
-            .collect()
+        book.bids().into_iter().chain(book.asks()).map(|order| order.rested(market)).collect()
     }
 
     /// Lots of all longs, and lots of all shorts.
     pub fn open_interest(&self, market: MarketId) -> (i128, i128) {
         let positions = self.positions.iter().filter(|((of, _), _)| *of == market);
         let lots: Vec<i128> = positions.map(|(_, position)| position.lots).collect();
-        (
-            lots.iter().filter(|lots| **lots > 0).sum(),
-            -lots.iter().filter(|lots| **lots < 0).sum::<i128>(),
-        )
+        (lots.iter().filter(|lots| **lots > 0).sum(), -lots.iter().filter(|lots| **lots < 0).sum::<i128>())
     }
 
     /// The price of the market's last trade, before the first trade the genesis reference price.
@@ -235,30 +209,16 @@ impl Model {
 
     /// What all trades of a segment paid in fees, rebates deducted.
     pub fn fees(&self, segment: SegmentId) -> i128 {
-        let trades = self
-            .trades
-            .iter()
-            .filter(|trade| trade.segment == segment)
-            .map(|trade| trade.event);
-        trades
-            .map(|event| i128::from(event.maker_fee.micros()) + i128::from(event.taker_fee.micros()))
-            .sum()
+        let trades = self.trades.iter().filter(|trade| trade.segment == segment).map(|trade| trade.event);
+        trades.map(|event| i128::from(event.maker_fee.micros()) + i128::from(event.taker_fee.micros())).sum()
     }
 
     /// All cash, less the entry notional of all positions, plus the fees: no trade ever changes it. (A buyer's entry
     /// notional grows by what a seller's shrinks; what closing books as gain leaves the entry notional.)
     pub fn total(&self, segment: SegmentId) -> i128 {
-        let cash: i128 = self
-            .cash
-            .iter()
-            .filter(|((of, _), _)| *of == segment)
-            .map(|(_, cash)| cash)
-            .sum();
+        let cash: i128 = self.cash.iter().filter(|((of, _), _)| *of == segment).map(|(_, cash)| cash).sum();
         let markets: Vec<MarketId> = self.markets_of(segment).map(|market| market.rules.id).collect();
-        let positions = self
-            .positions
-            .iter()
-            .filter(|((market, _), _)| markets.contains(market));
+        let positions = self.positions.iter().filter(|((market, _), _)| markets.contains(market));
         cash - positions.map(|(_, position)| position.entry).sum::<i128>() + self.fees(segment)
     }
 
@@ -274,24 +234,16 @@ impl Model {
 
     /// Whether a grant exists, was not revoked and has not ended.
     pub fn is_grant_live(&self, account: AccountId, grant: GrantNumber, time_ms: TimeMs) -> bool {
-        self.grants
-            .get(&(account, grant))
-            .is_some_and(|grant| !grant.is_revoked && time_ms < grant.expires_ms)
+        self.grants.get(&(account, grant)).is_some_and(|grant| !grant.is_revoked && time_ms < grant.expires_ms)
     }
 
     /// Grants that ended by time and were not revoked, in every segment.
     pub fn ended_grants(&self, time_ms: TimeMs) -> Vec<(SegmentId, AccountId, GrantNumber)> {
-        let ended = self
-            .grants
-            .iter()
-            .filter(|(_, grant)| !grant.is_revoked && time_ms >= grant.expires_ms);
+        let ended = self.grants.iter().filter(|(_, grant)| !grant.is_revoked && time_ms >= grant.expires_ms);
         let ended: Vec<(AccountId, GrantNumber)> = ended.map(|(key, _)| *key).collect();
         let of_segment = |segment: &SegmentRules| {
             let segment = segment.id;
-            ended
-                .iter()
-                .map(move |(account, grant)| (segment, *account, *grant))
-                .collect::<Vec<_>>()
+            ended.iter().map(move |(account, grant)| (segment, *account, *grant)).collect::<Vec<_>>()
         };
         self.segments.iter().flat_map(of_segment).collect()
     }
@@ -314,16 +266,11 @@ impl Model {
     }
 
     fn markets_of(&self, segment: SegmentId) -> impl Iterator<Item = &Market> {
-        self.markets
-            .iter()
-            .filter(move |market| market.rules.segment == segment)
+        self.markets.iter().filter(move |market| market.rules.segment == segment)
     }
 
     fn orders_mut(&mut self, id: MarketId) -> impl Iterator<Item = &mut Order> {
-        self.markets
-            .iter_mut()
-            .filter(move |market| market.rules.id == id)
-            .flat_map(|market| market.orders.iter_mut())
+        self.markets.iter_mut().filter(move |market| market.rules.id == id).flat_map(|market| market.orders.iter_mut())
     }
 
     /// Every resting order of an account in a segment, with its market.
@@ -354,12 +301,8 @@ impl Model {
 
 /// The events that the model makes. What is left out is bookkeeping that no trading rule reads.
 pub fn comparable(events: &[Event]) -> Vec<Event> {
-    let is_made = |event: &&Event| {
-        !matches!(
-            event,
-            Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_)
-        )
-    };
+    let is_made =
+        |event: &&Event| !matches!(event, Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_));
     events.iter().filter(is_made).cloned().collect()
 }
 

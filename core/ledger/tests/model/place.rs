@@ -47,11 +47,7 @@ impl Model {
         if place.is_reduce_only && reducible == 0 {
             return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(bare(position.lots.abs())));
         }
-        let quantity = if place.is_reduce_only {
-            asked.min(reducible)
-        } else {
-            asked
-        };
+        let quantity = if place.is_reduce_only { asked.min(reducible) } else { asked };
         // 8 and 9.
         let price = match place.kind {
             OrderKind::Market(terms) => self.bounded_price(&rules, place.side, terms.slippage_ppm_max.ppm())?,
@@ -77,16 +73,10 @@ impl Model {
             expires_ms: expires_ms.unwrap_or(TimeMs::ZERO),
             origin: asker.origin,
         };
-        let before = Before {
-            free: self.free(rules.segment, asker.account),
-            may_take: !is_post_only(place.kind),
-        };
+        let before = Before { free: self.free(rules.segment, asker.account), may_take: !is_post_only(place.kind) };
         self.check_limits(asker, &rules, &[order], before)?;
 
-        let mut taker = Order {
-            number: self.next_order_number(rules.segment),
-            ..order
-        };
+        let mut taker = Order { number: self.next_order_number(rules.segment), ..order };
         let matched = self.match_order(asker, &rules, &mut taker, place.self_trade)?;
         if is_fill_or_kill(place.kind) && taker.quantity > 0 {
             let reject = Reject::of(RejectCode::FillOrKillNotFillable);
@@ -106,11 +96,7 @@ impl Model {
             self.push(market, order);
             return Some(Event::OrderRested(order.rested(market)));
         }
-        let dropped = RemainderDropped {
-            market,
-            number: order.number,
-            quantity: lots(order.quantity),
-        };
+        let dropped = RemainderDropped { market, number: order.number, quantity: lots(order.quantity) };
         Some(Event::RemainderDropped(dropped))
     }
 
@@ -125,9 +111,7 @@ impl Model {
             Side::Ask if price < lower => lower,
             Side::Bid | Side::Ask => return Ok(()),
         };
-        Err(Reject::of(RejectCode::PriceOutsideBand)
-            .required(bare(edge))
-            .present(bare(price)))
+        Err(Reject::of(RejectCode::PriceOutsideBand).required(bare(edge)).present(bare(price)))
     }
 
     /// Check 8: the limit price of a market order.
@@ -180,9 +164,7 @@ impl Model {
 
     pub(super) fn check_post_only(&self, market: MarketId, side: Side, price: i128) -> Result<(), Reject> {
         match self.would_take(market, side, price) {
-            Some(best) => Err(Reject::of(RejectCode::PostOnlyWouldTake)
-                .required(bare(best))
-                .present(bare(price))),
+            Some(best) => Err(Reject::of(RejectCode::PostOnlyWouldTake).required(bare(best)).present(bare(price))),
             None => Ok(()),
         }
     }
@@ -233,10 +215,7 @@ impl Model {
             id == rules.id || has_orders || self.position_of(id, asker.account).lots != 0
         };
         let in_use = self.markets_of(rules.segment).filter(|market| {
-            is_in_use(
-                market.rules.id,
-                market.orders.iter().any(|order| order.account == asker.account),
-            )
+            is_in_use(market.rules.id, market.orders.iter().any(|order| order.account == asker.account))
         });
         let count = in_use.count();
         if count > POSITIONS_MAX {
@@ -251,22 +230,14 @@ impl Model {
         let most = i128::from(rules.position_lots_max.lots());
         let position = self.position_of(rules.id, asker.account).lots;
         for side in [Side::Bid, Side::Ask] {
-            let added: i128 = adding
-                .iter()
-                .filter(|order| order.side == side)
-                .map(|order| order.quantity)
-                .sum();
+            let added: i128 = adding.iter().filter(|order| order.side == side).map(|order| order.quantity).sum();
             let orders = self.orders_of(rules.segment, asker.account).into_iter();
             let on_side = orders.filter(|(market, order)| *market == rules.id && order.side == side);
-            let resting: i128 = on_side
-                .filter(|(_, order)| !order.is_reduce_only)
-                .map(|(_, order)| order.quantity)
-                .sum();
+            let resting: i128 =
+                on_side.filter(|(_, order)| !order.is_reduce_only).map(|(_, order)| order.quantity).sum();
             let total = sign(side) * position + resting + added;
             if added > 0 && total > most {
-                return Err(Reject::of(RejectCode::PositionTooLarge)
-                    .required(bare(most))
-                    .present(bare(total)));
+                return Err(Reject::of(RejectCode::PositionTooLarge).required(bare(most)).present(bare(total)));
             }
         }
         Ok(())
@@ -321,22 +292,16 @@ impl Model {
 pub(super) fn check_quantity(rules: &MarketRules, quantity: i128) -> Result<(), Reject> {
     let (least, most) = (rules.order_lots_min.lots(), rules.order_lots_max.lots());
     if quantity < i128::from(least) {
-        return Err(Reject::of(RejectCode::QuantityBelowMinimum)
-            .required(least)
-            .present(bare(quantity)));
+        return Err(Reject::of(RejectCode::QuantityBelowMinimum).required(least).present(bare(quantity)));
     }
     if quantity > i128::from(most) {
-        return Err(Reject::of(RejectCode::QuantityTooLarge)
-            .required(most)
-            .present(bare(quantity)));
+        return Err(Reject::of(RejectCode::QuantityTooLarge).required(most).present(bare(quantity)));
     }
     Ok(())
 }
 
 fn price_out_of_range(rules: &MarketRules, price: i128) -> Reject {
-    Reject::of(RejectCode::PriceOutOfRange)
-        .required(rules.price_max.ticks())
-        .present(bare(price))
+    Reject::of(RejectCode::PriceOutOfRange).required(rules.price_max.ticks()).present(bare(price))
 }
 
 fn good_till(kind: OrderKind) -> Option<TimeMs> {

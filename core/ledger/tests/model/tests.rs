@@ -63,51 +63,32 @@ impl Bench {
 
     fn of(markets: Vec<MarketRules>) -> Self {
         let segments = markets.iter().map(|market| market.segment.number()).max().unwrap();
-        let genesis = genesis(
-            (1..=segments).map(|id| segment_rules(SegmentId::new(id))).collect(),
-            markets,
-        );
+        let genesis = genesis((1..=segments).map(|id| segment_rules(SegmentId::new(id))).collect(), markets);
         let mut model = Model::new(&genesis);
         for segment in 1..=segments {
             for account in 1..=70 {
                 model.credit(SegmentId::new(segment), AccountId::new(account), 1_000_000);
             }
         }
-        Self {
-            model,
-            time_ms: NOW,
-            records: 0,
-        }
+        Self { model, time_ms: NOW, records: 0 }
     }
 
     /// Takes all but this much from an account.
     fn leave(&mut self, account: u64, cash: i128) {
         let present = self.cash(account);
-        self.model
-            .credit(SegmentId::new(1), AccountId::new(account), cash - present);
+        self.model.credit(SegmentId::new(1), AccountId::new(account), cash - present);
     }
 
     fn grant(&mut self, account: u64, number: u32, notional_max: i64, expires_ms: u64) {
         let (account, number) = (AccountId::new(account), GrantNumber::new(number));
-        self.model.register_grant(
-            account,
-            number,
-            QuoteMicros::from_micros(notional_max),
-            TimeMs::from_ms(expires_ms),
-        );
+        self.model.register_grant(account, number, QuoteMicros::from_micros(notional_max), TimeMs::from_ms(expires_ms));
     }
 
     fn apply(&mut self, account: u64, grant: u32, command: impl Into<Sent>) -> Result<Vec<Event>, Reject> {
         self.records += 1;
         let grant = (grant > 0).then_some(GrantNumber::new(grant));
         let (account, time_ms) = (AccountId::new(account), TimeMs::from_ms(self.time_ms));
-        self.model.apply(
-            account,
-            grant,
-            time_ms,
-            RecordIndex::new(self.records),
-            &command.into().0,
-        )
+        self.model.apply(account, grant, time_ms, RecordIndex::new(self.records), &command.into().0)
     }
 
     /// What happened, in short lines.
@@ -185,13 +166,8 @@ fn ask(price: u64, quantity: u64) -> PlaceOrder {
 }
 
 fn at_market(side: Side, quantity: u64, slippage_ppm: u32) -> PlaceOrder {
-    let kind = OrderKind::Market(MarketTerms {
-        slippage_ppm_max: RatioPpm::from_ppm(slippage_ppm),
-    });
-    PlaceOrder {
-        kind,
-        ..order(side, 1, quantity)
-    }
+    let kind = OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(slippage_ppm) });
+    PlaceOrder { kind, ..order(side, 1, quantity) }
 }
 
 fn till(ms: u64) -> TimeInForce {
@@ -208,27 +184,16 @@ trait Placing {
 
 impl Placing for PlaceOrder {
     fn with(self, time_in_force: TimeInForce) -> PlaceOrder {
-        let OrderKind::Limit(terms) = self.kind else {
-            panic!("a market order has no time in force")
-        };
-        PlaceOrder {
-            kind: OrderKind::Limit(LimitTerms { time_in_force, ..terms }),
-            ..self
-        }
+        let OrderKind::Limit(terms) = self.kind else { panic!("a market order has no time in force") };
+        PlaceOrder { kind: OrderKind::Limit(LimitTerms { time_in_force, ..terms }), ..self }
     }
 
     fn named(self, client_id: u64) -> PlaceOrder {
-        PlaceOrder {
-            client_id: ClientOrderId::new(client_id),
-            ..self
-        }
+        PlaceOrder { client_id: ClientOrderId::new(client_id), ..self }
     }
 
     fn reducing(self) -> PlaceOrder {
-        PlaceOrder {
-            is_reduce_only: true,
-            ..self
-        }
+        PlaceOrder { is_reduce_only: true, ..self }
     }
 
     fn on_self_trade(self, self_trade: SelfTradeMode) -> PlaceOrder {
@@ -236,10 +201,7 @@ impl Placing for PlaceOrder {
     }
 
     fn in_market(self, market: u16) -> PlaceOrder {
-        PlaceOrder {
-            market: MarketId::new(market),
-            ..self
-        }
+        PlaceOrder { market: MarketId::new(market), ..self }
     }
 }
 
@@ -264,10 +226,7 @@ fn cancel(number: u64) -> Sent {
 }
 
 fn cancel_in(market: u16, order: OrderReference) -> Sent {
-    Sent(Command::CancelOrder(CancelOrder {
-        market: MarketId::new(market),
-        order,
-    }))
+    Sent(Command::CancelOrder(CancelOrder { market: MarketId::new(market), order }))
 }
 
 fn named(client_id: u64) -> OrderReference {
@@ -287,11 +246,7 @@ fn ladder(bids: &[(u64, u64)], asks: &[(u64, u64)]) -> Sent {
         BoundedVec::new(levels.iter().map(level).collect()).unwrap()
     };
     let market = MarketId::new(1);
-    Sent(Command::QuoteLadder(Box::new(QuoteLadder {
-        market,
-        bids: levels(bids),
-        asks: levels(asks),
-    })))
+    Sent(Command::QuoteLadder(Box::new(QuoteLadder { market, bids: levels(bids), asks: levels(asks) })))
 }
 
 impl From<PlaceOrder> for Sent {
@@ -338,10 +293,7 @@ fn line(event: &Event) -> String {
 
 fn rested_line(rested: &OrderRested) -> String {
     let (quantity, price) = (rested.quantity.lots(), rested.price.ticks());
-    format!(
-        "#{} of {} rests: {:?} {quantity}@{price}",
-        rested.number, rested.account, rested.side
-    )
+    format!("#{} of {} rests: {:?} {quantity}@{price}", rested.number, rested.account, rested.side)
 }
 
 // Positions.
@@ -360,16 +312,7 @@ fn opening_and_adding_gathers_lots_and_notional_in_units_of_the_tick_value() {
     let (long, _) = Position::default().filled(Bid, 100, 3, 2);
     assert_eq!(long.filled(Bid, 110, 2, 2), (Position { lots: 5, entry: 1_040 }, 0));
     let (short, _) = Position::default().filled(Ask, 100, 3, 2);
-    assert_eq!(
-        short.filled(Ask, 110, 2, 2),
-        (
-            Position {
-                lots: -5,
-                entry: -1_040
-            },
-            0
-        )
-    );
+    assert_eq!(short.filled(Ask, 110, 2, 2), (Position { lots: -5, entry: -1_040 }, 0));
 }
 
 #[test]
@@ -395,15 +338,9 @@ fn closing_a_part_of_a_short_rounds_the_cost_towards_zero_which_is_up() {
 #[test]
 fn a_fill_larger_than_the_position_closes_it_and_opens_the_other_way() {
     // Closes 3: 315 − 302 = 13. Opens 2 short at 105.
-    assert_eq!(
-        sold(Position { lots: 3, entry: 302 }, 105, 5),
-        (Position { lots: -2, entry: -210 }, 13)
-    );
+    assert_eq!(sold(Position { lots: 3, entry: 302 }, 105, 5), (Position { lots: -2, entry: -210 }, 13));
     // Closes 3: 302 − 315 = −13. Opens 2 long at 105.
-    assert_eq!(
-        bought(Position { lots: -3, entry: -302 }, 105, 5),
-        (Position { lots: 2, entry: 210 }, -13)
-    );
+    assert_eq!(bought(Position { lots: -3, entry: -302 }, 105, 5), (Position { lots: 2, entry: 210 }, -13));
 }
 
 #[test]
@@ -481,10 +418,7 @@ fn an_order_is_refused_where_collateral_for_all_of_it_and_its_fee_is_missing() {
     let mut bench = Bench::with(|rules| rules.taker_fee = FeePpm::from_ppm(10_000));
     bench.leave(1, 1_009);
     // 10·100 = 1,000 and 1% of it: 1,010.
-    assert_eq!(
-        bench.no(1, bid(100, 10)),
-        (Code::InsufficientFreeCollateral, 1_010, 1_009)
-    );
+    assert_eq!(bench.no(1, bid(100, 10)), (Code::InsufficientFreeCollateral, 1_010, 1_009));
     // A post-only order pays no taker fee.
     bench.ok(1, bid(100, 10).with(TimeInForce::PostOnly));
     assert_eq!(bench.free(1), 9);
@@ -500,10 +434,7 @@ fn what_leaves_free_collateral_as_it_was_is_allowed_even_below_zero() {
     bench.ok(1, bid(110, 10));
     assert_eq!(bench.free(1), -200);
     // Thirty lots in all end at (20, 2,300).
-    assert_eq!(
-        bench.no(1, bid(110, 20)),
-        (Code::InsufficientFreeCollateral, 2_300 - 1_200, -200)
-    );
+    assert_eq!(bench.no(1, bid(110, 20)), (Code::InsufficientFreeCollateral, 2_300 - 1_200, -200));
 }
 
 // Bands.
@@ -527,14 +458,8 @@ fn band_edges_round_outwards_and_stay_in_range() {
 fn band_edge_equity_takes_the_lower_edge_for_longs_and_the_upper_for_shorts() {
     let segment = SegmentId::new(1);
     let bench = with_position(Bid, 10);
-    assert_eq!(
-        bench.model.band_edge_equity(segment, AccountId::new(1)),
-        1_000_000 + 900 - 1_000
-    );
-    assert_eq!(
-        bench.model.band_edge_equity(segment, AccountId::new(2)),
-        1_000_000 - 1_100 + 1_000
-    );
+    assert_eq!(bench.model.band_edge_equity(segment, AccountId::new(1)), 1_000_000 + 900 - 1_000);
+    assert_eq!(bench.model.band_edge_equity(segment, AccountId::new(2)), 1_000_000 - 1_100 + 1_000);
 }
 
 // Placing: the checks one by one, in their order.
@@ -560,10 +485,7 @@ fn the_first_failing_check_wins() {
     assert_eq!(bench.no_under(1, 1, wrong), (Code::QuantityTooLarge, 100, 101));
     wrong.quantity = QuantityLots::from_lots(100);
     assert_eq!(bench.no_under(1, 1, wrong), (Code::PriceOutOfRange, 200, 0));
-    let again = |price, wrong: PlaceOrder| PlaceOrder {
-        kind: bid(price, 1).with(till(NOW)).kind,
-        ..wrong
-    };
+    let again = |price, wrong: PlaceOrder| PlaceOrder { kind: bid(price, 1).with(till(NOW)).kind, ..wrong };
     wrong = again(201, wrong);
     assert_eq!(bench.no_under(1, 1, wrong), (Code::PriceOutOfRange, 200, 201));
     wrong = again(111, wrong);
@@ -609,10 +531,7 @@ fn a_band_stops_only_prices_that_could_trade() {
 #[test]
 fn a_good_till_time_order_must_end_later() {
     let mut bench = Bench::new();
-    assert_eq!(
-        bench.no(1, bid(100, 1).with(till(NOW))),
-        (Code::GoodTillTimePast, 5_000, 5_000)
-    );
+    assert_eq!(bench.no(1, bid(100, 1).with(till(NOW))), (Code::GoodTillTimePast, 5_000, 5_000));
     bench.ok(1, bid(100, 1).with(till(NOW + 1)));
 }
 
@@ -620,10 +539,7 @@ fn a_good_till_time_order_must_end_later() {
 fn a_client_id_names_one_resting_order_of_the_segment_at_a_time() {
     let mut bench = Bench::of(vec![usual(1), usual(2)]);
     bench.ok(1, bid(100, 1).named(7));
-    assert_eq!(
-        bench.no(1, bid(99, 1).named(7).in_market(2)),
-        (Code::ClientIdInUse, 0, 7)
-    );
+    assert_eq!(bench.no(1, bid(99, 1).named(7).in_market(2)), (Code::ClientIdInUse, 0, 7));
     bench.ok(2, bid(98, 1).named(7)); // Another account's names are its own.
     bench.ok(1, bid(99, 1)); // No name is free for all.
     bench.ok(1, bid(99, 1));
@@ -638,23 +554,14 @@ fn a_client_id_is_free_in_another_segment() {
     let mut bench = Bench::of(vec![usual(1), second]);
     assert_eq!(bench.ok(1, bid(100, 1).named(7)), ["#1 of 1 rests: Bid 1@100"]);
     // Numbers count from 1 in each segment.
-    assert_eq!(
-        bench.ok(1, bid(100, 1).named(7).in_market(2)),
-        ["#1 of 1 rests: Bid 1@100"]
-    );
+    assert_eq!(bench.ok(1, bid(100, 1).named(7).in_market(2)), ["#1 of 1 rests: Bid 1@100"]);
 }
 
 #[test]
 fn reduce_only_needs_an_opposite_position_and_is_cut_to_it() {
     let mut bench = with_position(Bid, 10);
-    assert_eq!(
-        bench.no(1, bid(99, 1).reducing()),
-        (Code::ReduceOnlyWouldIncrease, 0, 10)
-    );
-    assert_eq!(
-        bench.no(3, ask(101, 1).reducing()),
-        (Code::ReduceOnlyWouldIncrease, 0, 0)
-    );
+    assert_eq!(bench.no(1, bid(99, 1).reducing()), (Code::ReduceOnlyWouldIncrease, 0, 10));
+    assert_eq!(bench.no(3, ask(101, 1).reducing()), (Code::ReduceOnlyWouldIncrease, 0, 0));
     assert_eq!(bench.ok(1, ask(101, 15).reducing()), ["#3 of 1 rests: Ask 10@101"]);
     bench.ok(2, ask(101, 1)); // Account 2 is short 10.
     assert_eq!(bench.ok(2, bid(99, 100).reducing()), ["#5 of 2 rests: Bid 10@99"]);
@@ -670,11 +577,7 @@ fn a_market_order_goes_no_further_than_its_bound_and_the_band() {
     // 101 and 1.5% is 102.5, down: 102.
     assert_eq!(
         bench.ok(1, at_market(Bid, 5, 15_000)),
-        [
-            "#4 of 1 meets #1 of 2: 1@101, fees 0 0",
-            "#4 of 1 meets #2 of 2: 1@102, fees 0 0",
-            "#4 dropped 3",
-        ]
+        ["#4 of 1 meets #1 of 2: 1@101, fees 0 0", "#4 of 1 meets #2 of 2: 1@102, fees 0 0", "#4 dropped 3",]
     );
     for price in [99, 98, 97] {
         bench.ok(2, bid(price, 1));
@@ -682,11 +585,7 @@ fn a_market_order_goes_no_further_than_its_bound_and_the_band() {
     // 99 less 1.5% is 97.5, up: 98.
     assert_eq!(
         bench.ok(1, at_market(Ask, 5, 15_000)),
-        [
-            "#8 of 1 meets #5 of 2: 1@99, fees 0 0",
-            "#8 of 1 meets #6 of 2: 1@98, fees 0 0",
-            "#8 dropped 3",
-        ]
+        ["#8 of 1 meets #5 of 2: 1@99, fees 0 0", "#8 of 1 meets #6 of 2: 1@98, fees 0 0", "#8 dropped 3",]
     );
 }
 
@@ -695,16 +594,10 @@ fn a_market_order_stops_at_the_band_whatever_its_bound() {
     let mut bench = Bench::new();
     bench.ok(2, ask(110, 1));
     bench.ok(2, ask(111, 1)); // Beyond the band of 90 to 110.
-    assert_eq!(
-        bench.ok(1, at_market(Bid, 2, u32::MAX)),
-        ["#3 of 1 meets #1 of 2: 1@110, fees 0 0", "#3 dropped 1"]
-    );
+    assert_eq!(bench.ok(1, at_market(Bid, 2, u32::MAX)), ["#3 of 1 meets #1 of 2: 1@110, fees 0 0", "#3 dropped 1"]);
     bench.ok(2, bid(99, 1)); // Now 99 to 121.
     bench.ok(2, bid(98, 1));
-    assert_eq!(
-        bench.ok(1, at_market(Ask, 2, u32::MAX)),
-        ["#6 of 1 meets #4 of 2: 1@99, fees 0 0", "#6 dropped 1"]
-    );
+    assert_eq!(bench.ok(1, at_market(Ask, 2, u32::MAX)), ["#6 of 1 meets #4 of 2: 1@99, fees 0 0", "#6 dropped 1"]);
     // The other side is there, but no part of it within the band: everything is dropped.
     assert_eq!(bench.band(), (89, 109));
     assert_eq!(bench.ok(1, at_market(Bid, 2, 0)), ["#7 dropped 2"]);
@@ -714,31 +607,13 @@ fn a_market_order_stops_at_the_band_whatever_its_bound() {
 fn post_only_is_refused_or_slides_where_it_would_take() {
     let mut bench = Bench::new();
     bench.ok(2, ask(101, 5));
-    assert_eq!(
-        bench.no(1, bid(101, 1).with(TimeInForce::PostOnly)),
-        (Code::PostOnlyWouldTake, 101, 101)
-    );
-    assert_eq!(
-        bench.ok(1, bid(100, 1).with(TimeInForce::PostOnly)),
-        ["#2 of 1 rests: Bid 1@100"]
-    );
-    assert_eq!(
-        bench.ok(1, bid(110, 1).with(TimeInForce::PostOnlySlide)),
-        ["#3 of 1 rests: Bid 1@100"]
-    );
-    assert_eq!(
-        bench.ok(2, ask(90, 1).with(TimeInForce::PostOnlySlide)),
-        ["#4 of 2 rests: Ask 1@101"]
-    );
-    assert_eq!(
-        bench.ok(1, bid(99, 1).with(TimeInForce::PostOnlySlide)),
-        ["#5 of 1 rests: Bid 1@99"]
-    );
+    assert_eq!(bench.no(1, bid(101, 1).with(TimeInForce::PostOnly)), (Code::PostOnlyWouldTake, 101, 101));
+    assert_eq!(bench.ok(1, bid(100, 1).with(TimeInForce::PostOnly)), ["#2 of 1 rests: Bid 1@100"]);
+    assert_eq!(bench.ok(1, bid(110, 1).with(TimeInForce::PostOnlySlide)), ["#3 of 1 rests: Bid 1@100"]);
+    assert_eq!(bench.ok(2, ask(90, 1).with(TimeInForce::PostOnlySlide)), ["#4 of 2 rests: Ask 1@101"]);
+    assert_eq!(bench.ok(1, bid(99, 1).with(TimeInForce::PostOnlySlide)), ["#5 of 1 rests: Bid 1@99"]);
     // One's own order on the other side is no exception.
-    assert_eq!(
-        bench.no(2, bid(101, 1).with(TimeInForce::PostOnly)),
-        (Code::PostOnlyWouldTake, 101, 101)
-    );
+    assert_eq!(bench.no(2, bid(101, 1).with(TimeInForce::PostOnly)), (Code::PostOnlyWouldTake, 101, 101));
 }
 
 #[test]
@@ -748,16 +623,10 @@ fn a_slide_out_of_range_is_refused() {
         rules.price_max = PriceTicks::from_ticks(1);
     });
     low.ok(2, ask(1, 1));
-    assert_eq!(
-        low.no(1, bid(1, 1).with(TimeInForce::PostOnlySlide)),
-        (Code::PriceOutOfRange, 1, 0)
-    );
+    assert_eq!(low.no(1, bid(1, 1).with(TimeInForce::PostOnlySlide)), (Code::PriceOutOfRange, 1, 0));
     let mut high = Bench::with(|rules| rules.price_max = PriceTicks::from_ticks(105));
     high.ok(2, bid(105, 1));
-    assert_eq!(
-        high.no(1, ask(100, 1).with(TimeInForce::PostOnlySlide)),
-        (Code::PriceOutOfRange, 105, 106)
-    );
+    assert_eq!(high.no(1, ask(100, 1).with(TimeInForce::PostOnlySlide)), (Code::PriceOutOfRange, 105, 106));
 }
 
 #[test]
@@ -816,10 +685,7 @@ fn a_grant_counts_what_it_traded_and_what_rests_under_it() {
     bench.ok_under(1, 1, bid(100, 4)); // 400
     bench.ok_under(1, 1, bid(90, 2).in_market(2)); // 580
     bench.ok(1, bid(100, 100)); // The root key's orders do not count.
-    assert_eq!(
-        bench.no_under(1, 1, bid(60, 8)),
-        (Code::GrantNotionalExceeded, 420, 480)
-    );
+    assert_eq!(bench.no_under(1, 1, bid(60, 8)), (Code::GrantNotionalExceeded, 420, 480));
     bench.ok_under(1, 1, bid(60, 7)); // 1,000
     bench.ok(2, ask(100, 4)); // What rested has traded: still 1,000.
     assert_eq!(bench.model.grant_traded(AccountId::new(1), GrantNumber::new(1)), 400);
@@ -886,10 +752,7 @@ fn events_are_exact() {
         account: AccountId::new(1),
         quantity: QuantityLots::from_lots(1),
     };
-    assert_eq!(
-        bench.apply(1, 0, amend(1, 100, 1)).unwrap(),
-        [Event::OrderReduced(reduced)]
-    );
+    assert_eq!(bench.apply(1, 0, amend(1, 100, 1)).unwrap(), [Event::OrderReduced(reduced)]);
     let removed = OrderRemoved {
         market: MarketId::new(1),
         number: OrderNumber::new(1),
@@ -899,17 +762,8 @@ fn events_are_exact() {
     };
     assert_eq!(bench.apply(1, 0, cancel(1)).unwrap(), [Event::OrderRemoved(removed)]);
     let (market, number, quantity) = (MarketId::new(1), OrderNumber::new(3), QuantityLots::from_lots(9));
-    let dropped = bench
-        .apply(1, 0, bid(100, 9).with(TimeInForce::ImmediateOrCancel))
-        .unwrap();
-    assert_eq!(
-        dropped,
-        [Event::RemainderDropped(RemainderDropped {
-            market,
-            number,
-            quantity
-        })]
-    );
+    let dropped = bench.apply(1, 0, bid(100, 9).with(TimeInForce::ImmediateOrCancel)).unwrap();
+    assert_eq!(dropped, [Event::RemainderDropped(RemainderDropped { market, number, quantity })]);
     // 4·100: the maker got 1, the taker paid 4.
     assert_eq!((bench.cash(1), bench.position(1)), (1_000_001, (4, 400)));
     assert_eq!((bench.cash(2), bench.position(2)), (999_996, (-4, -400)));
@@ -960,16 +814,10 @@ fn immediate_or_cancel_drops_its_rest_and_fill_or_kill_is_all_or_nothing() {
     let mut bench = Bench::new();
     bench.ok(2, ask(101, 3));
     bench.ok(2, ask(103, 3));
-    assert_eq!(
-        bench.no(1, bid(102, 4).with(TimeInForce::FillOrKill)),
-        (Code::FillOrKillNotFillable, 4, 3)
-    );
+    assert_eq!(bench.no(1, bid(102, 4).with(TimeInForce::FillOrKill)), (Code::FillOrKillNotFillable, 4, 3));
     assert_eq!(
         bench.ok(1, bid(103, 4).with(TimeInForce::FillOrKill)),
-        [
-            "#3 of 1 meets #1 of 2: 3@101, fees 0 0",
-            "#3 of 1 meets #2 of 2: 1@103, fees 0 0",
-        ]
+        ["#3 of 1 meets #1 of 2: 3@101, fees 0 0", "#3 of 1 meets #2 of 2: 1@103, fees 0 0",]
     );
     assert_eq!(
         bench.ok(1, bid(103, 4).with(TimeInForce::ImmediateOrCancel)),
@@ -991,31 +839,14 @@ fn self_trade_modes_of_the_arriving_order() {
     let taking = |mode| bid(102, 5).on_self_trade(mode);
     assert_eq!(
         start().ok(1, taking(SelfTradeMode::CancelResting)),
-        [
-            first,
-            removed,
-            "#4 of 1 meets #3 of 2: 1@102, fees 0 0",
-            "#4 of 1 rests: Bid 3@102",
-        ]
+        [first, removed, "#4 of 1 meets #3 of 2: 1@102, fees 0 0", "#4 of 1 rests: Bid 3@102",]
     );
-    assert_eq!(
-        start().ok(1, taking(SelfTradeMode::CancelArriving)),
-        [first, "#4 dropped 4"]
-    );
-    assert_eq!(
-        start().ok(1, taking(SelfTradeMode::CancelBoth)),
-        [first, removed, "#4 dropped 4"]
-    );
+    assert_eq!(start().ok(1, taking(SelfTradeMode::CancelArriving)), [first, "#4 dropped 4"]);
+    assert_eq!(start().ok(1, taking(SelfTradeMode::CancelBoth)), [first, removed, "#4 dropped 4"]);
     let whole = |mode| bid(102, 2).on_self_trade(mode).with(TimeInForce::FillOrKill);
     assert_eq!(start().ok(1, whole(SelfTradeMode::CancelResting)).len(), 3);
-    assert_eq!(
-        start().no(1, whole(SelfTradeMode::CancelArriving)),
-        (Code::FillOrKillNotFillable, 2, 1)
-    );
-    assert_eq!(
-        start().no(1, whole(SelfTradeMode::CancelBoth)),
-        (Code::FillOrKillNotFillable, 2, 1)
-    );
+    assert_eq!(start().no(1, whole(SelfTradeMode::CancelArriving)), (Code::FillOrKillNotFillable, 2, 1));
+    assert_eq!(start().no(1, whole(SelfTradeMode::CancelBoth)), (Code::FillOrKillNotFillable, 2, 1));
 }
 
 #[test]
@@ -1029,10 +860,7 @@ fn orders_of_an_ended_grant_are_removed_when_met_unless_they_only_reduce() {
     bench.time_ms = 6_000; // The grant ends here.
     assert_eq!(
         bench.ok(3, bid(102, 4)),
-        [
-            "#3 of 1 removed with 2: GrantEnded",
-            "#6 of 3 meets #4 of 1: 4@102, fees 0 0"
-        ]
+        ["#3 of 1 removed with 2: GrantEnded", "#6 of 3 meets #4 of 1: 4@102, fees 0 0"]
     );
 }
 
@@ -1062,10 +890,7 @@ fn what_a_reduce_only_maker_cannot_fill_stays_if_the_taker_is_done() {
     bench.ok(1, ask(101, 6));
     bench.ok(3, bid(102, 10));
     assert_eq!(bench.book(), ["#3 of 1 rests: Ask 6@102"]);
-    assert_eq!(
-        bench.ok(3, bid(102, 1)),
-        ["#3 of 1 removed with 6: NothingToReduce", "#6 of 3 rests: Bid 1@102"]
-    );
+    assert_eq!(bench.ok(3, bid(102, 1)), ["#3 of 1 removed with 6: NothingToReduce", "#6 of 3 rests: Bid 1@102"]);
 }
 
 /// Account 1 has a bid of 10@100 and cash such that its band-edge equity would be `equity` after the fill.
@@ -1080,22 +905,13 @@ fn with_poor_maker(equity: i128) -> Bench {
 
 #[test]
 fn a_maker_that_could_not_carry_the_fill_at_the_band_edge_is_removed() {
-    assert_eq!(
-        with_poor_maker(0).ok(3, ask(99, 10)),
-        ["#3 of 3 meets #1 of 1: 10@100, fees 0 0"]
-    );
+    assert_eq!(with_poor_maker(0).ok(3, ask(99, 10)), ["#3 of 3 meets #1 of 1: 10@100, fees 0 0"]);
     assert_eq!(
         with_poor_maker(-1).ok(3, ask(99, 10)),
-        [
-            "#1 of 1 removed with 10: MakerRisk",
-            "#3 of 3 meets #2 of 2: 10@99, fees 0 0",
-        ]
+        ["#1 of 1 removed with 10: MakerRisk", "#3 of 3 meets #2 of 2: 10@99, fees 0 0",]
     );
     // Nine lots it can carry: −90.
-    assert_eq!(
-        with_poor_maker(-10).ok(3, ask(99, 9)),
-        ["#3 of 3 meets #1 of 1: 9@100, fees 0 0"]
-    );
+    assert_eq!(with_poor_maker(-10).ok(3, ask(99, 9)), ["#3 of 3 meets #1 of 1: 9@100, fees 0 0"]);
 }
 
 #[test]
@@ -1107,10 +923,7 @@ fn a_maker_already_below_zero_may_fill_where_it_gets_no_worse() {
     assert_eq!(bench.ok(3, bid(105, 5)), ["#5 of 3 meets #3 of 1: 5@105, fees 0 0"]);
     assert_eq!(bench.cash(1), 25);
     // Now R is 105, the lower edge 94. Equity 25 + 5·94 − 500 = −5; buying 5@95 costs 5 more at the edge.
-    assert_eq!(
-        bench.ok(3, ask(95, 5)),
-        ["#4 of 1 removed with 5: MakerRisk", "#6 of 3 rests: Ask 5@95"]
-    );
+    assert_eq!(bench.ok(3, ask(95, 5)), ["#4 of 1 removed with 5: MakerRisk", "#6 of 3 rests: Ask 5@95"]);
 }
 
 #[test]
@@ -1130,10 +943,7 @@ fn a_taker_that_cannot_carry_a_later_fill_stops_and_drops_its_rest() {
     bench.ok(2, ask(104, 10));
     bench.ok(2, ask(104, 9));
     // Flat after ten, with 90. R is 104 then, the lower edge 93: 9@104 would lose 99.
-    assert_eq!(
-        bench.ok(1, bid(104, 19)),
-        ["#5 of 1 meets #3 of 2: 10@104, fees 0 0", "#5 dropped 9"]
-    );
+    assert_eq!(bench.ok(1, bid(104, 19)), ["#5 of 1 meets #3 of 2: 10@104, fees 0 0", "#5 dropped 9"]);
     // As fill-or-kill it is refused for that: ten of nineteen.
     let mut bench = with_position(Ask, 10);
     bench.leave(1, 130);
@@ -1153,10 +963,7 @@ fn a_fee_can_make_a_taker_insolvent() {
     bench.leave(1, 110);
     assert_eq!(bench.no(1, bid(110, 10).reducing()), (Code::BandEdgeInsolvent, 0, -1));
     bench.leave(1, 111);
-    assert_eq!(
-        bench.ok(1, bid(110, 10).reducing()),
-        ["#4 of 1 meets #3 of 2: 10@110, fees 0 11"]
-    );
+    assert_eq!(bench.ok(1, bid(110, 10).reducing()), ["#4 of 1 meets #3 of 2: 10@110, fees 0 11"]);
     assert_eq!(bench.cash(1), 0);
 }
 
@@ -1185,10 +992,7 @@ fn orders_touched_by_one_command_are_limited() {
         bench.ok(2, ask(100, 1));
     }
     let events = bench.ok(1, bid(100, 1_001));
-    assert_eq!(
-        (events.len(), events.last().unwrap().as_str()),
-        (1_001, "#1002 dropped 1")
-    );
+    assert_eq!((events.len(), events.last().unwrap().as_str()), (1_001, "#1002 dropped 1"));
 }
 
 #[test]
@@ -1211,16 +1015,10 @@ fn a_smaller_quantity_at_the_same_price_keeps_its_place_and_all_else_loses_it() 
     assert_eq!(bench.ok(2, amend(1, 101, 3)), ["#1 reduced to 3"]);
     assert_eq!(bench.ok(2, amend(1, 101, 3)), ["#1 reduced to 3"]);
     assert_eq!(bench.book(), ["#1 of 2 rests: Ask 3@101", "#2 of 3 rests: Ask 5@101"]);
-    assert_eq!(
-        bench.ok(2, amend(1, 101, 4)),
-        ["#1 of 2 removed with 3: Amended", "#1 of 2 rests: Ask 4@101"]
-    );
+    assert_eq!(bench.ok(2, amend(1, 101, 4)), ["#1 of 2 removed with 3: Amended", "#1 of 2 rests: Ask 4@101"]);
     assert_eq!(bench.book(), ["#2 of 3 rests: Ask 5@101", "#1 of 2 rests: Ask 4@101"]);
     bench.ok(3, amend(2, 102, 5));
-    assert_eq!(
-        bench.ok(3, amend(2, 101, 5)),
-        ["#2 of 3 removed with 5: Amended", "#2 of 3 rests: Ask 5@101"]
-    );
+    assert_eq!(bench.ok(3, amend(2, 101, 5)), ["#2 of 3 removed with 5: Amended", "#2 of 3 rests: Ask 5@101"]);
     assert_eq!(bench.book(), ["#1 of 2 rests: Ask 4@101", "#2 of 3 rests: Ask 5@101"]);
 }
 
@@ -1254,10 +1052,7 @@ fn amend_and_cancel_find_resting_orders_of_the_account_in_the_market() {
     assert_eq!(bench.no(1, cancel_in(2, number)), (Code::OrderNotFound, 0, 1));
     assert_eq!(bench.no(1, cancel_in(3, number)), (Code::MarketNotFound, 0, 3));
     assert_eq!(bench.ok(1, amend_in(1, named(7), 100, 4)), ["#1 reduced to 4"]);
-    assert_eq!(
-        bench.ok(1, cancel_in(1, named(7))),
-        ["#1 of 1 removed with 4: Cancelled"]
-    );
+    assert_eq!(bench.ok(1, cancel_in(1, named(7))), ["#1 of 1 removed with 4: Cancelled"]);
     assert_eq!(bench.no(1, cancel(1)), (Code::OrderNotFound, 0, 1));
     bench.ok(1, bid(100, 5)); // Without a name, and no name finds it.
     assert_eq!(bench.no(1, cancel_in(1, named(0))), (Code::OrderNotFound, 0, 0));
@@ -1283,27 +1078,18 @@ fn an_amend_counts_its_own_order_as_removed() {
     bench.grant(1, 1, 5_000, 9_000);
     bench.ok_under(1, 1, bid(50, 100)); // All of the budget.
     bench.ok_under(1, 1, amend(1, 49, 100));
-    assert_eq!(
-        bench.no_under(1, 1, amend(1, 51, 100)),
-        (Code::GrantNotionalExceeded, 5_000, 5_100)
-    );
+    assert_eq!(bench.no_under(1, 1, amend(1, 51, 100)), (Code::GrantNotionalExceeded, 5_000, 5_100));
     bench.ok(1, bid(50, 50)); // All of the position: 150.
     bench.ok(1, amend(2, 49, 50));
     assert_eq!(bench.no(1, amend(2, 49, 51)), (Code::PositionTooLarge, 150, 151));
     bench.leave(1, 150 * 49);
     bench.ok(1, amend(2, 48, 50)); // 50 are free now.
     // From 48 to 50 asks for 100.
-    assert_eq!(
-        bench.no(1, amend(2, 50, 50)),
-        (Code::InsufficientFreeCollateral, 100, 50)
-    );
+    assert_eq!(bench.no(1, amend(2, 50, 50)), (Code::InsufficientFreeCollateral, 100, 50));
     bench.leave(1, 0);
     // Less than was asked for before is allowed even where cash is missing.
     bench.ok(1, amend(2, 47, 50));
-    assert_eq!(
-        bench.no(1, amend(2, 48, 50)),
-        (Code::InsufficientFreeCollateral, 50, -7_250)
-    );
+    assert_eq!(bench.no(1, amend(2, 48, 50)), (Code::InsufficientFreeCollateral, 50, -7_250));
 }
 
 #[test]
@@ -1313,10 +1099,7 @@ fn an_amended_order_needs_the_taker_fee() {
     bench.leave(1, 5_050);
     bench.ok(1, amend(1, 49, 100));
     // 150 are free. 50·100 asks for 100 and a fee of 50; 51·100 for 200 and 51.
-    assert_eq!(
-        bench.no(1, amend(1, 51, 100)),
-        (Code::InsufficientFreeCollateral, 251, 150)
-    );
+    assert_eq!(bench.no(1, amend(1, 51, 100)), (Code::InsufficientFreeCollateral, 251, 150));
     bench.ok(1, amend(1, 50, 100));
 }
 
@@ -1327,10 +1110,7 @@ fn a_ladder_quote_stays_a_post_only_ladder_quote_when_amended() {
     bench.ok(1, ladder(&[(99, 5)], &[]));
     assert_eq!(bench.no(1, amend(2, 101, 5)), (Code::PostOnlyWouldTake, 101, 101));
     bench.ok(1, amend(2, 100, 5));
-    assert_eq!(
-        bench.ok(1, ladder(&[], &[])),
-        ["#2 of 1 removed with 5: LadderReplaced"]
-    );
+    assert_eq!(bench.ok(1, ladder(&[], &[])), ["#2 of 1 removed with 5: LadderReplaced"]);
 }
 
 #[test]
@@ -1339,16 +1119,11 @@ fn an_amended_order_keeps_its_terms_and_takes_the_amending_grant_and_record() {
     bench.grant(1, 1, 10_000, 9_000);
     bench.grant(1, 2, 10_000, 9_000);
     let placed = bench.apply(1, 1, bid(100, 5).named(7).with(till(6_000))).unwrap();
-    let [Event::OrderRested(placed)] = placed.as_slice() else {
-        panic!("one order rests")
-    };
+    let [Event::OrderRested(placed)] = placed.as_slice() else { panic!("one order rests") };
     bench.ok_under(1, 2, amend(1, 100, 4)); // In place: the grant stays.
     assert_eq!(
         bench.model.resting(MarketId::new(1)),
-        [OrderRested {
-            quantity: QuantityLots::from_lots(4),
-            ..*placed
-        }]
+        [OrderRested { quantity: QuantityLots::from_lots(4), ..*placed }]
     );
     bench.ok_under(1, 2, amend(1, 99, 4));
     let expected = OrderRested {
@@ -1369,11 +1144,7 @@ fn an_amended_reduce_only_order_takes_no_more_than_its_position() {
     bench.ok(1, ask(100, 6).with(TimeInForce::ImmediateOrCancel)); // Four are left.
     assert_eq!(
         bench.ok(1, amend(3, 100, 9)),
-        [
-            "#3 of 1 removed with 10: Amended",
-            "#3 of 1 meets #4 of 3: 4@100, fees 0 0",
-            "#3 dropped 5",
-        ]
+        ["#3 of 1 removed with 10: Amended", "#3 of 1 meets #4 of 3: 4@100, fees 0 0", "#3 dropped 5",]
     );
 }
 
@@ -1395,11 +1166,7 @@ fn a_ladder_replaces_the_former_ladder_and_nothing_else() {
     bench.ok(1, bid(95, 1));
     assert_eq!(
         bench.ok(1, ladder(&[(99, 1), (98, 2)], &[(101, 3)])),
-        [
-            "#2 of 1 rests: Bid 1@99",
-            "#3 of 1 rests: Bid 2@98",
-            "#4 of 1 rests: Ask 3@101",
-        ]
+        ["#2 of 1 rests: Bid 1@99", "#3 of 1 rests: Bid 2@98", "#4 of 1 rests: Ask 3@101",]
     );
     // Best first is 99, 98, 101; the numbers say the same here. The new bid of 101 meets no former ask.
     assert_eq!(
@@ -1433,11 +1200,7 @@ fn a_level_that_would_take_is_left_out() {
     bench.ok(1, bid(97, 1)); // One's own order takes part in this.
     assert_eq!(
         bench.ok(1, ladder(&[(100, 1), (96, 1)], &[(101, 1)])),
-        [
-            "skipped Bid 100: 505",
-            "#3 of 1 rests: Bid 1@96",
-            "#4 of 1 rests: Ask 1@101",
-        ]
+        ["skipped Bid 100: 505", "#3 of 1 rests: Bid 1@96", "#4 of 1 rests: Ask 1@101",]
     );
     assert_eq!(
         bench.ok(1, ladder(&[(96, 1)], &[(97, 1), (98, 1)])),
@@ -1454,39 +1217,18 @@ fn a_level_that_would_take_is_left_out() {
 #[test]
 fn a_ladder_must_be_sorted_and_must_not_cross_itself() {
     let mut bench = Bench::new();
-    assert_eq!(
-        bench.no(1, ladder(&[(98, 1), (98, 1)], &[])),
-        (Code::LadderNotSorted, 98, 98)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[(97, 1), (98, 1)], &[])),
-        (Code::LadderNotSorted, 97, 98)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[(99, 1)], &[(103, 1), (102, 1)])),
-        (Code::LadderNotSorted, 103, 102)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[(101, 1)], &[(101, 1)])),
-        (Code::LadderCrossed, 101, 101)
-    );
+    assert_eq!(bench.no(1, ladder(&[(98, 1), (98, 1)], &[])), (Code::LadderNotSorted, 98, 98));
+    assert_eq!(bench.no(1, ladder(&[(97, 1), (98, 1)], &[])), (Code::LadderNotSorted, 97, 98));
+    assert_eq!(bench.no(1, ladder(&[(99, 1)], &[(103, 1), (102, 1)])), (Code::LadderNotSorted, 103, 102));
+    assert_eq!(bench.no(1, ladder(&[(101, 1)], &[(101, 1)])), (Code::LadderCrossed, 101, 101));
 }
 
 #[test]
 fn each_level_of_a_ladder_is_checked_like_an_order() {
     let mut bench = Bench::new();
-    assert_eq!(
-        bench.no(1, ladder(&[(99, 1), (98, 0)], &[(101, 1)])),
-        (Code::QuantityBelowMinimum, 1, 0)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[(99, 1)], &[(101, 101)])),
-        (Code::QuantityTooLarge, 100, 101)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[(99, 1), (0, 1)], &[])),
-        (Code::PriceOutOfRange, 200, 0)
-    );
+    assert_eq!(bench.no(1, ladder(&[(99, 1), (98, 0)], &[(101, 1)])), (Code::QuantityBelowMinimum, 1, 0));
+    assert_eq!(bench.no(1, ladder(&[(99, 1)], &[(101, 101)])), (Code::QuantityTooLarge, 100, 101));
+    assert_eq!(bench.no(1, ladder(&[(99, 1), (0, 1)], &[])), (Code::PriceOutOfRange, 200, 0));
     assert_eq!(bench.no(1, ladder(&[], &[(89, 1)])), (Code::PriceOutsideBand, 90, 89));
 }
 
@@ -1502,26 +1244,14 @@ fn limits_are_checked_for_the_placed_levels_together() {
     bench.ok(1, ladder(&five, &[])); // The former five make room.
     assert_eq!(bench.no(1, ladder(&five, &[(105, 1)])), (Code::OpenOrdersMax, 8, 9));
     // 3 + 100 + 48 lots.
-    assert_eq!(
-        bench.no(1, ladder(&[(99, 100), (98, 48)], &[])),
-        (Code::PositionTooLarge, 150, 151)
-    );
-    assert_eq!(
-        bench.no(1, ladder(&[], &[(101, 100), (102, 51)])),
-        (Code::PositionTooLarge, 150, 151)
-    );
+    assert_eq!(bench.no(1, ladder(&[(99, 100), (98, 48)], &[])), (Code::PositionTooLarge, 150, 151));
+    assert_eq!(bench.no(1, ladder(&[], &[(101, 100), (102, 51)])), (Code::PositionTooLarge, 150, 151));
     // 495 + 1,010 = 1,505: both sides count.
-    assert_eq!(
-        bench.no_under(1, 1, ladder(&[(99, 5)], &[(101, 10)])),
-        (Code::GrantNotionalExceeded, 1_500, 1_505)
-    );
+    assert_eq!(bench.no_under(1, 1, ladder(&[(99, 5)], &[(101, 10)])), (Code::GrantNotionalExceeded, 1_500, 1_505));
     // Bids ask for 10 + 11 + 12 + 500 = 533. The asks, (−5, −505), for 500: less. No taker fee.
     bench.leave(1, 532);
     // The former ladder asked for 485 and the orders for 33, so 14 were free; 15 more are needed.
-    assert_eq!(
-        bench.no(1, ladder(&[(100, 5)], &[(101, 5)])),
-        (Code::InsufficientFreeCollateral, 15, 14)
-    );
+    assert_eq!(bench.no(1, ladder(&[(100, 5)], &[(101, 5)])), (Code::InsufficientFreeCollateral, 15, 14));
     bench.leave(1, 533);
     bench.ok(1, ladder(&[(100, 5)], &[(101, 5)]));
 }
@@ -1531,10 +1261,7 @@ fn a_level_that_is_left_out_counts_for_no_limit() {
     let mut bench = Bench::new();
     bench.ok(2, ask(100, 1));
     bench.leave(1, 99);
-    assert_eq!(
-        bench.ok(1, ladder(&[(100, 50), (99, 1)], &[])),
-        ["skipped Bid 100: 505", "#2 of 1 rests: Bid 1@99"]
-    );
+    assert_eq!(bench.ok(1, ladder(&[(100, 50), (99, 1)], &[])), ["skipped Bid 100: 505", "#2 of 1 rests: Bid 1@99"]);
     bench.leave(1, 0);
     // Nothing placed, nothing to check.
     assert_eq!(
@@ -1568,19 +1295,9 @@ fn cancel_all_goes_by_number_within_its_scope() {
             "#5 of 1 removed with 6: CancelledAll",
         ]
     );
-    assert!(
-        bench
-            .ok(1, cancel_all(CancelScope::Segment(SegmentId::new(1))))
-            .is_empty()
-    );
-    assert_eq!(
-        bench.no(1, cancel_all(CancelScope::Market(MarketId::new(4)))),
-        (Code::MarketNotFound, 0, 4)
-    );
-    assert_eq!(
-        bench.no(1, cancel_all(CancelScope::Segment(SegmentId::new(3)))),
-        (Code::SegmentNotFound, 0, 3)
-    );
+    assert!(bench.ok(1, cancel_all(CancelScope::Segment(SegmentId::new(1)))).is_empty());
+    assert_eq!(bench.no(1, cancel_all(CancelScope::Market(MarketId::new(4)))), (Code::MarketNotFound, 0, 4));
+    assert_eq!(bench.no(1, cancel_all(CancelScope::Segment(SegmentId::new(3)))), (Code::SegmentNotFound, 0, 3));
     assert_eq!(bench.model.resting(MarketId::new(3)).len(), 1);
 }
 
@@ -1594,11 +1311,7 @@ fn orders_expire_by_time_then_number() {
     assert!(bench.model.expire(TimeMs::from_ms(5_499)).is_empty());
     assert_eq!(
         lines(&bench.model.expire(TimeMs::from_ms(6_000))),
-        [
-            "#2 of 2 removed with 2: Expired",
-            "#3 of 1 removed with 3: Expired",
-            "#1 of 1 removed with 1: Expired",
-        ]
+        ["#2 of 2 removed with 2: Expired", "#3 of 1 removed with 3: Expired", "#1 of 1 removed with 1: Expired",]
     );
     assert_eq!(bench.book(), ["#4 of 1 rests: Bid 4@100"]);
 }
@@ -1616,10 +1329,7 @@ fn a_revoked_grant_loses_all_its_orders_and_an_ended_one_those_that_add_risk() {
     let (account, grant) = (AccountId::new(1), GrantNumber::new(1));
     let mut bench = start();
     assert!(bench.model.ended_grants(TimeMs::from_ms(5_999)).is_empty());
-    assert_eq!(
-        bench.model.ended_grants(TimeMs::from_ms(6_000)),
-        [(SegmentId::new(1), account, grant)]
-    );
+    assert_eq!(bench.model.ended_grants(TimeMs::from_ms(6_000)), [(SegmentId::new(1), account, grant)]);
     let ended = bench.model.expire_grant_orders(SegmentId::new(1), account, grant);
     assert_eq!(lines(&ended), ["#3 of 1 removed with 2: GrantEnded"]);
     assert!(bench.model.is_grant_live(account, grant, TimeMs::from_ms(5_999)));
@@ -1628,10 +1338,7 @@ fn a_revoked_grant_loses_all_its_orders_and_an_ended_one_those_that_add_risk() {
     assert!(!bench.model.is_grant_live(account, grant, TimeMs::from_ms(5_999)));
     assert_eq!(
         lines(&start().model.revoke_grant(account, grant)),
-        [
-            "#3 of 1 removed with 2: GrantRevoked",
-            "#4 of 1 removed with 3: GrantRevoked",
-        ]
+        ["#3 of 1 removed with 2: GrantRevoked", "#4 of 1 removed with 3: GrantRevoked",]
     );
 }
 
@@ -1654,9 +1361,7 @@ fn a_dead_man_switch_has_a_shortest_timeout_and_removes_everything_when_it_fires
 
 #[test]
 fn the_model_refuses_what_it_does_not_know() {
-    let revoke = Sent(Command::RevokeGrant(RevokeGrant {
-        number: GrantNumber::new(1),
-    }));
+    let revoke = Sent(Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(1) }));
     assert_eq!(Bench::new().no(1, revoke), (Code::PolicyForbids, 0, 4));
 }
 
@@ -1664,29 +1369,14 @@ fn the_model_refuses_what_it_does_not_know() {
 fn bookkeeping_events_are_not_compared() {
     let (segment, account, origin) = (SegmentId::new(1), AccountId::new(1), RecordIndex::new(1));
     let (grant, expires_ms) = (GrantNumber::new(1), TimeMs::from_ms(1));
-    let watched = GrantWatched {
-        segment,
-        account,
-        grant,
-        expires_ms,
-        origin,
-    };
+    let watched = GrantWatched { segment, account, grant, expires_ms, origin };
     let (market, number, quantity) = (MarketId::new(1), OrderNumber::new(3), QuantityLots::from_lots(9));
-    let dropped = Event::RemainderDropped(RemainderDropped {
-        market,
-        number,
-        quantity,
-    });
+    let dropped = Event::RemainderDropped(RemainderDropped { market, number, quantity });
     let events = [
         Event::GrantWatched(watched),
         dropped.clone(),
         Event::GrantUnwatched(watched),
-        Event::DeadManSet(DeadManSet {
-            segment,
-            account,
-            fires_ms: TimeMs::ZERO,
-            origin,
-        }),
+        Event::DeadManSet(DeadManSet { segment, account, fires_ms: TimeMs::ZERO, origin }),
     ];
     assert_eq!(comparable(&events), [dropped]);
 }

@@ -56,13 +56,8 @@ impl World {
         let genesis = genesis(ids.clone().map(segment_rules).collect(), vec![dear(1), wild(segments)]);
         let accounts = (1..=ACCOUNTS).map(AccountId::new);
         // From one that can carry everything to one that can hardly carry a lot.
-        let means = [200_000, 20_000, 6_000, 2_500, 900, 350].map(QuoteMicros::from_micros);
-        let of_segment = |segment| {
-            accounts
-                .clone()
-                .zip(means)
-                .map(move |(account, cash)| (segment, account, cash))
-        };
+        let means = [500_000, 100_000, 12_000, 5_000, 2_500, 1_200].map(QuoteMicros::from_micros);
+        let of_segment = |segment| accounts.clone().zip(means).map(move |(account, cash)| (segment, account, cash));
         let balances = ids.flat_map(of_segment).collect();
         let grants = accounts.flat_map(|account| {
             let grant = |number, notional_max, life_ms| WorldGrant {
@@ -72,17 +67,9 @@ impl World {
                 expires_ms: TimeMs::from_ms(START_MS + life_ms),
             };
             // The first outlives every sequence, the second is small, the third ends on the way.
-            [
-                grant(1, 1_000_000, 1_000_000),
-                grant(2, 3_000, 1_000_000),
-                grant(3, 100_000, 300),
-            ]
+            [grant(1, 1_000_000, 1_000_000), grant(2, 3_000, 1_000_000), grant(3, 100_000, 300)]
         });
-        Self {
-            genesis,
-            balances,
-            grants: grants.collect(),
-        }
+        Self { genesis, balances, grants: grants.collect() }
     }
 
     /// The model of this world at its start.
@@ -136,20 +123,13 @@ fn wild(segment: u16) -> MarketRules {
 pub fn segment_rules(id: SegmentId) -> SegmentRules {
     let hour = DurationMs::from_ms(3_600_000);
     let plenty = QuoteMicros::from_micros(1 << 50);
-    let outbound = LimiterRules {
-        window_ms: hour,
-        floor: plenty,
-        vault_share: RatioPpm::from_ppm(1_000_000),
-    };
+    let outbound = LimiterRules { window_ms: hour, floor: plenty, vault_share: RatioPpm::from_ppm(1_000_000) };
     SegmentRules {
         id,
         asset: AssetId::new(1),
         withdrawal_delay_ms: DurationMs::from_ms(1_000),
         transfer_delay_ms: DurationMs::from_ms(1_000),
-        inbound: WindowCap {
-            window_ms: hour,
-            amount_max: plenty,
-        },
+        inbound: WindowCap { window_ms: hour, amount_max: plenty },
         outbound: BoundedVec::new(vec![outbound]).unwrap_or_default(),
         open_orders_max: 8,
         dead_man_timeout_min_ms: DurationMs::from_ms(100),
@@ -162,10 +142,7 @@ pub fn segment_rules(id: SegmentId) -> SegmentRules {
 pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesis {
     let attestors = (1..=ACCOUNTS).map(|account| {
         let number = u8::try_from(account).unwrap_or_default();
-        Attestor {
-            operator: OperatorId::new(u16::from(number)),
-            root_key: PublicKey::Ed25519([number; 32]),
-        }
+        Attestor { operator: OperatorId::new(u16::from(number)), root_key: PublicKey::Ed25519([number; 32]) }
     });
     Genesis {
         name: BoundedVec::new(b"model".to_vec()).unwrap_or_default(),

@@ -51,7 +51,7 @@ fn check_truncation(dir: &Path, locations: &[Location], sizes_bytes: &[usize], s
 #[test]
 fn every_truncation_of_a_small_journal_recovers_the_whole_blocks_before_it() {
     let sizes = [40, 0, 25];
-    for size_bytes in 0..400 {
+    for size_bytes in 0..340 {
         let dir = tempfile::tempdir().unwrap();
         let locations = write_journal(dir.path(), &sizes);
         check_truncation(dir.path(), &locations, &sizes, size_bytes);
@@ -64,7 +64,10 @@ fn a_torn_tail_is_reported_with_its_size() {
     let locations = write_journal(dir.path(), &[100, 100]);
     cut_last_segment(dir.path(), end_of_blocks(&locations, &[100, 100]) - 1);
     let report = open(dir.path()).unwrap().2;
-    assert_eq!((report.last_height, report.torn_bytes_dropped), (Some(1), (RECORD_HEADER_BYTES + 99) as u64));
+    assert_eq!(
+        (report.last_height, report.torn_bytes_dropped),
+        (Some(1), (RECORD_HEADER_BYTES + 99) as u64)
+    );
     assert_eq!(open(dir.path()).unwrap().2.torn_bytes_dropped, 0);
 }
 
@@ -122,7 +125,10 @@ fn a_payload_that_imitates_records_cannot_turn_a_torn_tail_into_damage() {
     let location = writer.append(2, &hostile).unwrap();
     writer.sync().unwrap();
     drop(writer);
-    cut_last_segment(dir.path(), location.offset_bytes as usize + RECORD_HEADER_BYTES + hostile.len() - 1);
+    cut_last_segment(
+        dir.path(),
+        location.offset_bytes as usize + RECORD_HEADER_BYTES + hostile.len() - 1,
+    );
     assert_eq!(open(dir.path()).unwrap().2.last_height, Some(1));
 }
 
@@ -142,18 +148,24 @@ fn a_finished_segment_is_marked_before_its_successor_exists() {
     let locations = write_journal(dir.path(), &[900; 3]);
     // As if the crash had come just before the successor got its name.
     fs::remove_file(SEGMENTS.path(dir.path(), 3)).unwrap();
-    flip_bit(&SEGMENTS.path(dir.path(), 1), locations[1].offset_bytes as usize + 40, 0);
+    flip_bit(
+        &SEGMENTS.path(dir.path(), 1),
+        locations[1].offset_bytes as usize + 40,
+        0,
+    );
     assert!(matches!(open(dir.path()), Err(Fault::CorruptSegment { .. })));
 }
 
 #[test]
 fn opening_leaves_a_mark_behind_blocks_that_had_none() {
     let dir = tempfile::tempdir().unwrap();
-    let sizes = [50, 50];
+    let sizes = [50, 3_000_001];
     let locations = write_journal(dir.path(), &sizes);
     let end = end_of_blocks(&locations, &sizes);
     cut_last_segment(dir.path(), end);
-    open(dir.path()).unwrap();
+    let (journal, writer, _) = open(dir.path()).unwrap();
+    assert!(read_all(&journal, 1) == expected(&sizes));
+    drop(writer);
     // Now the last block counts as acknowledged, and damage to it is no torn tail any more.
     flip_bit(&last_segment_path(dir.path()), end - 1, 0);
     assert!(matches!(open(dir.path()), Err(Fault::CorruptSegment { .. })));

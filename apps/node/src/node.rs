@@ -1,0 +1,515 @@
+//! The node: one replica under a solo sequencer, with everything it does on disk.
+//!
+//! ```text
+//! DIR/genesis.toml      the rules; their hash is the chain id
+//! DIR/journal/          blocks: the record itself
+//! DIR/records/          records of verdicts, made again from the blocks when missing
+//! DIR/snapshots/        the state at some height, to shorten a restart
+//! DIR/indexes.redb      where to find things, made again when missing
+//! ```
+//!
+//! A block stands for the replica when it is proposed; its receipts go out when the journal has it.
+
+use std::path::{Path, PathBuf};
+
+use casemate_audit::{RecordBody, RecordHeader, record_salt};
+use casemate_gate::{Authenticated, BuiltInTable};
+use casemate_ledger::{BrokenLaw, SeededKeys, SnapshotError};
+use casemate_protocol::block::{Block, SealSecret};
+use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::{BoundedVec, Digest, RecordIndex, Reject, TimeMs};
+use casemate_replica::{EnvelopeOutcome, Executed, InvalidBlock, Replica, StageTimer};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::development_keys::seeded_public_keys;
+use crate::fault::Fault;
+use crate::genesis_file::{self, GenesisFileError};
+use crate::indexes::{BlockIndexEntry, Indexes};
+use crate::journal::{Journal, JournalOptions, JournalWriter};
+use crate::keeper::{BlockToKeep, DurableNotice, Keeper, KeeperOptions, KeptFiles};
+use crate::snapshot_files;
+use crate::threads::Threads;
+
+/// A running node.
+pub struct Node {
+    dir: PathBuf,
+    genesis: Genesis,
+    replica: Replica<BuiltInTable>,
+    keeper: Keeper,
+    journal: Journal,
+    records: Journal,
+    threads: Threads,
+    secrets: SecretSource,
+}
+
+/// Where seal secrets come from.
+#[derive(Clone, Copy)]
+pub enum SecretSource {
+    /// The operating system.
+    OperatingSystem,
+    /// A seed: replays and benchmarks, whose blocks are the same on every run.
+    Seeded([u8; 32]),
+}
+
+/// How to open a node.
+#[derive(Clone, Copy)]
+pub struct NodeOptions {
+    /// Threads for signatures and hashing.
+    pub threads: usize,
+    /// How blocks are kept.
+    pub keeper: KeeperOptions,
+    /// Where seal secrets come from.
+    pub secrets: SecretSource,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            keeper: KeeperOptions { sync_every_blocks: 1, index_envelopes: true },
+            secrets: SecretSource::OperatingSystem,
+        }
+    }
+}
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default)]
+pub struct OpenedNode {
+    /// Height of the snapshot that was used, if there was one.
+    pub snapshot_height: Option<u64>,
+    /// Blocks executed again after it.
+    pub blocks_replayed: u64,
+    /// Height now.
+    pub height: u64,
+    /// Bytes of an unacknowledged tail that were cut off.
+    pub torn_bytes_dropped: u64,
+    /// Things that a person should know: damaged snapshots passed over, indexes made again.
+    pub notes: Vec<String>,
+}
+
+/// A block that was proposed and handed to the keeper.
+#[derive(Debug)]
+pub struct ProposedBlock {
+    /// Its height.
+    pub height: u64,
+    /// Verdicts by envelope.
+    pub outcomes: Vec<EnvelopeOutcome>,
+    /// What it did.
+    pub executed: Executed,
+    /// Envelopes that were left out.
+    pub left_out: Vec<(usize, Reject, Authenticated)>,
+    /// Segments that failed a law.
+    pub broken: Vec<BrokenLaw>,
+}
+
+/// Why a node does not run.
+#[derive(Debug)]
+pub enum NodeError {
+    /// The machine failed.
+    Fault(Fault),
+    /// The genesis file is wrong.
+    GenesisFile(Box<GenesisFileError>),
+    /// A rule of genesis does not hold.
+    Genesis(GenesisError),
+    /// The folder belongs to another genesis.
+    OtherGenesis {
+        /// Chain id of the folder.
+        found: Digest,
+        /// Chain id asked for.
+        expected: Digest,
+    },
+    /// A block of the journal does not execute.
+    Block {
+        /// Its height.
+        height: u64,
+        /// Why.
+        invalid: InvalidBlock,
+    },
+    /// A block of the journal does not decode.
+    BlockMalformed {
+        /// Its height.
+        height: u64,
+    },
+    /// A snapshot is whole and still not the state that it claims.
+    Snapshot(SnapshotError),
+    /// Threads could not be started.
+    Threads(String),
+}
+
+/// One record as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct KeptRecord {
+    /// What the log shows.
+    pub header: RecordHeader,
+    /// The salt that opens it.
+    pub salt: Digest,
+    /// The body.
+    pub body: RecordBody,
+}
+
+impl Node {
+    /// Makes a node's folder with a genesis, or opens the one that is there if it has the same genesis.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn create_or_open(
+        dir: &Path,
+        genesis: &Genesis,
+        options: NodeOptions,
+    ) -> Result<(Self, OpenedNode), NodeError> {
+        let path = dir.join(GENESIS_FILE);
+        if path.exists() {
+            let found = genesis_file::read(&path)?.chain_id();
+            if found != genesis.chain_id() {
+                return Err(NodeError::OtherGenesis { found, expected: genesis.chain_id() });
+            }
+        } else {
+            std::fs::create_dir_all(dir).map_err(|error| Fault::io(dir, "create", error))?;
+            std::fs::write(&path, genesis_file::write(genesis)).map_err(|error| Fault::io(&path, "write", error))?;
+        }
+        Self::open(dir, options)
+    }
+
+    /// Opens a node's folder: newest whole snapshot, then every later block of the journal, verified in full.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn open(dir: &Path, options: NodeOptions) -> Result<(Self, OpenedNode), NodeError> {
+        let genesis = genesis_file::read(&dir.join(GENESIS_FILE))?;
+        let chain_id = genesis.chain_id();
+        let threads = Threads::new(options.threads).map_err(|error| NodeError::Threads(error.to_string()))?;
+        let mut report = OpenedNode::default();
+        let mut replica = load_state(dir, &genesis, &threads, &mut report)?;
+        let base = replica.ledger().chain().height.number();
+        let journal_options = JournalOptions { verify_from_height: base, ..JournalOptions::default() };
+        let (journal, journal_writer, opened) = Journal::open(&dir.join("journal"), &chain_id.0, journal_options)?;
+        if base > 0 {
+            opened.require_reaches(base, "the newest snapshot")?;
+        }
+        report.torn_bytes_dropped = opened.torn_bytes_dropped;
+        let (records, record_writer) = open_records(dir, &chain_id, base, &mut report)?;
+        let (indexes, found) = Indexes::open(&dir.join("indexes.redb"), &chain_id.0)?;
+        if let crate::indexes::IndexesOpened::Recreated { reason } = found {
+            report.notes.push(format!("indexes were damaged ({reason}) and are made again"));
+        }
+        let mut files = KeptFiles { journal: journal_writer, records: record_writer, indexes };
+        replay_journal(&mut replica, &journal, &mut files, &threads, &mut report)?;
+        report.height = replica.ledger().chain().height.number();
+        let keeper = Keeper::start(files, report.height, options.keeper);
+        let secrets = options.secrets;
+        Ok((Self { dir: dir.to_owned(), genesis, replica, keeper, journal, records, threads, secrets }, report))
+    }
+
+    /// The rules of the chain.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The replica: what stands, which may be ahead of what is durable.
+    #[must_use]
+    pub const fn replica(&self) -> &Replica<BuiltInTable> {
+        &self.replica
+    }
+
+    /// The threads that batches run on.
+    #[must_use]
+    pub const fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// The keeper of blocks.
+    #[must_use]
+    pub const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// The journal, for reading durable blocks.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The records, for reading.
+    #[must_use]
+    pub const fn records(&self) -> &Journal {
+        &self.records
+    }
+
+    /// Height of the last block.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.replica.ledger().chain().height.number()
+    }
+
+    /// Builds, executes and hands over the next block. Its receipts may go out once the keeper says it is durable.
+    ///
+    /// # Errors
+    /// The machine failed, or time does not grow.
+    pub fn propose<T: StageTimer>(
+        &mut self,
+        envelopes: Vec<Authenticated>,
+        time_ms: TimeMs,
+        timer: &mut T,
+    ) -> Result<ProposedBlock, NodeError> {
+        let height = self.height() + 1;
+        let secret = self.secrets.draw(height)?;
+        let first_record = self.replica.log().size();
+        let proposal = self
+            .replica
+            .propose(envelopes, time_ms, secret, &self.threads, timer)
+            .map_err(|invalid| NodeError::Block { height, invalid })?;
+        let mut executed = proposal.executed;
+        let outcomes = std::mem::take(&mut executed.envelopes);
+        let envelope_ids = outcomes.iter().map(|outcome| outcome.envelope.0).collect();
+        let records = encode_records(&executed, &secret);
+        self.keeper.keep(BlockToKeep { height, block: encode(&proposal.block), records, first_record, envelope_ids })?;
+        self.replica.adopt();
+        let broken = executed.broken.clone();
+        Ok(ProposedBlock { height, outcomes, executed, left_out: proposal.left_out, broken })
+    }
+
+    /// Notices of durability since the last call.
+    pub fn notices(&self) -> impl Iterator<Item = DurableNotice> + '_ {
+        self.keeper.notices()
+    }
+
+    /// Makes everything durable and writes a snapshot.
+    ///
+    /// # Errors
+    /// The machine failed.
+    pub fn snapshot(&self) -> Result<PathBuf, NodeError> {
+        self.keeper.flush()?;
+        let chain_id = self.genesis.chain_id();
+        let dir = self.dir.join("snapshots");
+        let written = snapshot_files::write_snapshot(&dir, self.height(), &chain_id.0, |mut writer| {
+            self.replica.write_snapshot(&mut writer)
+        })?;
+        Ok(written.path)
+    }
+
+    /// Makes everything durable and ends.
+    ///
+    /// # Errors
+    /// The machine failed.
+    pub fn close(self) -> Result<(), NodeError> {
+        Ok(self.keeper.close()?)
+    }
+}
+
+const GENESIS_FILE: &str = "genesis.toml";
+
+impl SecretSource {
+    fn draw(&self, height: u64) -> Result<SealSecret, Fault> {
+        match self {
+            Self::Seeded(seed) => {
+                Ok(SealSecret(hash::digest(Domain::Development, &[b"seal", seed, &height.to_le_bytes()]).0))
+            }
+            Self::OperatingSystem => {
+                let mut secret = [0; 32];
+                rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
+                    .map_err(|error| Fault::io(Path::new("getrandom"), "read randomness", error.into()))?;
+                Ok(SealSecret(secret))
+            }
+        }
+    }
+}
+
+fn load_state(
+    dir: &Path,
+    genesis: &Genesis,
+    threads: &Threads,
+    report: &mut OpenedNode,
+) -> Result<Replica<BuiltInTable>, NodeError> {
+    let opened = snapshot_files::open_latest(&dir.join("snapshots"), &genesis.chain_id().0)?;
+    report.notes.extend(opened.skipped.iter().map(|fault| format!("a snapshot was passed over: {fault}")));
+    if let Some(mut reader) = opened.latest {
+        report.snapshot_height = Some(reader.height());
+        let mut buffered = std::io::BufReader::with_capacity(1 << 20, &mut reader);
+        return Replica::read_snapshot(genesis, BuiltInTable, &mut buffered, threads).map_err(NodeError::Snapshot);
+    }
+    let keys = genesis.seeded.as_ref().map(seeded_public_keys).unwrap_or_default();
+    let seeded = keys.into_iter().map(|(root, session)| SeededKeys { root, session });
+    Replica::new(genesis, seeded, BuiltInTable, threads).map_err(NodeError::Genesis)
+}
+
+/// Opens the records. What is behind the snapshot cannot be made again from it, so records that do not reach it start
+/// anew there; damaged ones are put aside.
+fn open_records(
+    dir: &Path,
+    chain_id: &Digest,
+    base: u64,
+    report: &mut OpenedNode,
+) -> Result<(Journal, JournalWriter), NodeError> {
+    let path = dir.join("records");
+    let options = JournalOptions { verify_from_height: base, ..JournalOptions::default() };
+    let reason = match Journal::open(&path, &chain_id.0, options) {
+        Ok((journal, writer, opened)) if opened.last_height.unwrap_or(0) >= base => return Ok((journal, writer)),
+        Ok((_, writer, _)) => {
+            writer.close()?;
+            "they end before the newest snapshot".to_owned()
+        }
+        Err(fault @ (Fault::CorruptSegment { .. } | Fault::SegmentGap { .. })) => fault.to_string(),
+        Err(fault) => return Err(fault.into()),
+    };
+    let aside = dir.join(format!("records-put-aside-at-{base}"));
+    std::fs::rename(&path, &aside).map_err(|error| Fault::io(&path, "put aside", error))?;
+    report.notes.push(format!("records were put aside ({reason}); those from block `{base}` on are made again"));
+    let (journal, writer, _) = Journal::open(&path, &chain_id.0, options)?;
+    Ok((journal, writer))
+}
+
+/// Executes every block of the journal behind the state, and makes up for records and index entries that are missing.
+fn replay_journal(
+    replica: &mut Replica<BuiltInTable>,
+    journal: &Journal,
+    files: &mut KeptFiles,
+    threads: &Threads,
+    report: &mut OpenedNode,
+) -> Result<(), NodeError> {
+    let Some((first, last)) = journal.held() else { return Ok(()) };
+    let base = replica.ledger().chain().height.number();
+    let indexed = files.indexes.indexed_up_to()?.unwrap_or(first.saturating_sub(1));
+    let start = first.max(base.min(indexed) + 1);
+    if start > last {
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    let mut first_record = log_size_before(journal, start)?;
+    for kept in journal.read_from(start)? {
+        let kept = kept?;
+        let height = kept.height;
+        let block = decode_block(height, &kept.payload)?;
+        if height > base {
+            let executed =
+                replica.execute(&block, threads).map_err(|invalid| NodeError::Block { height, invalid })?;
+            report.blocks_replayed += 1;
+            if files.records.next_height().is_none_or(|next| next == height) {
+                let records = executed.map(|executed| encode_records(&executed, &block.seal_secret));
+                files.records.append(height, &records.unwrap_or_default())?;
+                files.records.sync()?;
+            }
+        }
+        if height > indexed {
+            entries.push(BlockIndexEntry {
+                height,
+                location: kept.location,
+                first_record,
+                envelope_ids: envelope_ids(&block),
+            });
+        }
+        first_record = block.header.log_size;
+        if entries.len() >= ENTRIES_PER_BATCH {
+            files.indexes.put_batch(&entries)?;
+            entries.clear();
+        }
+    }
+    files.indexes.put_batch(&entries)?;
+    Ok(())
+}
+
+const ENTRIES_PER_BATCH: usize = 256;
+
+/// Records in the log before a block, as the header of the block before it says.
+fn log_size_before(journal: &Journal, height: u64) -> Result<u64, NodeError> {
+    let is_first = journal.held().is_none_or(|(first, _)| height <= first);
+    if is_first {
+        return Ok(0);
+    }
+    let Some(before) = journal.read_from(height - 1)?.next() else { return Ok(0) };
+    let before = before?;
+    Ok(decode_block(before.height, &before.payload)?.header.log_size)
+}
+
+fn envelope_ids(block: &Block) -> Vec<[u8; 32]> {
+    let id = |bytes: &BoundedVec<u8, _>| casemate_protocol::Envelope::decode(bytes.as_slice()).ok();
+    block.envelopes.iter().filter_map(id).map(|(_, digests)| digests.intent.0).collect()
+}
+
+/// Decodes a block of the journal.
+///
+/// # Errors
+/// `BlockMalformed`.
+pub fn decode_block(height: u64, payload: &[u8]) -> Result<Block, NodeError> {
+    borsh::from_slice(payload).map_err(|_error| NodeError::BlockMalformed { height })
+}
+
+/// Decodes the records of a block.
+///
+/// # Errors
+/// `BlockMalformed`.
+pub fn decode_records(height: u64, payload: &[u8]) -> Result<Vec<KeptRecord>, NodeError> {
+    borsh::from_slice(payload).map_err(|_error| NodeError::BlockMalformed { height })
+}
+
+fn encode(block: &Block) -> Vec<u8> {
+    let size_bytes = block.envelopes.iter().map(|envelope| envelope.len() + 4).sum::<usize>() + HEADER_SIZE_BYTES_ABOUT;
+    let mut bytes = Vec::with_capacity(size_bytes);
+    // Writing into memory cannot fail.
+    let _infallible = block.serialize(&mut bytes);
+    bytes
+}
+
+const HEADER_SIZE_BYTES_ABOUT: usize = 512;
+
+/// The records of a block as a list of [`KeptRecord`], written without decoding the bodies.
+fn encode_records(executed: &Executed, secret: &SealSecret) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(executed.bodies.len() + executed.records.len() * 96 + 4);
+    let count = u32::try_from(executed.records.len()).unwrap_or(u32::MAX);
+    let _infallible = count.serialize(&mut bytes);
+    for (header, range) in executed.records.iter().zip(&executed.body_ranges) {
+        let _infallible = (header, record_salt(secret, RecordIndex::new(header.index.number()))).serialize(&mut bytes);
+        bytes.extend_from_slice(executed.bodies.get(range.clone()).unwrap_or(&[]));
+    }
+    bytes
+}
+
+impl From<Fault> for NodeError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<GenesisFileError> for NodeError {
+    fn from(error: GenesisFileError) -> Self {
+        Self::GenesisFile(Box::new(error))
+    }
+}
+
+impl std::fmt::Display for NodeError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(formatter),
+            Self::GenesisFile(error) => error.fmt(formatter),
+            Self::Genesis(error) => error.fmt(formatter),
+            Self::OtherGenesis { found, expected } => {
+                write!(formatter, "the folder belongs to chain `{found}`, not to chain `{expected}`")
+            }
+            Self::Block { height, invalid } => write!(formatter, "block `{height}` does not execute: {invalid}"),
+            Self::BlockMalformed { height } => write!(formatter, "block `{height}` does not decode"),
+            Self::Snapshot(error) => error.fmt(formatter),
+            Self::Threads(error) => write!(formatter, "threads could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+impl NodeError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.hint(),
+            Self::GenesisFile(_) | Self::Genesis(_) => "correct the genesis file; `casemate genesis init --dev` writes a full one",
+            Self::OtherGenesis { .. } => "name another folder, or the genesis that the folder was made with",
+            Self::Block { .. } | Self::BlockMalformed { .. } => {
+                "the journal is whole but not a valid chain for this software: restore it from a copy, and keep this one as evidence"
+            }
+            Self::Snapshot(_) => "delete the newest snapshot: the state is made again from the journal",
+            Self::Threads(_) => "free memory or raise the limit of processes",
+        }
+    }
+}
