@@ -86,8 +86,10 @@ pub fn run_keeping(
         for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             eprintln!("{line}");
-            if is_kept(&line) {
-                kept.push(line.trim().to_owned());
+            // nextest prints a failure when it happens and again at the end.
+            let line = line.trim();
+            if is_kept(line) && !kept.iter().any(|known| known == line) {
+                kept.push(line.to_owned());
             }
         }
     }
@@ -98,7 +100,7 @@ pub fn run_keeping(
 /// Whether a line belongs to what nextest prints last: the summary and one line for each test that did not pass.
 /// The latter appear while the tests run too; the summary comes last, so the end reads the same.
 pub fn nextest_closing_line(line: &str) -> bool {
-    let line = line.trim_start();
+    let line = line.trim();
     let has_duration = line.split_once('[').is_some_and(|(_, rest)| rest.contains("s]"));
     let is_unhappy = ["FAIL ", "TIMEOUT ", "SIG", "ABORT ", "LEAK-FAIL "].iter().any(|start| line.starts_with(start));
     has_duration && (line.starts_with("Summary ") || is_unhappy)
@@ -114,13 +116,16 @@ pub fn require_program(program: &str, debian_package: &str) -> Result<(), Failur
         .map_err(|_| Failure::Failed(format!("`{program}` is missing: install the Debian package `{debian_package}`")))
 }
 
+/// The command line as a reader would type it in the folder it runs in.
 fn announce(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words
         .map(|word| {
-            let word = word.to_string_lossy();
-            let word = word.strip_suffix("/bin/cargo").map_or(&*word, |_| "cargo");
-            if word.contains([' ', '*']) { format!("'{word}'") } else { word.to_owned() }
+            let path = Path::new(word);
+            let inside = command.get_current_dir().and_then(|folder| path.strip_prefix(folder).ok());
+            let is_cargo = path.is_absolute() && path.ends_with("bin/cargo");
+            let word = if is_cargo { "cargo".into() } else { inside.unwrap_or(path).to_string_lossy() };
+            if word.contains([' ', '*']) { format!("'{word}'") } else { word.into_owned() }
         })
         .collect();
     let text = words.join(" ");
@@ -166,10 +171,17 @@ mod tests {
     fn output_is_kept_and_the_exit_code_counts() {
         let mut kept = Vec::new();
         let mut shell = Command::new("sh");
-        shell.args(["-c", "echo one >&2; echo two >&2; exit 3"]);
+        shell.args(["-c", "echo one >&2; echo two >&2; echo two >&2; exit 3"]);
         let result = run_keeping(&mut shell, |line| line == "two", &mut kept);
         assert!(matches!(result, Err(Failure::Failed(_))));
         assert_eq!(kept, ["two"]);
+    }
+
+    #[test]
+    fn a_command_is_announced_as_one_would_type_it() {
+        let mut command = Command::new("/tools/bin/cargo");
+        command.current_dir("/tree").args(["nextest", "run", "-E", "not all()", "/tree/fuzz/corpus"]);
+        assert_eq!(announce(&command), "cargo nextest run -E 'not all()' fuzz/corpus");
     }
 
     #[test]

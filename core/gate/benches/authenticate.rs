@@ -41,16 +41,20 @@ fn bench_batch(criterion: &mut Criterion, size: u64, key_count: u64) {
         key_count.to_string()
     };
     let envelopes: Vec<Vec<u8>> = (0..size).map(|number| envelope(number % key_count, number)).collect();
-    let mut group = criterion.benchmark_group("gate");
+    let name = format!("size={size} keys={keys}");
+    let mut group = criterion.benchmark_group("gate::authenticate_batch");
     group.throughput(Throughput::Elements(size));
-    group.bench_function(format!("gate::authenticate_batch/size={size} keys={keys}"), |bencher| {
+    group.bench_function(&name, |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
             |items| authenticate_batch(items, &Sequential),
             BatchSize::PerIteration,
         );
     });
-    group.bench_function(format!("zebra::batch/size={size} keys={keys}"), |bencher| {
+    group.finish();
+    let mut group = criterion.benchmark_group("zebra::batch");
+    group.throughput(Throughput::Elements(size));
+    group.bench_function(&name, |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
             |items| library_alone(&items),
@@ -63,8 +67,7 @@ fn bench_batch(criterion: &mut Criterion, size: u64, key_count: u64) {
 /// A block, and a batch with a bad signature in the middle.
 fn bench_block_and_failure(criterion: &mut Criterion) {
     let mut envelopes: Vec<Vec<u8>> = (0..4_096).map(|number| envelope(number, number)).collect();
-    let mut group = criterion.benchmark_group("gate");
-    group.bench_function("gate::authenticate_block/size=4096 keys=distinct", |bencher| {
+    criterion.bench_function("gate::authenticate_block/size=4096 keys=distinct", |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
             |items| authenticate_block(items, &Sequential),
@@ -74,24 +77,22 @@ fn bench_block_and_failure(criterion: &mut Criterion) {
     envelopes.truncate(1_024);
     let scalar_byte = envelopes.get_mut(512).and_then(|bytes| bytes.iter_mut().nth_back(20));
     *scalar_byte.expect("an envelope ends in 32 bytes of scalar") ^= 1;
-    group.bench_function("gate::authenticate_batch/size=1024 keys=distinct bad=1", |bencher| {
+    criterion.bench_function("gate::authenticate_batch/size=1024 keys=distinct bad=1", |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
             |items| authenticate_batch(items, &Sequential),
             BatchSize::PerIteration,
         );
     });
-    group.finish();
 }
 
 /// One envelope by itself, one decoding, one key.
 fn bench_single(criterion: &mut Criterion) {
     let bytes = envelope(1, 1);
-    let mut group = criterion.benchmark_group("gate");
-    group.bench_function("gate::authenticate_one", |bencher| {
+    criterion.bench_function("gate::authenticate_one", |bencher| {
         bencher.iter_batched(|| decode(&bytes), Authenticated::one, BatchSize::SmallInput);
     });
-    group.bench_function("gate::decode/command=place_order", |bencher| {
+    criterion.bench_function("gate::decode/command=place_order", |bencher| {
         let chain_id = chain_id();
         bencher.iter_batched(
             || bytes.clone(),
@@ -100,10 +101,9 @@ fn bench_single(criterion: &mut Criterion) {
         );
     });
     let key = decode(&bytes).envelope().intent.signer.key;
-    group.bench_function("gate::require_valid_key", |bencher| {
+    criterion.bench_function("gate::require_valid_key", |bencher| {
         bencher.iter(|| require_valid_key(black_box(&key)));
     });
-    group.finish();
 }
 
 /// The library's batch with coefficients from a stream whose seed costs nothing.

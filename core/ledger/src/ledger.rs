@@ -7,8 +7,8 @@ use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
 use casemate_protocol::{
-    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PublicKey,
-    QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand, TimeMs,
+    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PriceTicks,
+    PublicKey, QuantityLots, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
 };
 
 use crate::accounts::{self, Account, Accounts, Grant};
@@ -130,6 +130,27 @@ impl Ledger {
                 segment.settle();
             }
             self.accounts.settle();
+        }
+        self.seed_positions(rules.position_lots);
+    }
+
+    /// Lets every two seeded neighbours hold a position against each other, at the market's reference price.
+    fn seed_positions(&mut self, lots: QuantityLots) {
+        if lots.is_zero() {
+            return;
+        }
+        let first = u64::try_from(self.genesis.attestors.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let last = self.accounts.last_account().number();
+        let markets: Vec<(SegmentId, MarketId, PriceTicks)> =
+            self.genesis.markets.iter().map(|rules| (rules.segment, rules.id, rules.reference_price)).collect();
+        let pairs = (first..last).step_by(2);
+        for (long, (segment, market, price)) in pairs.zip(markets.into_iter().cycle()) {
+            let Some(segment) = self.segment_mut(segment) else { continue };
+            let Some(place) = segment.market_place(market) else { continue };
+            for (account, side) in [(long, Side::Bid), (long.saturating_add(1), Side::Ask)] {
+                segment.apply_fill(AccountId::new(account), place, side, lots, price, QuoteMicros::ZERO);
+            }
+            segment.settle();
         }
     }
 

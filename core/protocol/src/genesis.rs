@@ -87,6 +87,8 @@ pub struct SeededAccounts {
     pub seed: [u8; 32],
     /// Cash of each in each segment.
     pub balance: QuoteMicros,
+    /// Lots that every two neighbours hold against each other in one market, in turn over the markets; zero for none.
+    pub position_lots: QuantityLots,
     /// Notional and loss budget of each grant.
     pub grant_notional: QuoteMicros,
     /// Command rate of each grant.
@@ -202,6 +204,8 @@ impl Genesis {
                 GenesisRule::SegmentExists,
             )?;
             market.validate().map_err(|rule| GenesisError { place, rule })?;
+            let seeded_lots = self.seeded.map_or(QuantityLots::ZERO, |seeded| seeded.position_lots);
+            require(seeded_lots <= market.position_lots_max, place, GenesisRule::SeededInRange)?;
         }
         Ok(())
     }

@@ -68,6 +68,7 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
             count: 100,
             seed: DEVELOPMENT_SEED,
             balance: quote(100_000),
+            position_lots: QuantityLots::ZERO,
             grant_notional: quote(100_000_000),
             grant_commands_per_minute: 6_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
@@ -118,6 +119,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             seed,
             // The largest recorded order is 200 BTC, about 47,000 USD.
             balance: quote(100_000_000),
+            position_lots: QuantityLots::ZERO,
             grant_notional: quote(1_000_000_000_000),
             grant_commands_per_minute: 1_000_000_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),

@@ -213,6 +213,8 @@ accounts = {count}
 seed_hex = \"{seed}\"
 # Cash of each account in each segment.
 balance_quote = {balance}
+# Lots that every two neighbours hold against each other, in turn over the markets; 0 for no positions.
+position_lots = {position}
 # The session grant of each: notional and loss budget, rate, and life from genesis time.
 grant_notional_quote = {notional}
 grant_commands_per_minute = {commands}
@@ -221,6 +223,7 @@ grant_lifetime_ms = {lifetime}
         count = grouped(seeded.count),
         seed = Hex(&seeded.seed),
         balance = quote(seeded.balance),
+        position = grouped(seeded.position_lots.lots()),
         notional = quote(seeded.grant_notional),
         commands = grouped(u64::from(seeded.grant_commands_per_minute)),
         lifetime = grouped(seeded.grant_lifetime_ms.ms()),

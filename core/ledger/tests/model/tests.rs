@@ -407,9 +407,27 @@ fn need_of_positions_and_of_what_orders_would_make_of_them() {
 }
 
 #[test]
+fn the_position_as_it_is_can_be_what_needs_most() {
+    let mut bench = Bench::with(|rules| {
+        rules.price_max = PriceTicks::from_ticks(1_000);
+        rules.band = RatioPpm::from_ppm(1_000_000);
+    });
+    bench.ok(2, bid(100, 10));
+    bench.ok(1, ask(100, 10));
+    bench.trade_at(200);
+    // Short 10: 2·10·200 − 1,000 = 3,000. With two more sold at 600, (−12, −2,200): 4,800 − 2,200 = 2,600. With ten
+    // bought at 1, (0, −990): nothing.
+    bench.ok(1, ask(600, 2));
+    bench.ok(1, bid(1, 10));
+    assert_eq!(bench.free(1), 1_000_000 - 3_000);
+}
+
+#[test]
 fn reduce_only_orders_need_nothing() {
     let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(105, 15));
     bench.ok(1, ask(110, 10).reducing());
+    // The first would leave (−5, −575): 500. Both would leave 15 short: 1,500.
     assert_eq!(bench.free(1), 1_000_000 - 1_000);
 }
 
@@ -1101,6 +1119,11 @@ fn an_amended_order_needs_the_taker_fee() {
     // 150 are free. 50·100 asks for 100 and a fee of 50; 51·100 for 200 and 51.
     assert_eq!(bench.no(1, amend(1, 51, 100)), (Code::InsufficientFreeCollateral, 251, 150));
     bench.ok(1, amend(1, 50, 100));
+    // A ladder quote cannot take, so it needs none.
+    bench.ok(2, ladder(&[(49, 100)], &[]));
+    bench.leave(2, 5_000);
+    bench.ok(2, amend(2, 50, 100));
+    assert_eq!(bench.free(2), 0);
 }
 
 #[test]

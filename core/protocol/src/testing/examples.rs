@@ -266,6 +266,7 @@ pub fn genesis() -> Genesis {
             count: 10,
             seed: [0x07; 32],
             balance: QuoteMicros::from_micros(1_000_000_000),
+            position_lots: QuantityLots::from_lots(1),
             grant_notional: QuoteMicros::from_micros(1_000_000_000_000),
             grant_commands_per_minute: 60_000,
             grant_lifetime_ms: DurationMs::from_ms(24 * 60 * 60 * 1_000),

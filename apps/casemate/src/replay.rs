@@ -1,0 +1,118 @@
+//! `casemate replay`: recorded order flow through the engine, as signed commands of ordinary accounts.
+//!
+//! Every order of the file becomes a signed envelope with one command, passes the gate, is matched, recorded and made
+//! durable; then what the engine filled is held against what the record says, order by order. The same file, seed and
+//! number of accounts give the same final root on every run, also when the run was killed and started again.
+
+mod driver;
+mod report;
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use casemate_node::genesis_file::order_replay_genesis;
+use casemate_node::keeper::KeeperOptions;
+use casemate_node::{Node, NodeOptions, SecretSource};
+use casemate_protocol::hash::{self, Domain};
+
+use crate::error::CliError;
+use crate::order_flow::comparison::Comparison;
+use crate::order_flow::plan::Plan;
+use crate::order_flow::{recorded_book::RecordedBook, rows};
+use driver::Driver;
+use report::ReplayReport;
+
+/// Arguments of `replay`.
+#[derive(clap::Args, Debug)]
+pub struct ReplayArgs {
+    /// Level-3 order events as CSV, plain or zstd.
+    #[arg(long, value_name = "FILE")]
+    orders: PathBuf,
+    /// Accounts that the orders are spread over.
+    #[arg(long, default_value = "1000")]
+    accounts: NonZeroU64,
+    /// Seed of account keys, ownership of orders, and seal secrets.
+    #[arg(long, default_value = "0")]
+    seed: u64,
+    /// Folder of the node; a run that was killed continues here. Without it, a temporary folder is used.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Threads for signatures and hashing.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Blocks between two syncs of the journal.
+    #[arg(long, default_value = "1000")]
+    sync_every_blocks: u64,
+    /// Prints the report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the replay and prints its report.
+///
+/// # Errors
+/// What went wrong, and what to do.
+pub fn run(args: &ReplayArgs) -> Result<(), CliError> {
+    let rows = read_rows(&args.orders)?;
+    let plan = Plan::of(&rows);
+    let temporary = TemporaryFolder::unless(args.data.as_deref())?;
+    let dir = args.data.as_deref().unwrap_or(&temporary.0);
+    let seed = hash::digest(Domain::Development, &[b"replay", &args.seed.to_le_bytes()]).0;
+    let genesis = order_replay_genesis(args.accounts.get(), seed)
+        .map_err(|error| CliError::new(error.to_string(), "choose another number of accounts"))?;
+    let defaults = NodeOptions::default();
+    let options = NodeOptions {
+        threads: args.threads.unwrap_or(defaults.threads),
+        keeper: KeeperOptions { sync_every_blocks: args.sync_every_blocks.max(1), index_envelopes: true },
+        secrets: SecretSource::Seeded(seed),
+    };
+    let (node, opened) = Node::create_or_open(dir, &genesis, options)?;
+    for note in &opened.notes {
+        eprintln!("note: {note}");
+    }
+    let comparison = Comparison::new(&plan);
+    let started = Instant::now();
+    let mut driver = Driver::new(node, &plan, comparison, seed, args.accounts);
+    driver.run(&rows, RecordedBook::opening(&plan), args.json)?;
+    let report = ReplayReport::of(driver, started.elapsed())?;
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+fn read_rows(path: &Path) -> Result<Vec<rows::Row>, CliError> {
+    let fail = |error: rows::OrderFileError| CliError::new(error.to_string(), error.hint());
+    rows::open(path).map_err(fail)?.collect::<Result<_, _>>().map_err(fail)
+}
+
+/// A folder that goes away with the run, if the user named none.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn unless(named: Option<&Path>) -> Result<Self, CliError> {
+        if named.is_some() {
+            return Ok(Self(PathBuf::new()));
+        }
+        let dir = std::env::temp_dir().join(format!("casemate-replay-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(|error| {
+            CliError::new(
+                format!("cannot create `{}`: {error}", dir.display()),
+                "name a folder with --data, or set TMPDIR to one that can be written",
+            )
+        })?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            // What cannot be deleted stays in the temporary folder; nothing depends on it.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
