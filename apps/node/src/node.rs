@@ -11,6 +11,7 @@
 //! A block stands for the replica when it is proposed; its receipts go out when the journal has it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use casemate_audit::{RecordBody, RecordHeader, record_salt};
 use casemate_gate::{Authenticated, BuiltInTable};
@@ -40,7 +41,7 @@ pub struct Node {
     keeper: Keeper,
     journal: Journal,
     records: Journal,
-    threads: Threads,
+    threads: Arc<Threads>,
     secrets: SecretSource,
 }
 
@@ -166,8 +167,7 @@ impl Node {
                 return Err(NodeError::OtherGenesis { found, expected: genesis.chain_id() });
             }
         } else {
-            std::fs::create_dir_all(dir).map_err(|error| Fault::io(dir, "create", error))?;
-            std::fs::write(&path, genesis_file::write(genesis)).map_err(|error| Fault::io(&path, "write", error))?;
+            write_genesis(dir, genesis)?;
         }
         Self::open(dir, options)
     }
@@ -177,11 +177,34 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub fn open(dir: &Path, options: NodeOptions) -> Result<(Self, OpenedNode), NodeError> {
+        Self::open_with(dir, options, None)
+    }
+
+    /// Makes a node in an empty folder from a genesis whose seeded keys were derived before.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn create_with_keys(
+        dir: &Path,
+        genesis: &Genesis,
+        keys: impl Iterator<Item = SeededKeys>,
+        options: NodeOptions,
+    ) -> Result<Self, NodeError> {
+        write_genesis(dir, genesis)?;
+        Ok(Self::open_with(dir, options, Some(&mut { keys }))?.0)
+    }
+
+    fn open_with(
+        dir: &Path,
+        options: NodeOptions,
+        seeded: Option<&mut dyn Iterator<Item = SeededKeys>>,
+    ) -> Result<(Self, OpenedNode), NodeError> {
         let genesis = genesis_file::read(&dir.join(GENESIS_FILE))?;
         let chain_id = genesis.chain_id();
         let threads = Threads::new(options.threads).map_err(|error| NodeError::Threads(error.to_string()))?;
+        let threads = Arc::new(threads);
         let mut report = OpenedNode::default();
-        let mut replica = load_state(dir, &genesis, &threads, &mut report)?;
+        let mut replica = load_state(dir, &genesis, &threads, seeded, &mut report)?;
         let base = replica.ledger().chain().height.number();
         let journal_options = JournalOptions { verify_from_height: base, ..JournalOptions::default() };
         let (journal, journal_writer, opened) = Journal::open(&dir.join("journal"), &chain_id.0, journal_options)?;
@@ -216,8 +239,14 @@ impl Node {
 
     /// The threads that batches run on.
     #[must_use]
-    pub const fn threads(&self) -> &Threads {
+    pub fn threads(&self) -> &Threads {
         &self.threads
+    }
+
+    /// The same threads, for work beside the node's own.
+    #[must_use]
+    pub fn shared_threads(&self) -> Arc<Threads> {
+        Arc::clone(&self.threads)
     }
 
     /// The keeper of blocks.
@@ -301,6 +330,12 @@ impl Node {
 
 const GENESIS_FILE: &str = "genesis.toml";
 
+fn write_genesis(dir: &Path, genesis: &Genesis) -> Result<(), Fault> {
+    let path = dir.join(GENESIS_FILE);
+    std::fs::create_dir_all(dir).map_err(|error| Fault::io(dir, "create", error))?;
+    std::fs::write(&path, genesis_file::write(genesis)).map_err(|error| Fault::io(&path, "write", error))
+}
+
 impl SecretSource {
     fn draw(&self, height: u64) -> Result<SealSecret, Fault> {
         match self {
@@ -321,6 +356,7 @@ fn load_state(
     dir: &Path,
     genesis: &Genesis,
     threads: &Threads,
+    seeded: Option<&mut dyn Iterator<Item = SeededKeys>>,
     report: &mut OpenedNode,
 ) -> Result<Replica<BuiltInTable>, NodeError> {
     let opened = snapshot_files::open_latest(&dir.join("snapshots"), &genesis.chain_id().0)?;
@@ -329,6 +365,9 @@ fn load_state(
         report.snapshot_height = Some(reader.height());
         let mut buffered = std::io::BufReader::with_capacity(1 << 20, &mut reader);
         return Replica::read_snapshot(genesis, BuiltInTable, &mut buffered, threads).map_err(NodeError::Snapshot);
+    }
+    if let Some(keys) = seeded {
+        return Replica::new(genesis, keys, BuiltInTable, threads).map_err(NodeError::Genesis);
     }
     let keys = genesis.seeded.as_ref().map(seeded_public_keys).unwrap_or_default();
     let seeded = keys.into_iter().map(|(root, session)| SeededKeys { root, session });

@@ -55,12 +55,16 @@ pub struct CommandOutcome {
 /// Stages of execution, for those who measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stages {
-    /// Inclusion and commands through gate and ledger.
+    /// Inclusion: nonces, weights, keys.
+    Inclusion,
+    /// Commands through gate and ledger, phase by phase.
     Commands,
     /// Records: encoding, sealing, log.
     Records,
     /// Rows, trees and state root.
     StateRoot,
+    /// The log's tree and the header.
+    Header,
 }
 
 /// Told when a stage begins, so that a driver with a clock can measure. Core has none.
@@ -336,8 +340,7 @@ impl<'a> Execution<'a> {
     fn refuse_faulted(&mut self, broken: &[BrokenLaw]) {
         for entry in &mut self.entries {
             let Some(fault) = broken.iter().find(|fault| Some(fault.segment) == entry.segment) else { continue };
-            entry.verdict =
-                Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(fault.segment.number())));
+            entry.verdict = Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(fault.segment.number())));
             entry.events = 0..0;
         }
     }
@@ -358,10 +361,7 @@ impl<'a> Execution<'a> {
             executed.bodies.extend_from_slice(&piece.bodies);
             executed.records.extend_from_slice(&piece.headers);
             executed.body_ranges.extend(
-                piece
-                    .ranges
-                    .iter()
-                    .map(|range| range.start.saturating_add(offset)..range.end.saturating_add(offset)),
+                piece.ranges.iter().map(|range| range.start.saturating_add(offset)..range.end.saturating_add(offset)),
             );
         }
         let is_trade = |event: &&Event| matches!(event, Event::TradeExecuted(_));

@@ -10,7 +10,7 @@ use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{BoundedVec, Digest, OperatorId, Reject, TimeMs};
 
-use crate::execute::{Executed, Execution, StageTimer};
+use crate::execute::{Executed, Execution, StageTimer, Stages};
 use crate::invalid::InvalidBlock;
 
 /// One replica.
@@ -114,6 +114,7 @@ impl<D: PolicyDecider> Replica<D> {
         if self.pending.is_some() {
             return Err(InvalidBlock::Busy);
         }
+        timer.begin(Stages::Inclusion);
         let context = self.begin(time_ms)?;
         let mut budget = BlockBudget::default();
         let mut included = Vec::with_capacity(envelopes.len());
@@ -128,8 +129,7 @@ impl<D: PolicyDecider> Replica<D> {
         let executed = self.execute_included(&context, &included, &secret, parallel, timer);
         let header = self.header(&context, &included, &secret, executed.state_root);
         let envelopes = included.into_iter().filter_map(|seat| EnvelopeBytes::new(seat.into_bytes())).collect();
-        let block =
-            Block { header, seal_secret: secret, envelopes: BoundedVec::new(envelopes).unwrap_or_default() };
+        let block = Block { header, seal_secret: secret, envelopes: BoundedVec::new(envelopes).unwrap_or_default() };
         self.pending = Some(Pending { id: block.header.id(), state_root: executed.state_root, log_before });
         Ok(Proposal { block, executed, left_out })
     }
@@ -149,8 +149,7 @@ impl<D: PolicyDecider> Replica<D> {
         let verdict = self.include_and_execute(&context, envelopes, block, parallel);
         match verdict {
             Ok(executed) => {
-                self.pending =
-                    Some(Pending { id: block.header.id(), state_root: executed.state_root, log_before });
+                self.pending = Some(Pending { id: block.header.id(), state_root: executed.state_root, log_before });
                 Ok(executed)
             }
             Err(invalid) => {
@@ -233,6 +232,7 @@ impl<D: PolicyDecider> Replica<D> {
     ) -> Executed {
         let execution = Execution::new(&mut self.ledger, *context, &self.policy, included, self.log.size());
         let executed = execution.run(secret, parallel, timer);
+        timer.begin(Stages::Header);
         for record in &executed.records {
             self.log.append(record.leaf());
         }
@@ -298,13 +298,7 @@ impl<D: PolicyDecider> Replica<D> {
         if root == header.envelope_root { Ok(()) } else { Err(InvalidBlock::Envelopes) }
     }
 
-    fn header(
-        &self,
-        context: &BlockContext,
-        included: &[Included],
-        secret: &SealSecret,
-        state_root: Digest,
-    ) -> Header {
+    fn header(&self, context: &BlockContext, included: &[Included], secret: &SealSecret, state_root: Digest) -> Header {
         Header {
             protocol_version: PROTOCOL_VERSION,
             chain_id: *self.ledger.chain_id(),
