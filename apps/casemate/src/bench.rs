@@ -113,7 +113,7 @@ fn cannot(doing: &str, path: &std::path::Path, error: &std::io::Error) -> CliErr
 /// A row for people: the numbers that the bars are about.
 fn table(results: &[Value]) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED).set_header([
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header([
         "row", "cores", "raw/s", "engine/s", "ratio", "commands/s/core", "p50 ms", "p99 ms", "fills/cmd", "refused",
     ]);
     for row in results {

@@ -1,6 +1,70 @@
-//! The casemate command.
+//! The casemate command: makes and checks genesis files and keys, runs an embedded node, shows and proves what it
+//! holds, replays recorded order flow, and measures.
+//!
+//! Standard output is data, standard error is for people. Exit code 0 is success, 1 a failure that is told with a hint,
+//! 2 wrong usage.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the replay command, which drives it, does not exist yet"))]
+mod bench;
+mod error;
+mod genesis;
+mod inspect;
+mod keys;
+mod node;
 mod order_flow;
+mod replay;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// A zero-trust clearing engine for crypto derivatives.
+#[derive(Parser, Debug)]
+#[command(name = "casemate", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Makes and checks genesis files.
+    #[command(subcommand)]
+    Genesis(genesis::GenesisCommand),
+    /// Makes and shows keys.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Runs a node on a data folder; reads envelopes from standard input and writes receipts.
+    Node(node::NodeArgs),
+    /// Shows what a data folder holds, with proofs checked.
+    #[command(subcommand)]
+    Inspect(inspect::InspectCommand),
+    /// Runs recorded order flow through the engine and compares.
+    Replay(replay::ReplayArgs),
+    /// Measures the engine against bare signature verification.
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Genesis(command) => genesis::run(&command),
+        Command::Keys(command) => keys::run(&command),
+        Command::Node(args) => node::run(&args),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Replay(args) => replay::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(error: &CliError) {
+    eprintln!("error: {error}");
+    eprintln!("hint: {}", error.hint());
+}

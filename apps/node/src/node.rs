@@ -288,7 +288,7 @@ impl Node {
         let first_record = self.replica.log().size();
         let proposal = self
             .replica
-            .propose(envelopes, time_ms, secret, &self.threads, timer)
+            .propose(envelopes, time_ms, secret, self.threads.as_ref(), timer)
             .map_err(|invalid| NodeError::Block { height, invalid })?;
         let mut executed = proposal.executed;
         let outcomes = std::mem::take(&mut executed.envelopes);

@@ -1,9 +1,6 @@
 //! What the stateless stages cost, on one thread. `zebra::` is the library's own batch over the same signatures: the
 //! floor that the engine is measured against.
-#![expect(
-    clippy::expect_used,
-    reason = "a benchmark that cannot set itself up has nothing to measure"
-)]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot set itself up has nothing to measure")]
 
 use std::hint::black_box;
 
@@ -35,11 +32,7 @@ fn main() {
 
 /// Our batch and the library's, over `size` envelopes of one order by `key_count` keys.
 fn bench_batch(criterion: &mut Criterion, size: u64, key_count: u64) {
-    let keys = if key_count == size {
-        "distinct".to_owned()
-    } else {
-        key_count.to_string()
-    };
+    let keys = if key_count == size { "distinct".to_owned() } else { key_count.to_string() };
     let envelopes: Vec<Vec<u8>> = (0..size).map(|number| envelope(number % key_count, number)).collect();
     let name = format!("size={size} keys={keys}");
     let mut group = criterion.benchmark_group("gate::authenticate_batch");
@@ -55,11 +48,7 @@ fn bench_batch(criterion: &mut Criterion, size: u64, key_count: u64) {
     let mut group = criterion.benchmark_group("zebra::batch");
     group.throughput(Throughput::Elements(size));
     group.bench_function(&name, |bencher| {
-        bencher.iter_batched(
-            || decoded(&envelopes),
-            |items| library_alone(&items),
-            BatchSize::PerIteration,
-        );
+        bencher.iter_batched(|| decoded(&envelopes), |items| library_alone(&items), BatchSize::PerIteration);
     });
     group.finish();
 }
@@ -94,11 +83,7 @@ fn bench_single(criterion: &mut Criterion) {
     });
     criterion.bench_function("gate::decode/command=place_order", |bencher| {
         let chain_id = chain_id();
-        bencher.iter_batched(
-            || bytes.clone(),
-            |bytes| Decoded::from_bytes(bytes, &chain_id),
-            BatchSize::SmallInput,
-        );
+        bencher.iter_batched(|| bytes.clone(), |bytes| Decoded::from_bytes(bytes, &chain_id), BatchSize::SmallInput);
     });
     let key = decode(&bytes).envelope().intent.signer.key;
     criterion.bench_function("gate::require_valid_key", |bencher| {
@@ -149,20 +134,12 @@ fn envelope(key_number: u64, nonce: u64) -> Vec<u8> {
         version: ENVELOPE_VERSION,
         chain_id: chain_id(),
         account: AccountId::new(7),
-        signer: Signer {
-            role: SignerRole::Root,
-            key: PublicKey::Ed25519(key.verification_key().into()),
-        },
+        signer: Signer { role: SignerRole::Root, key: PublicKey::Ed25519(key.verification_key().into()) },
         nonce,
         valid_until_ms: TimeMs::from_ms(1_000_000),
         group: GroupMode::EachAlone,
         commands: BoundedVec::new(vec![Command::PlaceOrder(order)]).expect("one command is not too many"),
     };
     let signature = SignatureBytes(key.sign(digests_without_evidence(&intent).envelope.bytes()).to_bytes());
-    Envelope {
-        intent,
-        evidence: BoundedVec::empty(),
-        signature,
-    }
-    .encode()
+    Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()
 }

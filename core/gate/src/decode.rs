@@ -46,12 +46,7 @@ impl Decoded {
         require_opening_rule(&envelope.intent)?;
         require_group_rule(&envelope.intent)?;
         let weight = weight::of_envelope(&envelope, bytes.len());
-        Ok(Self {
-            bytes,
-            envelope,
-            digests,
-            weight,
-        })
+        Ok(Self { bytes, envelope, digests, weight })
     }
 
     /// The bytes that arrived.
@@ -87,18 +82,8 @@ impl Decoded {
     /// Takes the stage apart. What comes out is plain data and proves nothing.
     #[must_use]
     pub fn into_parts(self) -> EnvelopeParts {
-        let Self {
-            bytes,
-            envelope,
-            digests,
-            weight,
-        } = self;
-        EnvelopeParts {
-            bytes,
-            envelope,
-            digests,
-            weight,
-        }
+        let Self { bytes, envelope, digests, weight } = self;
+        EnvelopeParts { bytes, envelope, digests, weight }
     }
 }
 
@@ -116,26 +101,15 @@ pub struct EnvelopeParts {
 }
 
 fn require_chain(intent: &Intent, chain_id: &Digest) -> Result<(), Reject> {
-    if intent.chain_id == *chain_id {
-        Ok(())
-    } else {
-        Err(RejectCode::WrongChain.into())
-    }
+    if intent.chain_id == *chain_id { Ok(()) } else { Err(RejectCode::WrongChain.into()) }
 }
 
 /// Account 0 and the opening command come together or not at all, so no later stage meets one without the other.
 fn require_opening_rule(intent: &Intent) -> Result<(), Reject> {
-    let opens = intent
-        .commands
-        .iter()
-        .any(|command| command.action() == Action::OpenAccount);
+    let opens = intent.commands.iter().any(|command| command.action() == Action::OpenAccount);
     let is_opening = intent.account.is_none();
     let is_as_documented = intent.commands.len() == 1 && intent.signer.role == SignerRole::Root && intent.nonce == 1;
-    if opens == is_opening && (!opens || is_as_documented) {
-        Ok(())
-    } else {
-        Err(RejectCode::OpeningMalformed.into())
-    }
+    if opens == is_opening && (!opens || is_as_documented) { Ok(()) } else { Err(RejectCode::OpeningMalformed.into()) }
 }
 
 fn require_group_rule(intent: &Intent) -> Result<(), Reject> {
@@ -143,11 +117,7 @@ fn require_group_rule(intent: &Intent) -> Result<(), Reject> {
         GroupMode::EachAlone => true,
         GroupMode::AllOrNothing => !intent.commands.iter().any(|command| stands_alone(command.action())),
     };
-    if is_allowed {
-        Ok(())
-    } else {
-        Err(RejectCode::GroupCommandNotAllowed.into())
-    }
+    if is_allowed { Ok(()) } else { Err(RejectCode::GroupCommandNotAllowed.into()) }
 }
 
 /// Whether an action can never be part of an all-or-nothing group. These write tables that belong to no segment, and a
@@ -218,10 +188,7 @@ pub(crate) mod fixture {
             version: ENVELOPE_VERSION,
             chain_id: chain_id(),
             account: AccountId::new(7),
-            signer: Signer {
-                role: SignerRole::Root,
-                key,
-            },
+            signer: Signer { role: SignerRole::Root, key },
             nonce,
             valid_until_ms: TimeMs::from_ms(1_000_000),
             group,
@@ -236,21 +203,13 @@ pub(crate) mod fixture {
 
     /// The intent that opens an account for a key.
     pub(crate) fn opening(key: PublicKey) -> Intent {
-        Intent {
-            account: AccountId::NONE,
-            ..intent(key, 1, GroupMode::EachAlone, vec![Command::OpenAccount])
-        }
+        Intent { account: AccountId::NONE, ..intent(key, 1, GroupMode::EachAlone, vec![Command::OpenAccount]) }
     }
 
     /// The bytes of an intent with the signature that `sign` makes of its envelope digest.
     pub(crate) fn sealed(intent: &Intent, sign: impl FnOnce(&[u8; 32]) -> [u8; 64]) -> Vec<u8> {
         let signature = SignatureBytes(sign(digests_without_evidence(intent).envelope.bytes()));
-        Envelope {
-            intent: intent.clone(),
-            evidence: BoundedVec::empty(),
-            signature,
-        }
-        .encode()
+        Envelope { intent: intent.clone(), evidence: BoundedVec::empty(), signature }.encode()
     }
 
     /// The bytes of an intent, signed as it should be.
@@ -276,9 +235,7 @@ mod tests {
     use super::*;
 
     fn refusal(bytes: Vec<u8>) -> Option<RejectCode> {
-        Decoded::from_bytes(bytes, &chain_id())
-            .err()
-            .map(|reject| reject.code())
+        Decoded::from_bytes(bytes, &chain_id()).err().map(|reject| reject.code())
     }
 
     fn refusal_of(intent: &Intent) -> Option<RejectCode> {
@@ -295,15 +252,7 @@ mod tests {
         let (envelope, digests) = Envelope::decode(&bytes).unwrap();
         let parts = Decoded::from_bytes(bytes.clone(), &chain_id()).unwrap().into_parts();
         let weight = weight::of_envelope(&envelope, bytes.len());
-        assert_eq!(
-            parts,
-            EnvelopeParts {
-                bytes,
-                envelope,
-                digests,
-                weight
-            }
-        );
+        assert_eq!(parts, EnvelopeParts { bytes, envelope, digests, weight });
     }
 
     #[test]
@@ -319,47 +268,26 @@ mod tests {
         assert_eq!(with(|intent| intent.signer.role = SignerRole::Session), malformed);
         assert_eq!(with(|intent| intent.nonce = 2), malformed);
         assert_eq!(with(|intent| intent.nonce = 0), malformed);
-        assert_eq!(
-            with(|intent| intent.commands = BoundedVec::new(vec![order(1)]).unwrap()),
-            malformed
-        );
+        assert_eq!(with(|intent| intent.commands = BoundedVec::new(vec![order(1)]).unwrap()), malformed);
         let twice = vec![Command::OpenAccount, Command::OpenAccount];
         let with_an_order = vec![order(1), Command::OpenAccount];
         for commands in [twice, with_an_order] {
             for account in [AccountId::NONE, AccountId::new(3)] {
                 let commands = BoundedVec::new(commands.clone()).unwrap();
-                assert_eq!(
-                    refusal_of(&Intent {
-                        account,
-                        commands,
-                        ..an_opening()
-                    }),
-                    malformed
-                );
+                assert_eq!(refusal_of(&Intent { account, commands, ..an_opening() }), malformed);
             }
         }
     }
 
     #[test]
     fn an_all_or_nothing_group_refuses_commands_that_stand_alone_and_no_others() {
-        let revoke = Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(1),
-        });
+        let revoke = Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(1) });
         let mixed = vec![order(1), revoke.clone(), order(2)];
         for commands in [vec![revoke], mixed] {
             let commands = BoundedVec::new(commands).unwrap();
-            let together = Intent {
-                commands: commands.clone(),
-                ..orders(1, GroupMode::AllOrNothing)
-            };
+            let together = Intent { commands: commands.clone(), ..orders(1, GroupMode::AllOrNothing) };
             assert_eq!(refusal_of(&together), Some(RejectCode::GroupCommandNotAllowed));
-            assert_eq!(
-                refusal_of(&Intent {
-                    commands,
-                    ..orders(1, GroupMode::EachAlone)
-                }),
-                None
-            );
+            assert_eq!(refusal_of(&Intent { commands, ..orders(1, GroupMode::EachAlone) }), None);
         }
         assert_eq!(refusal_of(&orders(3, GroupMode::AllOrNothing)), None);
         let alone: Vec<Action> = Action::ALL.into_iter().filter(|&action| stands_alone(action)).collect();
@@ -377,25 +305,11 @@ mod tests {
     #[test]
     fn the_first_broken_rule_of_the_table_wins() {
         let wrong_chain = Digest([1; 32]);
-        let revoke = Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(1),
-        });
-        let group = Intent {
-            commands: BoundedVec::new(vec![revoke]).unwrap(),
-            ..orders(1, GroupMode::AllOrNothing)
-        };
-        let opening = Intent {
-            account: AccountId::NONE,
-            ..group.clone()
-        };
-        let chain = Intent {
-            chain_id: wrong_chain,
-            ..opening.clone()
-        };
-        let empty = Intent {
-            commands: BoundedVec::empty(),
-            ..chain.clone()
-        };
+        let revoke = Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(1) });
+        let group = Intent { commands: BoundedVec::new(vec![revoke]).unwrap(), ..orders(1, GroupMode::AllOrNothing) };
+        let opening = Intent { account: AccountId::NONE, ..group.clone() };
+        let chain = Intent { chain_id: wrong_chain, ..opening.clone() };
+        let empty = Intent { commands: BoundedVec::empty(), ..chain.clone() };
         let mut malformed = sealed(&empty, |_| [0; 64]);
         malformed.push(0);
         let mut version = malformed.clone();
@@ -417,15 +331,8 @@ mod tests {
     #[test]
     fn the_group_rule_comes_before_the_key_of_an_opening() {
         let zero_key = casemate_protocol::PublicKey::Ed25519([0; 32]);
-        let signer = Signer {
-            role: SignerRole::Root,
-            key: zero_key,
-        };
-        let together = Intent {
-            group: GroupMode::AllOrNothing,
-            signer,
-            ..an_opening()
-        };
+        let signer = Signer { role: SignerRole::Root, key: zero_key };
+        let together = Intent { group: GroupMode::AllOrNothing, signer, ..an_opening() };
         assert_eq!(refusal_of(&together), Some(RejectCode::GroupCommandNotAllowed));
         assert_eq!(refusal_of(&Intent { signer, ..an_opening() }), None);
     }

@@ -5,7 +5,8 @@
 
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::envelope::{Intent, SignerRole};
-use casemate_protocol::{Command, GrantNumber, Reject, RejectCode, SystemCommand};
+use casemate_protocol::grant::MarketScope;
+use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
 use crate::authenticate::require_valid_key;
 use crate::inclusion::Included;
@@ -69,6 +70,17 @@ impl<'a> Entitled<'a> {
         Ok(Fresh(self))
     }
 
+    /// The first market that the command reaches and the scope does not. What names a whole segment reaches all of it.
+    fn market_outside(&self, ledger: &Ledger, scope: &MarketScope) -> Option<MarketId> {
+        let is_outside = |market: &MarketId| !scope.contains(*market);
+        if let Some(market) = self.command.market() {
+            return Some(market).filter(is_outside);
+        }
+        let segment = ledger.segment_of_command(self.command)?;
+        let mut markets = ledger.genesis().markets.iter().filter(|rules| rules.segment == segment);
+        markets.find(|rules| is_outside(&rules.id)).map(|rules| rules.id)
+    }
+
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
         let is_open = ledger.accounts().account(self.intent.account).is_some_and(|account| account.is_open());
         if is_open { Ok(()) } else { Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number())) }
@@ -93,7 +105,7 @@ impl<'a> Entitled<'a> {
         if !grant.actions().contains(action) {
             return Err(Reject::of(RejectCode::ActionNotGranted).present(u64::from(action.number())));
         }
-        if let Some(market) = self.command.market().filter(|market| !grant.markets().contains(*market)) {
+        if let Some(market) = self.market_outside(ledger, grant.markets()) {
             return Err(Reject::of(RejectCode::MarketNotGranted).present(u64::from(market.number())));
         }
         let (per_minute_max, this_one) = grant.rate_at(block.time_ms);

@@ -1,4 +1,5 @@
-//! Verification weight: what it costs every replica to check an envelope, in units of about 0.1 µs of one core.
+//! Verification weight: what it costs every replica to check an envelope, in hundredths of an envelope with one order.
+//! One unit is about 0.1 µs of one core.
 //!
 //! Accounts spend weight from a budget that refills, and a block has a total, so nobody can make replicas check more
 //! than was paid for. An envelope weighs as much when it is refused as when it is accepted.
@@ -6,7 +7,7 @@
 use casemate_protocol::Envelope;
 use casemate_protocol::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_SIZE_BYTES_MAX};
 
-/// One signature, checked in a batch of distinct keys: about 8.4 µs.
+/// One signature, checked in a batch of distinct keys.
 pub const SIGNATURE_WEIGHT: u32 = 84;
 
 /// One command: looking up who may, deciding and recording. With a signature and the bytes around them, an envelope
@@ -14,8 +15,7 @@ pub const SIGNATURE_WEIGHT: u32 = 84;
 pub const COMMAND_WEIGHT: u32 = 12;
 
 /// Bytes that weigh one unit: 64 bytes are hashed twice, decoded and written in about 0.1 µs. A started unit counts
-/// whole. A full ladder of quotes, the longest command, weighs as much in bytes as its commands' share, so no way of
-/// packing work into an envelope is much cheaper than another.
+/// whole. A full ladder of quotes, the longest command, adds 17 for its bytes to the 12 of any command.
 pub const BYTES_PER_WEIGHT: u32 = 64;
 
 /// Weight of the heaviest envelope that decodes: all commands and all bytes.

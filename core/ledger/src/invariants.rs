@@ -1,10 +1,14 @@
 //! The laws that hold at every block end. A law that fails faults its segment on every replica: what the segment did in
 //! the block is undone and it is halted; the rest of the block stands.
 
-use casemate_protocol::SegmentId;
+#[cfg(feature = "testing")]
+use casemate_protocol::Height;
+use casemate_protocol::{SegmentId, Side};
 
-use crate::ledger::Ledger;
-use crate::segment::Segment;
+use crate::ledger::{Faulted, Ledger};
+#[cfg(feature = "testing")]
+use crate::segment::TotalField;
+use crate::segment::{DepositState, Segment, SubAccount, TransferState, WithdrawalState};
 
 /// A law of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,9 @@ pub enum Law {
     LongsEqualShorts,
     /// No vault and no pending sum is below zero.
     NothingNegative,
+    /// What resting orders reserve is what their owners' rows say, and every order is in book and row. Held by the
+    /// segment's primitives and checked from the rows alone.
+    Reserves,
 }
 
 /// A law that does not hold.
@@ -27,16 +34,54 @@ pub struct BrokenLaw {
 }
 
 impl Ledger {
-    /// Checks every segment's laws from its running sums: constant work for each market. Faults those that fail.
+    /// Checks every segment's laws from its running sums: constant work for each market.
+    ///
+    /// If any fails, a segment that failed loses its write set of the block and is halted, and everything else is taken
+    /// back to where the block's commands began ([`Ledger::begin_commands`]): the caller runs them again, and those of
+    /// the failed segments are refused. Only so does the rest of the block stand as if the failed segment had never
+    /// been touched, also where a command read one segment to decide about another or about an account.
     pub fn enforce_laws(&mut self) -> Vec<BrokenLaw> {
-        let broken: Vec<BrokenLaw> = self.segments.iter().filter_map(|segment| broken_law(segment)).collect();
+        #[cfg(feature = "testing")]
+        self.break_law_as_told();
+        let is_new = |broken: &BrokenLaw| self.faulted.iter().all(|faulted| faulted.segment != broken.segment);
+        let broken: Vec<BrokenLaw> = self.segments.iter().filter_map(broken_law).filter(is_new).collect();
+        if !broken.is_empty() {
+            self.take_commands_back();
+        }
         for broken in &broken {
-            if let Some(segment) = self.segment_mut(broken.segment) {
-                segment.fault();
-            }
-            self.faulted.push(broken.segment);
+            let Some(segment) = self.segment_mut(broken.segment) else { continue };
+            let was_halted = segment.totals.is_halted;
+            segment.fault();
+            self.faulted.push(Faulted { segment: broken.segment, was_halted });
         }
         broken
+    }
+
+    fn take_commands_back(&mut self) {
+        let Some(begin) = self.commands_begin.clone() else { return };
+        self.accounts.roll_back(begin.accounts);
+        for (segment, savepoint) in self.segments.iter_mut().zip(begin.segments) {
+            segment.roll_back(savepoint);
+        }
+        self.take_follow_ups();
+    }
+
+    /// Makes a segment's cash wrong in the block of a height, as a bug of ours would.
+    #[cfg(feature = "testing")]
+    pub fn break_law_for_testing(&mut self, segment: SegmentId, height: Height) {
+        self.breaks_law_at = Some((segment, height));
+    }
+
+    #[cfg(feature = "testing")]
+    fn break_law_as_told(&mut self) {
+        let Some((id, height)) = self.breaks_law_at else { return };
+        let is_faulted = self.faulted.iter().any(|faulted| faulted.segment == id);
+        if height != self.chain.height || is_faulted {
+            return;
+        }
+        if let Some(segment) = self.segment_mut(id) {
+            segment.add_total(TotalField::Cash, 1);
+        }
     }
 
     /// Checks the same laws from the rows themselves: a second code path, for tests, audits and start-up.
@@ -64,9 +109,8 @@ fn broken_law(segment: &Segment) -> Option<BrokenLaw> {
     if owed.iter().fold(0i128, |sum, part| sum.saturating_add(*part)) != totals.vault() {
         return broken(Law::Conservation);
     }
-    let is_balanced = |market: &crate::segment::Market| {
-        market.facts().open_long == market.facts().open_short.saturating_neg()
-    };
+    let is_balanced =
+        |market: &crate::segment::Market| market.facts().open_long == market.facts().open_short.saturating_neg();
     if !segment.markets().iter().all(is_balanced) {
         return broken(Law::LongsEqualShorts);
     }
@@ -91,8 +135,14 @@ fn broken_law_from_rows(segment: &Segment) -> Option<BrokenLaw> {
             sums.2 = sums.2.saturating_add(position.lots.min(0));
         }
     }
-    if cash != totals.cash || pending != totals.pending {
+    if cash != totals.cash || pending != totals.pending || pending != waiting_to_leave(segment) {
         return broken(Law::Conservation);
+    }
+    if unclaimed(segment) != totals.unclaimed {
+        return broken(Law::Conservation);
+    }
+    if !are_reserves_right(segment) {
+        return broken(Law::Reserves);
     }
     for (market, (entry_notional, long, short)) in segment.markets().iter().zip(markets) {
         let facts = market.facts();
@@ -104,4 +154,38 @@ fn broken_law_from_rows(segment: &Segment) -> Option<BrokenLaw> {
         }
     }
     broken_law(segment)
+}
+
+fn waiting_to_leave(segment: &Segment) -> i128 {
+    let withdrawals = segment.withdrawals.values().filter(|row| row.state == WithdrawalState::Pending);
+    let transfers = segment.transfers.values().filter(|row| row.state == TransferState::Pending);
+    let amounts = withdrawals.map(|row| row.amount).chain(transfers.map(|row| row.amount));
+    amounts.fold(0, |sum, amount| sum.saturating_add(amount.micros().into()))
+}
+
+fn unclaimed(segment: &Segment) -> i128 {
+    let waiting = segment.deposits.iter().filter(|deposit| deposit.state == DepositState::Unclaimed);
+    waiting.fold(0, |sum, deposit| sum.saturating_add(deposit.claim.amount.micros().into()))
+}
+
+fn are_reserves_right(segment: &Segment) -> bool {
+    let in_books = segment.markets().iter().map(|market| {
+        let sides = [Side::Bid, Side::Ask].into_iter();
+        sides.map(|side| market.book().slots(side, segment.orders()).count()).sum::<usize>()
+    });
+    let mut in_rows = 0usize;
+    let rows_are_right = segment.sub_accounts.iter().all(|(account, row)| {
+        in_rows = in_rows.saturating_add(row.orders().len());
+        let mut sums = SubAccount::default();
+        for open in row.orders() {
+            let Some(order) = segment.orders().order(open.slot).filter(|order| {
+                order.number.number() == open.number && order.owner().number() == account && order.market == open.market
+            }) else {
+                return false;
+            };
+            sums.add_order_for_check(order, segment);
+        }
+        sums.has_reserves_of(row)
+    });
+    rows_are_right && in_books.sum::<usize>() == in_rows && u64::try_from(in_rows) == Ok(segment.orders().live_count())
 }

@@ -1,7 +1,9 @@
 //! The ledger: accounts, segments and the facts of the chain, and how a verified command changes them.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::command::{Beneficiary, CancelScope, SegmentAccount, SegmentGrant, SystemWork};
+use casemate_protocol::command::{
+    Beneficiary, CancelScope, DepositClaim, RequestTransfer, SegmentAccount, SegmentGrant, SystemWork,
+};
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -13,7 +15,7 @@ use casemate_protocol::{
 
 use crate::accounts::{self, Account, Accounts, Grant};
 use crate::context::{BlockContext, CommandContext, GrantFacts};
-use crate::funds;
+use crate::funds::{self, Attesting};
 use crate::market::{self, Work};
 use crate::roots::Trees;
 use crate::segment::{Savepoint, Segment, TotalField};
@@ -45,8 +47,13 @@ pub struct Ledger {
     pub(crate) trees: Trees,
     /// Chain facts before the block that is being executed.
     pub(crate) chain_before: Option<ChainFacts>,
+    /// Where the commands of the block begin: after time, nonces and weight.
+    pub(crate) commands_begin: Option<CommandsBegin>,
     /// Segments that failed a law in this block.
-    pub(crate) faulted: Vec<SegmentId>,
+    pub(crate) faulted: Vec<Faulted>,
+    /// A segment whose cash is made wrong in a block, to see what follows.
+    #[cfg(feature = "testing")]
+    pub(crate) breaks_law_at: Option<(SegmentId, Height)>,
     /// Follow-up work of commands of this block, to be done right after them.
     follow_ups: Vec<SystemCommand>,
 }
@@ -65,7 +72,21 @@ pub struct SeededKeys {
 pub struct GroupSavepoint {
     segment: SegmentId,
     savepoint: Savepoint,
-    accounts: usize,
+}
+
+/// Where every table stood before the first command of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandsBegin {
+    pub(crate) accounts: usize,
+    pub(crate) segments: Vec<Savepoint>,
+}
+
+/// A segment that failed a law in this block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faulted {
+    pub(crate) segment: SegmentId,
+    /// It had failed in an earlier block: taking this one back does not free it.
+    pub(crate) was_halted: bool,
 }
 
 impl Ledger {
@@ -90,7 +111,10 @@ impl Ledger {
             segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
             trees: Trees::default(),
             chain_before: None,
+            commands_begin: None,
             faulted: Vec::new(),
+            #[cfg(feature = "testing")]
+            breaks_law_at: None,
             follow_ups: Vec::new(),
         };
         for attestor in &genesis.attestors {
@@ -208,6 +232,11 @@ impl Ledger {
     /// The segment that a command writes, where it names one that exists.
     #[must_use]
     pub fn segment_of_command(&self, command: &Command) -> Option<SegmentId> {
+        self.named_segment(command).and_then(|named| self.segment(named)).map(Segment::id)
+    }
+
+    /// The segment that a command names, directly or by its market, whether it exists or not.
+    fn named_segment(&self, command: &Command) -> Option<SegmentId> {
         let named = match command {
             Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
                 return None;
@@ -226,7 +255,17 @@ impl Ledger {
                 self.segment_of(command.market()?)?
             }
         };
-        self.segment(named).map(Segment::id)
+        Some(named)
+    }
+
+    fn missing_segment(&self, command: &Command) -> Reject {
+        match command.market() {
+            Some(market) => Reject::of(RejectCode::MarketNotFound).present(u64::from(market.number())),
+            None => {
+                let named = self.named_segment(command).map_or(0, SegmentId::number);
+                Reject::of(RejectCode::SegmentNotFound).present(u64::from(named))
+            }
+        }
     }
 
     /// Whether a command belongs to the phase of cancels: it takes risk off an order that rested before this block.
@@ -293,6 +332,15 @@ impl Ledger {
         self.accounts.count_command(account, grant, block.time_ms);
     }
 
+    /// Time has moved and the nonces of all envelopes are used: commands begin here. If a segment fails a law, the block
+    /// is taken back to this point and its commands run again without that segment.
+    pub fn begin_commands(&mut self) {
+        self.commands_begin = Some(CommandsBegin {
+            accounts: self.accounts.savepoint(),
+            segments: self.segments.iter().map(Segment::savepoint).collect(),
+        });
+    }
+
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
     ///
     /// # Errors
@@ -307,6 +355,7 @@ impl Ledger {
         let start = events.len();
         let accounts_before = self.accounts.savepoint();
         let segment = self.target(verified.work());
+        self.require_not_faulted(segment)?;
         let segment_before = segment.and_then(|id| self.segment(id)).map(Segment::savepoint);
         let follow_ups = self.follow_ups.len();
         let verdict = match verified.work() {
@@ -328,6 +377,49 @@ impl Ledger {
         verdict
     }
 
+    /// The second road: lets the events of one record take effect, in a block that was opened with
+    /// [`Ledger::begin_block`], without asking any rule again. With the events of all records of all blocks the state,
+    /// and so every root, is that of running the commands.
+    ///
+    /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
+    /// ([`Ledger::consume_envelope`]), session rates from the verdicts ([`Ledger::count_command`] for each command
+    /// that passed the stage of grants), and that a segment failed a law from the verdicts `SegmentFaulted` of its
+    /// records; refilling limiters and clocks is part of opening the block.
+    pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {
+        for event in events {
+            self.accounts.evolve(event, &self.genesis.accounts);
+            let id = self.segment_of_event(event);
+            if let Some(segment) = id.and_then(|id| self.segment_mut(id)) {
+                market::evolve(segment, block, event);
+            }
+        }
+    }
+
+    /// The segment that an event changes; none for one that only changes accounts.
+    fn segment_of_event(&self, event: &Event) -> Option<SegmentId> {
+        match event {
+            Event::AccountOpened(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => None,
+            Event::AccountClosed(closed) => Some(closed.segment).filter(|_| closed.bond.is_positive()),
+            Event::DepositAttested(attested) => Some(attested.claim.segment),
+            Event::DepositAccepted(accepted) => Some(accepted.segment),
+            Event::DepositCredited(credited) => Some(credited.segment),
+            Event::WithdrawalRequested(requested) => Some(requested.segment),
+            Event::WithdrawalCancelled(ended) | Event::WithdrawalReleased(ended) => Some(ended.segment),
+            Event::TransferRequested(requested) => Some(requested.from),
+            Event::TransferCancelled(ended) => Some(ended.from),
+            Event::TransferReleased(released) => Some(released.from),
+            Event::TransferArrived(arrived) => Some(arrived.to),
+            Event::OrderRested(rested) => self.segment_of(rested.market),
+            Event::OrderRemoved(removed) => self.segment_of(removed.market),
+            Event::OrderReduced(reduced) => self.segment_of(reduced.market),
+            Event::TradeExecuted(trade) => self.segment_of(trade.market),
+            Event::LadderLevelSkipped(skipped) => self.segment_of(skipped.market),
+            Event::RemainderDropped(dropped) => self.segment_of(dropped.market),
+            Event::DeadManSet(set) => Some(set.segment),
+            Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
+        }
+    }
+
     /// Work that commands of this block left to be done right away.
     pub fn take_follow_ups(&mut self) -> Vec<SystemCommand> {
         core::mem::take(&mut self.follow_ups)
@@ -337,12 +429,12 @@ impl Ledger {
     #[must_use]
     pub fn begin_group(&self, segment: SegmentId) -> Option<GroupSavepoint> {
         let savepoint = self.segment(segment)?.savepoint();
-        Some(GroupSavepoint { segment, savepoint, accounts: self.accounts.savepoint() })
+        Some(GroupSavepoint { segment, savepoint })
     }
 
-    /// Takes a group back whole.
+    /// Takes a group back whole. What the session used of its rate stays used: commands of a group write no other row
+    /// of an account, and work that is thrown away is work all the same.
     pub fn roll_back_group(&mut self, group: GroupSavepoint) {
-        self.accounts.roll_back(group.accounts);
         if let Some(segment) = self.segment_mut(group.segment) {
             segment.roll_back(group.savepoint);
         }
@@ -354,6 +446,7 @@ impl Ledger {
         self.segments.iter_mut().for_each(Segment::settle);
         self.trees.settle();
         self.chain_before = None;
+        self.commands_begin = None;
         self.faulted.clear();
         self.follow_ups.clear();
     }
@@ -364,9 +457,9 @@ impl Ledger {
         for segment in &mut self.segments {
             segment.roll_back_block();
         }
-        for id in core::mem::take(&mut self.faulted) {
-            if let Some(segment) = self.segment_mut(id) {
-                segment.totals.is_halted = false;
+        for Faulted { segment, was_halted } in core::mem::take(&mut self.faulted) {
+            if let Some(segment) = self.segment_mut(segment) {
+                segment.totals.is_halted = was_halted;
             }
         }
         self.trees.roll_back(&mut self.accounts, &mut self.segments);
@@ -376,7 +469,17 @@ impl Ledger {
         self.settle();
     }
 
-    fn target(&self, work: &VerifiedWork<'_>) -> Option<SegmentId> {
+    /// A segment that failed in this block takes nothing more in it.
+    fn require_not_faulted(&self, segment: Option<SegmentId>) -> Result<(), Reject> {
+        match self.faulted.iter().find(|faulted| Some(faulted.segment) == segment) {
+            Some(faulted) => Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(faulted.segment.number()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The segment whose tables the work writes, if it writes any.
+    #[must_use]
+    pub fn target(&self, work: &VerifiedWork<'_>) -> Option<SegmentId> {
         match work {
             VerifiedWork::System(command) => Some(command.work.segment()),
             VerifiedWork::Account { account, key, command, .. } => match command {
@@ -417,27 +520,30 @@ impl Ledger {
             }
             _ => {}
         }
-        let id = self.segment_of_command(command).ok_or_else(|| missing_segment(command))?;
+        let missing = self.missing_segment(command);
+        let id = self.segment_of_command(command).ok_or(missing)?;
         let context = CommandContext {
             block: *block,
             account,
             grant: match role {
                 SignerRole::Root => None,
-                SignerRole::Session => self.grant_facts(account, grant, id),
+                // A session without its grant has no authority at all, and never that of the root key.
+                SignerRole::Session => {
+                    let number = grant.map_or(0, GrantNumber::number);
+                    let missing = Reject::of(RejectCode::GrantNotFound).present(u64::from(number));
+                    Some(self.grant_facts(account, grant, id).ok_or(missing)?)
+                }
             },
             record,
         };
-        if let Command::RequestTransfer(request) = command
-            && self.segment(request.to).is_none()
-        {
-            return Err(Reject::of(RejectCode::SegmentNotFound).present(u64::from(request.to.number())));
+        if let Command::RequestTransfer(request) = command {
+            self.require_transfer_target(request, id)?;
         }
         let attesting = match command {
-            Command::AttestDeposit(claim) => Some(self.attesting(account, &claim.beneficiary)?),
+            Command::AttestDeposit(claim) => Some(self.attesting(account, claim)?),
             _ => None,
         };
-        let quorum = self.genesis.attestor_quorum;
-        let segment = self.segment_mut(id).ok_or_else(|| missing_segment(command))?;
+        let segment = self.segment_mut(id).ok_or(missing)?;
         require_not_halted(segment, command)?;
         let mut work = Work { segment, events, context: &context };
         match command {
@@ -445,8 +551,8 @@ impl Ledger {
                 Ok(())
             }
             Command::AttestDeposit(claim) => {
-                let (operator, owner) = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
-                funds::attest(&mut work, claim, operator, quorum, owner)
+                let attesting = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
+                funds::attest(&mut work, claim, &attesting)
             }
             Command::RequestWithdrawal(request) => funds::request_withdrawal(&mut work, request),
             Command::CancelWithdrawal(cancel) => funds::cancel_withdrawal(&mut work, cancel),
@@ -463,23 +569,36 @@ impl Ledger {
 
     /// Cancel-all in the phase of cancels: only orders that rested before this block. The command itself comes at its
     /// place in the block and takes the younger ones.
+    ///
+    /// # Errors
+    /// As at its place, where it speaks again.
     pub fn cancel_all_early(
         &mut self,
         block: &BlockContext,
-        account: AccountId,
-        scope: CancelScope,
+        verified: Verified<'_>,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let id = match scope {
-            CancelScope::Segment(segment) => Some(segment),
-            CancelScope::Market(market) => self.segment_of(market),
-        };
-        let missing = Reject::of(RejectCode::SegmentNotFound);
+        let VerifiedWork::Account { account, command, .. } = verified.work() else { return Ok(()) };
+        let Command::CancelAllOrders(cancel) = command else { return Ok(()) };
+        let id = self.target(verified.work());
+        self.require_not_faulted(id)?;
+        let missing = self.missing_segment(command);
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
-        let context = CommandContext { block: *block, account, grant: None, record };
+        let context = CommandContext { block: *block, account: *account, grant: None, record };
         let mut work = Work { segment, events, context: &context };
-        market::cancel_all(&mut work, scope, Some(block.height.number()))
+        market::cancel_all(&mut work, cancel.scope, Some(block.height.number()))
+    }
+
+    /// Where the rows of accounts stand, so that a judgement which counts nothing can be taken back.
+    #[must_use]
+    pub fn accounts_savepoint(&self) -> usize {
+        self.accounts.savepoint()
+    }
+
+    /// Takes back what judging a command wrote into its account's row since a savepoint.
+    pub fn roll_back_accounts(&mut self, savepoint: usize) {
+        self.accounts.roll_back(savepoint);
     }
 
     fn apply_system(
@@ -516,7 +635,7 @@ impl Ledger {
             }
             SystemWork::CreditDeposits(waiting) => {
                 if let Some(root_key) = waiting_root {
-                    funds::credit_waiting(&mut work, waiting.account, root_key, QuoteMicros::ZERO);
+                    funds::credit_waiting(&mut work, waiting.account, root_key);
                 }
             }
         }
@@ -535,18 +654,15 @@ impl Ledger {
         self.emit_account(event, events);
         let context = CommandContext { block: *block, account, grant: None, record };
         if let Some(segment) = self.segment_mut(id) {
-            funds::credit_waiting(&mut Work { segment, events, context: &context }, account, root_key, rules.bond);
+            let mut work = Work { segment, events, context: &context };
+            funds::credit_opening(&mut work, account, root_key, rules.opening_deposit_min, rules.bond);
         }
-        let elsewhere: Vec<SegmentId> = self
-            .segments
-            .iter()
-            .filter(|segment| segment.id() != id && !funds::waiting_for(segment, root_key).is_empty())
-            .map(Segment::id)
-            .collect();
-        self.follow_ups.extend(elsewhere.into_iter().map(|segment| SystemCommand {
-            origin: record,
-            work: SystemWork::CreditDeposits(SegmentAccount { segment, account }),
-        }));
+        for segment in &self.segments {
+            let waiting = funds::waiting_for(segment, root_key).count();
+            let work = SystemWork::CreditDeposits(SegmentAccount { segment: segment.id(), account });
+            let pieces = core::iter::repeat_n(work, waiting.div_ceil(funds::CREDITS_MAX));
+            self.follow_ups.extend(pieces.map(|work| SystemCommand { origin: record, work }));
+        }
         Ok(())
     }
 
@@ -562,6 +678,11 @@ impl Ledger {
             return Err(Reject::of(RejectCode::DestinationEmpty));
         }
         let closed = accounts::close(&self.accounts, &self.segments, account, block.time_ms)?;
+        if closed.bond.is_positive()
+            && let Some(segment) = self.segment(closed.segment).filter(|segment| segment.totals.is_halted)
+        {
+            return Err(Reject::of(RejectCode::SegmentHalted).present(u64::from(segment.id().number())));
+        }
         self.emit_account(Event::AccountClosed(closed), events);
         let context = CommandContext { block: *block, account, grant: None, record };
         if let Some(segment) = self.segment_mut(closed.segment).filter(|_| closed.bond.is_positive()) {
@@ -591,35 +712,40 @@ impl Ledger {
         events.push(event);
     }
 
-    /// The operator behind an attestor and the open account that a beneficiary is.
-    fn attesting(
-        &self,
-        attestor: AccountId,
-        beneficiary: &Beneficiary,
-    ) -> Result<(OperatorId, Option<AccountId>), Reject> {
-        let operator = self
-            .attestor(attestor)
-            .ok_or_else(|| Reject::of(RejectCode::NotAnAttestor).present(attestor.number()))?;
-        let owner = match beneficiary {
+    /// What an attestation is judged by besides its segment: the operator behind the attestor, the open account that
+    /// the beneficiary is, and whether another segment has the output already.
+    fn attesting(&self, attestor: AccountId, claim: &DepositClaim) -> Result<Attesting, Reject> {
+        let operator =
+            self.attestor(attestor).ok_or_else(|| Reject::of(RejectCode::NotAnAttestor).present(attestor.number()))?;
+        let owner = match claim.beneficiary {
             Beneficiary::Account(account) => {
-                let row = self.accounts.account(*account).ok_or_else(|| {
-                    Reject::of(RejectCode::BeneficiaryNotFound).present(account.number())
-                })?;
-                if !row.is_open() {
-                    return Err(Reject::of(RejectCode::BeneficiaryClosed).present(account.number()));
-                }
-                Some(*account)
+                self.accounts
+                    .account(account)
+                    .ok_or_else(|| Reject::of(RejectCode::BeneficiaryNotFound).present(account.number()))?;
+                Some(account)
             }
-            Beneficiary::RootKey(key) => {
-                let account = self.accounts.account_of_root(key);
-                let is_closed = |account: &AccountId| self.accounts.account(*account).is_some_and(|row| !row.is_open());
-                if let Some(account) = account.filter(is_closed) {
-                    return Err(Reject::of(RejectCode::BeneficiaryClosed).present(account.number()));
-                }
-                account
-            }
+            Beneficiary::RootKey(key) => self.accounts.account_of_root(&key),
         };
-        Ok((operator, owner))
+        let is_closed = |account: &AccountId| self.accounts.account(*account).is_some_and(|row| !row.is_open());
+        if let Some(account) = owner.filter(is_closed) {
+            return Err(Reject::of(RejectCode::BeneficiaryClosed).present(account.number()));
+        }
+        let elsewhere = |segment: &&Segment| segment.id() != claim.segment;
+        let is_output_taken =
+            self.segments.iter().filter(elsewhere).any(|segment| funds::has_accepted_output(segment, claim));
+        Ok(Attesting { operator, quorum: self.genesis.attestor_quorum, owner, is_output_taken })
+    }
+
+    /// A transfer moves one asset: its target exists and its vault holds the same one.
+    fn require_transfer_target(&self, request: &RequestTransfer, from: SegmentId) -> Result<(), Reject> {
+        let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(request.to.number()));
+        let target = self.segment(request.to).ok_or(missing)?;
+        match self.segment(from).map(|source| source.rules.asset) {
+            Some(asset) if asset != target.rules.asset => {
+                Err(Reject::of(RejectCode::AssetNotOfSegment).present(u64::from(asset.number())))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn grant_facts(&self, account: AccountId, grant: Option<GrantNumber>, here: SegmentId) -> Option<GrantFacts> {
@@ -631,9 +757,7 @@ impl Ledger {
             .filter(|segment| segment.id() != here)
             .filter_map(|segment| segment.sub_account(account))
             .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()))
-            .fold(0i64, |sum, usage| {
-                sum.saturating_add(usage.traded_notional).saturating_add(usage.open_notional)
-            });
+            .fold(0i64, |sum, usage| sum.saturating_add(usage.traded_notional).saturating_add(usage.open_notional));
         Some(GrantFacts {
             number,
             expires_ms: grant.expires_ms(),
@@ -644,13 +768,6 @@ impl Ledger {
 
     pub(crate) fn segment_mut(&mut self, id: SegmentId) -> Option<&mut Segment> {
         self.segments.get_mut(usize::from(id.number()).checked_sub(1)?)
-    }
-}
-
-fn missing_segment(command: &Command) -> Reject {
-    match command.market() {
-        Some(market) => Reject::of(RejectCode::MarketNotFound).present(u64::from(market.number())),
-        None => Reject::of(RejectCode::SegmentNotFound),
     }
 }
 

@@ -185,10 +185,7 @@ impl PageTree {
 pub fn row_salt(seed: &Digest, table: TableId, index: u64, height: Height) -> Digest {
     let [low, high] = table.segment.to_le_bytes();
     let place = [table.kind.number(), low, high];
-    hash::digest(
-        Domain::RowSalt,
-        &[seed.bytes(), &place, &index.to_le_bytes(), &height.number().to_le_bytes()],
-    )
+    hash::digest(Domain::RowSalt, &[seed.bytes(), &place, &index.to_le_bytes(), &height.number().to_le_bytes()])
 }
 
 #[cfg(test)]
@@ -227,13 +224,13 @@ mod tests {
             let mut tree = PageTree::default();
             let mut rows: Vec<RowSeal> = Vec::new();
             let mut history = Vec::new();
-            for (version, (count, changed)) in steps.into_iter().enumerate() {
-                let count = count.max(rows.len() as u64);
+            for (version, (count, changed)) in (0u64..).zip(steps) {
+                let count = count.max(u64::try_from(rows.len()).unwrap());
                 let before = tree.root();
-                rows.resize(count as usize, RowSeal::default());
+                rows.resize(usize::try_from(count).unwrap(), RowSeal::default());
                 let seals: Vec<(u64, RowSeal)> = changed.into_iter().filter(|&index| index < count)
-                    .map(|index| (index, seal(index * 1000 + version as u64))).collect();
-                for &(index, seal) in &seals { rows[index as usize] = seal; }
+                    .map(|index| (index, seal(index * 1000 + version))).collect();
+                for &(index, seal) in &seals { rows[usize::try_from(index).unwrap()] = seal; }
                 history.push((before, tree.update(count, &seals)));
                 prop_assert_eq!(tree.root(), naive_root(&rows));
                 prop_assert_eq!(PageTree::from_seals(rows.clone()).root(), tree.root());

@@ -5,6 +5,8 @@
 //! replicas that reach the same state by different roads (re-running commands, replaying events) then agree on which
 //! rows are committed to anew.
 
+use std::collections::BTreeMap;
+
 use casemate_protocol::Digest;
 
 /// Rows in a page: exactly two levels of the page tree.
@@ -16,7 +18,8 @@ const ROW_MASK: u64 = 63;
 struct Page<T> {
     rows: [Option<T>; PAGE_ROWS],
     /// Changes of each row that stand, since the last root.
-    marks: [u32; PAGE_ROWS],
+    /// Most rows change a few times in a block; what does not fit here is counted in [`PagedTable::overflow`].
+    marks: [u8; PAGE_ROWS],
 }
 
 /// A table of rows by number.
@@ -24,12 +27,14 @@ struct Page<T> {
 pub struct PagedTable<T> {
     pages: Vec<Option<Box<Page<T>>>>,
     changed: Vec<u64>,
+    /// Marks of rows that changed more than 255 times since the last root, beyond those.
+    overflow: BTreeMap<u64, u64>,
     row_count: u64,
 }
 
 impl<T> Default for PagedTable<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), changed: Vec::new(), row_count: 0 }
+        Self { pages: Vec::new(), changed: Vec::new(), overflow: BTreeMap::new(), row_count: 0 }
     }
 }
 
@@ -57,9 +62,10 @@ impl<T> PagedTable<T> {
             self.pages.resize_with(page.saturating_add(1), || None);
         }
         self.row_count = self.row_count.max(number.saturating_add(1));
-        let page = self.pages.get_mut(page)?.get_or_insert_with(|| {
-            Box::new(Page { rows: core::array::from_fn(|_| None), marks: [0; PAGE_ROWS] })
-        });
+        let page = self
+            .pages
+            .get_mut(page)?
+            .get_or_insert_with(|| Box::new(Page { rows: core::array::from_fn(|_| None), marks: [0; PAGE_ROWS] }));
         Some(page.rows.get_mut(place)?.get_or_insert_with(make))
     }
 
@@ -95,17 +101,28 @@ impl<T> PagedTable<T> {
 
     /// Counts a change of a row.
     pub fn mark(&mut self, number: u64) {
-        if let Some(marks) = self.marks_mut(number) {
-            *marks = marks.saturating_add(1);
-            if *marks == 1 {
-                self.changed.push(number);
+        let Some(marks) = self.marks_mut(number) else { return };
+        match marks.checked_add(1) {
+            Some(more) => *marks = more,
+            None => {
+                let overflow = self.overflow.entry(number).or_default();
+                *overflow = overflow.saturating_add(1);
+                return;
             }
+        }
+        if *marks == 1 {
+            self.changed.push(number);
         }
     }
 
     /// Takes a mark back, because the change was undone.
     pub fn unmark(&mut self, number: u64) {
-        if let Some(marks) = self.marks_mut(number) {
+        if let Some(overflow) = self.overflow.get_mut(&number) {
+            *overflow = overflow.saturating_sub(1);
+            if *overflow == 0 {
+                self.overflow.remove(&number);
+            }
+        } else if let Some(marks) = self.marks_mut(number) {
             *marks = marks.saturating_sub(1);
         }
     }
@@ -113,13 +130,14 @@ impl<T> PagedTable<T> {
     /// Numbers of the rows with a change that stands, in order; forgets the marks.
     pub fn take_changed(&mut self) -> Vec<u64> {
         let mut changed = core::mem::take(&mut self.changed);
+        self.overflow.clear();
         changed.sort_unstable();
         changed.dedup();
         changed.retain(|&number| self.marks_mut(number).is_some_and(|marks| core::mem::take(marks) > 0));
         changed
     }
 
-    fn marks_mut(&mut self, number: u64) -> Option<&mut u32> {
+    fn marks_mut(&mut self, number: u64) -> Option<&mut u8> {
         let (page, place) = split(number)?;
         self.pages.get_mut(page)?.as_mut()?.marks.get_mut(place)
     }

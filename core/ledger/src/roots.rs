@@ -1,10 +1,10 @@
 //! The state root: page trees over every table, brought up to date once per block.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::block::SealSecret;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::merkle::{self, RowProof, TableId, TableKind, TableSummary};
 use casemate_protocol::parallel::Parallel;
-use casemate_protocol::block::SealSecret;
 use casemate_protocol::{AccountId, BoundedVec, Digest, Height, QuoteMicros, SegmentId};
 
 use crate::accounts::{Accounts, KeyRegistry};
@@ -238,18 +238,31 @@ impl Ledger {
         self.trees = trees;
     }
 
-    /// Whether every row is what its seal commits to: the check of a snapshot, row by row.
+    /// Whether every row of every table is what its seal commits to: the check of a snapshot, row by row.
     #[must_use]
     pub(crate) fn rows_match_seals<P: Parallel>(&self, parallel: &P) -> bool {
         let (genesis, seed) = (self.chain_id, self.chain.salt_seed);
         let pick = |height: Height| if height.is_none() { genesis } else { seed };
         let accounts = table(TableKind::Accounts, 0);
-        if !paged_matches(&self.trees.accounts, &self.accounts.rows, accounts, pick, parallel) {
+        if !small_matches(&self.trees.chain, table(TableKind::Chain, 0), pick)
+            || !paged_matches(&self.trees.accounts, &self.accounts.rows, accounts, pick, parallel)
+        {
             return false;
         }
         self.segments.iter().zip(&self.trees.segments).all(|(segment, trees)| {
-            let id = table(TableKind::SubAccounts, segment.id().number());
-            paged_matches(&trees.sub_accounts, &segment.sub_accounts, id, pick, parallel)
+            let id = |kind| table(kind, segment.id().number());
+            let deposit = |number| segment.deposits.get(usize::try_from(number).ok()?);
+            small_matches(&trees.facts, id(TableKind::Segment), pick)
+                && small_matches(&trees.vault, id(TableKind::Vault), pick)
+                && small_matches(&trees.markets, id(TableKind::Markets), pick)
+                && paged_matches(&trees.sub_accounts, &segment.sub_accounts, id(TableKind::SubAccounts), pick, parallel)
+                && numbered_matches(&trees.withdrawals, id(TableKind::Withdrawals), pick, segment.withdrawals.len(), {
+                    |number| segment.withdrawals.get(&number)
+                })
+                && numbered_matches(&trees.transfers, id(TableKind::Transfers), pick, segment.transfers.len(), {
+                    |number| segment.transfers.get(&number)
+                })
+                && numbered_matches(&trees.deposits, id(TableKind::Deposits), pick, segment.deposits.len(), deposit)
         })
     }
 }
@@ -361,6 +374,9 @@ impl Sealing {
 /// Rows hashed by one piece of parallel work.
 const ROWS_PER_PIECE: usize = 128;
 
+/// Numbers of rows, and the seals made of them.
+type SealingPiece<'a> = (&'a [u64], Vec<(u64, RowSeal)>);
+
 fn seal_paged<T: Row + Sync, P: Parallel>(
     tree: &mut PageTree,
     rows: &mut PagedTable<T>,
@@ -369,7 +385,7 @@ fn seal_paged<T: Row + Sync, P: Parallel>(
     parallel: &P,
 ) -> TreeUndo {
     let changed = rows.take_changed();
-    let mut pieces: Vec<(&[u64], Vec<(u64, RowSeal)>)> =
+    let mut pieces: Vec<SealingPiece<'_>> =
         changed.chunks(ROWS_PER_PIECE).map(|numbers| (numbers, Vec::with_capacity(numbers.len()))).collect();
     let rows = &*rows;
     parallel.for_each_mut(&mut pieces, |(numbers, seals)| {
@@ -406,6 +422,9 @@ fn paged_matches<T: Row + Sync, P: Parallel>(
     seed_at: impl Fn(Height) -> Digest + Sync + Send,
     parallel: &P,
 ) -> bool {
+    if u64::try_from(tree.seals().len()) != Ok(rows.row_count()) {
+        return false;
+    }
     let numbers: Vec<u64> = (0..rows.row_count()).collect();
     let mut pieces: Vec<(&[u64], bool)> = numbers.chunks(4 * ROWS_PER_PIECE).map(|piece| (piece, false)).collect();
     parallel.for_each_mut(&mut pieces, |(numbers, matches)| {
@@ -420,6 +439,35 @@ fn paged_matches<T: Row + Sync, P: Parallel>(
         });
     });
     pieces.iter().all(|(_, matches)| *matches)
+}
+
+fn small_matches(small: &SmallTable, table: TableId, seed_at: impl Fn(Height) -> Digest) -> bool {
+    let seals = small.tree.seals();
+    seals.len() == small.rows.len()
+        && seals.iter().zip(&small.rows).zip(0u64..).all(|((seal, row), index)| {
+            let salt = row_salt(&seed_at(seal.height()), table, index, seal.height());
+            merkle::row_commitment(&salt, row) == seal.commitment()
+        })
+}
+
+/// As many rows as the table holds must be found under the numbers that have seals.
+fn numbered_matches<'a, T: BorshSerialize + 'a>(
+    tree: &PageTree,
+    table: TableId,
+    seed_at: impl Fn(Height) -> Digest,
+    row_count: usize,
+    row: impl Fn(u64) -> Option<&'a T>,
+) -> bool {
+    let mut found = 0usize;
+    let all_match = tree.seals().iter().zip(0u64..).all(|(seal, number)| {
+        let expected = row(number).map_or(Digest::ZERO, |row| {
+            found = found.saturating_add(1);
+            let salt = row_salt(&seed_at(seal.height()), table, number, seal.height());
+            merkle::row_commitment(&salt, &encode(row))
+        });
+        expected == seal.commitment()
+    });
+    all_match && found == row_count
 }
 
 /// Folds the block's changes of a book into its running digest; returns the digest before.

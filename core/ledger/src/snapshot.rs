@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::Genesis;
+use casemate_protocol::limits::ACCOUNTS_MAX;
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{Digest, PublicKey, RecordIndex, Side};
 
@@ -16,9 +17,7 @@ use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
 use crate::page_tree::RowSeal;
 use crate::paged::PagedTable;
-use crate::segment::{
-    Deposit, MarketFacts, NO_SLOT, RestingOrder, Segment, SubAccount, Totals, Transfer, Withdrawal,
-};
+use crate::segment::{Deposit, MarketFacts, NO_SLOT, RestingOrder, Segment, SubAccount, Totals, Transfer, Withdrawal};
 
 /// Why a snapshot was not taken for the state it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +120,7 @@ impl Ledger {
         if ledger.state_root() != *expected_root {
             return Err(SnapshotError::RootMismatch);
         }
-        if !ledger.rows_match_seals(parallel) {
+        if !ledger.rows_match_seals(parallel) || !ledger.segments.iter().all(Segment::has_every_open_order) {
             return Err(SnapshotError::RowMismatch);
         }
         if !ledger.check_laws_from_rows().is_empty() {
@@ -148,8 +147,8 @@ fn read_paged<T: BorshDeserialize, R: Read>(reader: &mut R) -> borsh::io::Result
         if number == u64::MAX {
             break;
         }
-        if number >= row_count {
-            return Err(borsh::io::Error::from(borsh::io::ErrorKind::InvalidData));
+        if number >= row_count.min(ACCOUNTS_MAX.saturating_add(1)) {
+            return Err(invalid_data());
         }
         let row = T::deserialize_reader(reader)?;
         rows.row_or_insert(number, || row);
@@ -163,7 +162,8 @@ fn write_segment<W: Write>(segment: &Segment, writer: &mut W) -> borsh::io::Resu
         for side in [Side::Bid, Side::Ask] {
             for slot in market.book().slots(side, segment.orders()) {
                 if let Some(order) = segment.orders().order(slot) {
-                    Some(*order).serialize(writer)?;
+                    // Slots are where orders happen to lie in this replica's memory.
+                    Some(RestingOrder { previous: NO_SLOT, next: NO_SLOT, ..*order }).serialize(writer)?;
                 }
             }
         }
@@ -188,11 +188,13 @@ fn write_segment<W: Write>(segment: &Segment, writer: &mut W) -> borsh::io::Resu
 fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Result<()> {
     segment.sub_accounts = read_paged::<SubAccount, R>(reader)?;
     while let Some(order) = Option::<RestingOrder>::deserialize_reader(reader)? {
-        segment.restore_order(RestingOrder { previous: NO_SLOT, next: NO_SLOT, ..order });
+        if !segment.restore_order(RestingOrder { previous: NO_SLOT, next: NO_SLOT, ..order }) {
+            return Err(invalid_data());
+        }
     }
     let parts = SegmentParts::deserialize_reader(reader)?;
     if parts.markets.len() != segment.markets.len() {
-        return Err(borsh::io::Error::from(borsh::io::ErrorKind::InvalidData));
+        return Err(invalid_data());
     }
     for (market, (facts, digest)) in segment.markets.iter_mut().zip(parts.markets) {
         market.facts = facts;
@@ -217,4 +219,8 @@ fn read_seals<R: Read>(reader: &mut R) -> borsh::io::Result<Vec<RowSeal>> {
         seals.push(RowSeal::new(commitment, height));
     }
     Ok(seals)
+}
+
+fn invalid_data() -> borsh::io::Error {
+    borsh::io::Error::from(borsh::io::ErrorKind::InvalidData)
 }

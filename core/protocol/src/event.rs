@@ -287,8 +287,6 @@ pub enum RemovalCause {
     MakerRisk = 10,
     /// It was reduce-only and there was nothing to reduce.
     NothingToReduce = 11,
-    /// Its grant had no budget left.
-    GrantBudget = 12,
 }
 
 /// See [`Event::OrderRemoved`].

@@ -82,7 +82,8 @@ pub struct GrantTerms {
     pub actions: ActionSet,
     /// Where it may do it.
     pub markets: MarketScope,
-    /// Most notional that may be traded under this grant, over its whole life, resting orders included.
+    /// Most notional that may be traded under this grant, over its whole life, resting orders included. Reduce-only
+    /// orders use it when they trade, and are never refused for it.
     pub notional_quote_micros_max: QuoteMicros,
     /// Most that may be lost under this grant, fees included.
     pub loss_quote_micros_max: QuoteMicros,

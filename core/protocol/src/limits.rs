@@ -37,9 +37,10 @@ pub const POSITIONS_MAX: usize = 64;
 pub const OPEN_ORDERS_MAX: u32 = 1_024;
 /// Price levels on one side of a mass quote.
 pub const QUOTE_LEVELS_MAX: usize = 32;
-/// Resting orders that one command can match or cancel; the rest of the command is cut off.
+/// Resting orders that an arriving order can trade with or remove while it matches; then its rest is dropped. Cancels
+/// are bounded by `OPEN_ORDERS_MAX`, mass quotes by `QUOTE_LEVELS_MAX`.
 pub const MATCH_STEPS_MAX: u32 = 1_000;
-/// Resting orders of failing makers that one command removes before it stops.
+/// Resting orders that could not trade and that an arriving order removes while it matches; then its rest is dropped.
 pub const MAKERS_REMOVED_MAX: u32 = 64;
 /// Events of one record.
 pub const RECORD_EVENTS_MAX: usize = 4_096;

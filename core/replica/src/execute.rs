@@ -10,7 +10,7 @@ use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
 use casemate_gate::{Included, PolicyDecider, pipeline};
 use casemate_ledger::{BlockContext, BrokenLaw, Ledger};
 use casemate_protocol::block::SealSecret;
-use casemate_protocol::command::{CancelScope, Command};
+use casemate_protocol::command::Command;
 use casemate_protocol::envelope::GroupMode;
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{Digest, Event, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand};
@@ -132,11 +132,7 @@ impl<'a> Execution<'a> {
         timer: &mut T,
     ) -> Executed {
         timer.begin(Stages::Commands);
-        self.phase_due();
-        self.phase_cancels();
-        self.phase_commands();
-        self.phase_releases();
-        let broken = self.ledger.enforce_laws();
+        let broken = self.run_phases();
         self.refuse_faulted(&broken);
         timer.begin(Stages::Records);
         let mut executed = self.write_records(secret, parallel);
@@ -144,6 +140,26 @@ impl<'a> Execution<'a> {
         timer.begin(Stages::StateRoot);
         executed.state_root = self.ledger.seal(secret, parallel);
         executed
+    }
+
+    /// Phases 1 to 10, and the laws. If a segment fails one, they run again without it; each segment fails once at most.
+    fn run_phases(&mut self) -> Vec<BrokenLaw> {
+        self.ledger.begin_commands();
+        let mut all_broken = Vec::new();
+        loop {
+            self.phase_due();
+            self.phase_cancels();
+            self.phase_commands();
+            self.phase_releases();
+            let broken = self.ledger.enforce_laws();
+            if broken.is_empty() {
+                return all_broken;
+            }
+            all_broken.extend(broken);
+            self.entries.clear();
+            self.events.clear();
+            self.done_early.clear();
+        }
     }
 
     /// Phase 1.
@@ -163,8 +179,8 @@ impl<'a> Execution<'a> {
                 continue;
             }
             for (command, asked) in intent.commands.iter().enumerate() {
-                if let Command::CancelAllOrders(cancel) = asked {
-                    self.cancel_all_early(envelope, command, cancel.scope);
+                if matches!(asked, Command::CancelAllOrders(_)) {
+                    self.cancel_all_early(envelope, command);
                 } else if self.ledger.is_early(intent.account, asked, self.block.height) {
                     self.run_command(envelope, command);
                     self.done_early.push((envelope, command));
@@ -217,20 +233,20 @@ impl<'a> Execution<'a> {
         RecordIndex::new(self.first_record.saturating_add(u64::try_from(self.entries.len()).unwrap_or(u64::MAX)))
     }
 
-    fn cancel_all_early(&mut self, envelope: usize, command: usize, scope: CancelScope) {
+    /// Cancel-all takes the older orders now and speaks at its own place, where it is judged, counted and, if there is
+    /// a reason, refused.
+    fn cancel_all_early(&mut self, envelope: usize, command: usize) {
         let Some(source) = self.source(envelope, command) else { return };
         let EntrySource::Command { seat, asked, .. } = source else { return };
-        let intent = &seat.envelope().envelope().intent;
         let start = self.events.len();
         let record = self.next_record();
-        let verdict = pipeline::verify(self.ledger, &self.block, self.policy, seat, asked).and_then(|_verified| {
-            self.ledger.cancel_all_early(&self.block, intent.account, scope, record, &mut self.events)
-        });
-        if verdict.is_ok() && self.events.len() == start {
-            // Nothing older to cancel: the command speaks at its own place.
-            return;
+        let accounts = self.ledger.accounts_savepoint();
+        let verdict = pipeline::verify(self.ledger, &self.block, self.policy, seat, asked)
+            .and_then(|verified| self.ledger.cancel_all_early(&self.block, verified, record, &mut self.events));
+        self.ledger.roll_back_accounts(accounts);
+        if verdict.is_ok() && self.events.len() > start {
+            self.push(source, self.ledger.segment_of_command(asked), verdict, start);
         }
-        self.push(source, self.ledger.segment_of_command(asked), verdict, start);
     }
 
     /// One command of an envelope, through the gate.

@@ -217,6 +217,12 @@ impl<D: PolicyDecider> Replica<D> {
         Ok(Self { ledger, log: header.log, policy, last: header.last, pending: None })
     }
 
+    /// Makes a segment's cash wrong in the block of a height, as a bug of ours would.
+    #[cfg(feature = "testing")]
+    pub fn break_law_for_testing(&mut self, segment: casemate_protocol::SegmentId, height: casemate_protocol::Height) {
+        self.ledger.break_law_for_testing(segment, height);
+    }
+
     fn begin(&mut self, time_ms: TimeMs) -> Result<BlockContext, InvalidBlock> {
         let height = self.ledger.chain().height.next();
         self.ledger.begin_block(height, time_ms).ok_or(InvalidBlock::HeightOrTime)

@@ -120,7 +120,11 @@ impl Chain {
             let node = &mut self.node;
             let mut timer = Timer::default();
             let (proposed, ahead) = threads.join(
-                || node.propose(ready, time_ms, &mut timer),
+                || {
+                    let proposed = node.propose(ready, time_ms, &mut timer);
+                    timer.end(Instant::now());
+                    proposed
+                },
                 || next.map(|batch| verify(batch, &chain_id, &threads)).transpose(),
             );
             let proposed = proposed?;

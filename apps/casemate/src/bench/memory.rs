@@ -20,9 +20,11 @@ pub fn run(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path) ->
     let idle_bytes = resident_bytes().saturating_sub(before_bytes);
     let mut chain = chain;
     let mut workload = Workload::new(plan, seed, chain.chain_id());
-    let load = workload.opening(&chain);
+    let loads: Vec<_> = (0..OPENINGS).map(|_| workload.opening(&chain)).collect();
     let before_orders_bytes = resident_bytes();
-    chain.run(&load, &mut EngineRun::default())?;
+    for load in &loads {
+        chain.run(load, &mut EngineRun::default())?;
+    }
     let order_bytes = resident_bytes().saturating_sub(before_orders_bytes);
     let orders = chain.node.replica().ledger().segments().iter().map(|segment| segment.orders().live_count()).sum::<u64>();
     let (path, snapshot_s) = timed(|| chain.node.snapshot());
@@ -53,6 +55,9 @@ pub fn run(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path) ->
         "restart_s": restart_s,
     }))
 }
+
+/// Times that the opening book is placed, so that orders outweigh what else grows.
+const OPENINGS: usize = 32;
 
 /// Resident memory of this process.
 fn resident_bytes() -> u64 {

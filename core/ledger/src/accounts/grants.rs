@@ -34,9 +34,7 @@ pub(crate) fn register_grant(
     }
     let lifetime = terms.expires_ms.since(now_ms).ms();
     if lifetime == 0 || lifetime > GRANT_LIFETIME_MS_MAX {
-        return Err(Reject::of(RejectCode::GrantLifetimeNotAllowed)
-            .required(GRANT_LIFETIME_MS_MAX)
-            .present(lifetime));
+        return Err(Reject::of(RejectCode::GrantLifetimeNotAllowed).required(GRANT_LIFETIME_MS_MAX).present(lifetime));
     }
     if !terms.actions.is_subset_of(ActionSet::TRADING) || terms.actions == ActionSet::EMPTY {
         return Err(Reject::of(RejectCode::GrantActionsNotAllowed));
@@ -49,9 +47,7 @@ pub(crate) fn register_grant(
             .present(u64::try_from(live).unwrap_or(u64::MAX)));
     }
     // INVARIANT(A2)
-    if accounts.is_session_key_known(&terms.session_key)
-        || accounts.account_of_root(&terms.session_key).is_some()
-    {
+    if accounts.is_session_key_known(&terms.session_key) || accounts.account_of_root(&terms.session_key).is_some() {
         return Err(Reject::of(RejectCode::SessionKeyTaken));
     }
     Ok(Event::GrantRegistered(Box::new(GrantRegistered { account, terms: terms.clone(), registered_ms: now_ms })))

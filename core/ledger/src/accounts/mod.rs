@@ -93,7 +93,7 @@ impl Accounts {
     #[must_use]
     pub fn account_of_root(&self, key: &PublicKey) -> Option<AccountId> {
         self.index
-            .candidates(key.bytes())
+            .candidates(key)
             .find(|&account| self.rows.row(account).is_some_and(|row| row.root_key == *key))
             .map(AccountId::new)
     }
@@ -104,7 +104,7 @@ impl Accounts {
         self.retired.contains(key)
             || self
                 .index
-                .candidates(key.bytes())
+                .candidates(key)
                 .any(|account| self.rows.row(account).is_some_and(|row| row.grant_of(key).is_some()))
     }
 
@@ -120,8 +120,6 @@ impl Accounts {
     ) {
         let number = account.number();
         let Some(row) = self.rows.row_mut(number) else { return };
-        let before_weight = row.weight;
-        row.weight = before_weight.spend(rules, now_ms, weight);
         let grant = grant.unwrap_or(GrantNumber::NONE);
         let nonces = if grant.is_none() {
             Some(&mut row.nonces)
@@ -132,6 +130,8 @@ impl Accounts {
         let before = *nonces;
         // INVARIANT(A3)
         nonces.consume(nonce);
+        let before_weight = row.weight;
+        row.weight = before_weight.spend(rules, now_ms, weight);
         self.remember(AccountsUndo::Nonces { account: number, grant, nonces: before, weight: before_weight });
     }
 
@@ -186,6 +186,10 @@ impl Accounts {
         let retired: Vec<PublicKey> = ended.iter().map(|grant| grant.session_key).collect();
         row.grants = live.into_iter().cloned().chain(core::iter::once(grant)).collect();
         row.next_grant = row.next_grant.next();
+        // The set of retired keys remembers them from now on, so an account has few keys in the index at any time.
+        for key in &retired {
+            self.index.remove(key, index_number(number));
+        }
         self.retired.extend(retired.iter().copied());
         self.register_key(number, &key);
         self.remember(AccountsUndo::Registered { account: number, key, grants: before, retired, registry });
@@ -199,10 +203,9 @@ impl Accounts {
     }
 
     fn register_key(&mut self, account: u64, key: &PublicKey) {
-        self.index.insert(key.bytes(), u32::try_from(account).unwrap_or(u32::MAX));
+        self.index.insert(key, index_number(account));
         self.registry.key_count = self.registry.key_count.saturating_add(1);
-        self.registry.keys_digest =
-            hash::digest(Domain::Running, &[self.registry.keys_digest.bytes(), key.bytes()]);
+        self.registry.keys_digest = hash::digest(Domain::Running, &[self.registry.keys_digest.bytes(), key.bytes()]);
     }
 
     /// Where the table stands now.
@@ -231,11 +234,10 @@ impl Accounts {
     }
 
     fn step_back(&mut self, step: AccountsUndo) {
-        let number = |account: u64| u32::try_from(account).unwrap_or(u32::MAX);
         match step {
             AccountsUndo::Opened { account, row_count, registry } => {
                 if let Some(row) = self.rows.remove(account) {
-                    self.index.remove(row.root_key.bytes(), number(account));
+                    self.index.remove(&row.root_key, index_number(account));
                 }
                 self.rows.truncate_row_count(row_count);
                 self.registry = registry;
@@ -261,10 +263,11 @@ impl Accounts {
                 }
             }
             AccountsUndo::Registered { account, key, grants, retired, registry } => {
-                self.index.remove(key.bytes(), number(account));
+                self.index.remove(&key, index_number(account));
                 self.registry = registry;
                 for key in retired {
                     self.retired.remove(&key);
+                    self.index.insert(&key, index_number(account));
                 }
                 if let Some(row) = self.rows.row_mut(account) {
                     let newest = row.grants.last().map_or(row.next_grant, |grant| grant.number);
@@ -282,6 +285,11 @@ impl Accounts {
     }
 }
 
+/// Account numbers fit 32 bits (`limits::ACCOUNTS_MAX`).
+fn index_number(account: u64) -> u32 {
+    u32::try_from(account).unwrap_or(u32::MAX)
+}
+
 /// What a snapshot keeps of the key registry beyond the rows.
 pub(crate) type Retired = BTreeSet<PublicKey>;
 
@@ -294,10 +302,10 @@ impl Accounts {
     pub(crate) fn from_rows(rows: PagedTable<Account>, registry: KeyRegistry, retired: Retired) -> Self {
         let mut index = KeyIndex::default();
         for (account, row) in rows.iter() {
-            let account = u32::try_from(account).unwrap_or(u32::MAX);
-            index.insert(row.root_key.bytes(), account);
+            let account = index_number(account);
+            index.insert(&row.root_key, account);
             for grant in &row.grants {
-                index.insert(grant.session_key.bytes(), account);
+                index.insert(&grant.session_key, account);
             }
         }
         Self { rows, registry, index, retired, undo: Vec::new() }

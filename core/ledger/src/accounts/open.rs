@@ -27,7 +27,7 @@ pub fn opening_deposit(
         return Err(Reject::of(RejectCode::AccountsMax).required(ACCOUNTS_MAX));
     }
     let has_enough = |segment: &&Segment| {
-        funds::waiting_for(segment, root_key).iter().any(|(_, amount)| *amount >= rules.opening_deposit_min)
+        funds::waiting_for(segment, root_key).any(|(_, amount)| amount >= rules.opening_deposit_min)
     };
     segments.iter().find(has_enough).map(Segment::id).ok_or_else(|| {
         Reject::of(RejectCode::NoUnclaimedDeposit)

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::AccountRules;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::nonce::NonceWindow;
-use casemate_protocol::{GrantNumber, PublicKey, QuoteMicros, SegmentId, TimeMs};
+use casemate_protocol::{DurationMs, GrantNumber, PublicKey, QuoteMicros, SegmentId, TimeMs};
 
 use crate::paged::Row;
 
@@ -42,7 +42,8 @@ pub struct Grant {
     pub(crate) is_revoked: bool,
     pub(crate) number: GrantNumber,
     pub(crate) actions: ActionSet,
-    pub(crate) markets: Box<MarketScope>,
+    /// Where it may act; `None` stands for all markets, which is what most grants say and takes no room.
+    markets: Option<Box<MarketScope>>,
     pub(crate) notional_max: QuoteMicros,
     pub(crate) loss_max: QuoteMicros,
     pub(crate) expires_ms: TimeMs,
@@ -67,6 +68,8 @@ pub struct RateBudget {
 }
 
 const MINUTE_MS: u64 = 60_000;
+
+static ALL_MARKETS: MarketScope = MarketScope::All;
 
 impl Account {
     /// A new account with a full weight budget, its opening nonce used.
@@ -133,17 +136,13 @@ impl Grant {
             is_revoked: false,
             number: terms.number,
             actions: terms.actions,
-            markets: Box::new(terms.markets.clone()),
+            markets: (terms.markets != MarketScope::All).then(|| Box::new(terms.markets.clone())),
             notional_max: terms.notional_quote_micros_max,
             loss_max: terms.loss_quote_micros_max,
             expires_ms: terms.expires_ms,
             registered_ms,
             nonces: NonceWindow::default(),
-            rate: RateBudget {
-                per_minute_max: terms.commands_per_minute_max,
-                used: 0,
-                minute_began_ms: registered_ms,
-            },
+            rate: RateBudget { per_minute_max: terms.commands_per_minute_max, used: 0, minute_began_ms: registered_ms },
         }
     }
 
@@ -185,8 +184,8 @@ impl Grant {
 
     /// Where it may do it.
     #[must_use]
-    pub const fn markets(&self) -> &MarketScope {
-        &self.markets
+    pub fn markets(&self) -> &MarketScope {
+        self.markets.as_deref().unwrap_or(&ALL_MARKETS)
     }
 
     /// Most notional over the grant's life.
@@ -223,9 +222,19 @@ impl Grant {
 
 impl WeightBudget {
     fn refilled(self, rules: &AccountRules, now_ms: TimeMs) -> Self {
-        let gained = now_ms.since(self.as_of_ms).ms().saturating_mul(u64::from(rules.weight_per_second)) / 1_000;
-        let left = u64::from(self.left).saturating_add(gained).min(u64::from(rules.weight_burst));
-        Self { left: u32::try_from(left).unwrap_or(rules.weight_burst), as_of_ms: now_ms }
+        let per_second = u64::from(rules.weight_per_second);
+        let gained = now_ms.since(self.as_of_ms).ms().saturating_mul(per_second) / 1_000;
+        let left = u64::from(self.left).saturating_add(gained);
+        if left >= u64::from(rules.weight_burst) {
+            return Self { left: rules.weight_burst, as_of_ms: now_ms };
+        }
+        // Only the time that became weight is used up: with short blocks and a slow refill, the rest of each step would
+        // otherwise be lost, and an account that acts in every block would never regain anything.
+        let used_ms = gained.saturating_mul(1_000).div_ceil(per_second.max(1));
+        Self {
+            left: u32::try_from(left).unwrap_or(rules.weight_burst),
+            as_of_ms: self.as_of_ms.plus(DurationMs::from_ms(used_ms)),
+        }
     }
 
     /// The budget after using weight at a time.

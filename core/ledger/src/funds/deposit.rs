@@ -6,26 +6,37 @@
 use casemate_protocol::command::{Beneficiary, DepositClaim};
 use casemate_protocol::event::{DepositAccepted, DepositAttested, DepositCredited};
 use casemate_protocol::hash::{self, Domain};
-use casemate_protocol::limits::BALANCE_MICROS_MAX;
+use casemate_protocol::limits::{BALANCE_MICROS_MAX, RECORD_EVENTS_MAX};
 use casemate_protocol::{AccountId, Digest, Event, OperatorId, PublicKey, QuoteMicros, Reject, RejectCode};
 
 use crate::market::Work;
 use crate::segment::{Deposit, DepositState, Segment, TotalField, output_key};
 
+/// What an attestation is judged by besides its segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attesting {
+    /// The operator that makes the statement.
+    pub(crate) operator: OperatorId,
+    /// Operators that must agree.
+    pub(crate) quorum: u16,
+    /// The open account that the beneficiary is by now, if there is one.
+    pub(crate) owner: Option<AccountId>,
+    /// Whether another segment accepted a claim on the same outside output.
+    pub(crate) is_output_taken: bool,
+}
+
+/// Whether a segment accepted a claim on the output that this one is about.
+pub(crate) fn has_accepted_output(segment: &Segment, claim: &DepositClaim) -> bool {
+    segment.accepted_outputs.contains(&output_key(claim))
+}
+
 /// Counts an operator's statement, and accepts the deposit when it completes the quorum.
-///
-/// `owner` is the open account that the beneficiary is by now, if there is one.
 ///
 /// # Errors
 /// `AmountNotPositive`, `AssetNotOfSegment`, `DepositAlreadyAttested`, `DepositAlreadyCredited`,
 /// `OutputAlreadyCredited`, `InboundCapExceeded`, `BalanceTooLarge`.
-pub(crate) fn attest(
-    work: &mut Work<'_>,
-    claim: &DepositClaim,
-    operator: OperatorId,
-    quorum: u16,
-    owner: Option<AccountId>,
-) -> Result<(), Reject> {
+pub(crate) fn attest(work: &mut Work<'_>, claim: &DepositClaim, attesting: &Attesting) -> Result<(), Reject> {
+    let Attesting { operator, quorum, owner, is_output_taken } = *attesting;
     if !claim.amount.is_positive() {
         return Err(Reject::of(RejectCode::AmountNotPositive).quote(QuoteMicros::ZERO, claim.amount));
     }
@@ -42,8 +53,8 @@ pub(crate) fn attest(
             return Err(Reject::of(RejectCode::DepositAlreadyAttested).present(u64::from(operator.number())));
         }
     }
-    // INVARIANT(F2)
-    if work.segment.accepted_outputs.contains(&output_key(claim)) {
+    // INVARIANT(F2): once, whatever segment the claim names.
+    if is_output_taken || has_accepted_output(work.segment, claim) {
         return Err(Reject::of(RejectCode::OutputAlreadyCredited));
     }
     let statements = known.map_or(0, |deposit| deposit.operators.len()).saturating_add(1);
@@ -62,24 +73,38 @@ pub(crate) fn attest(
     Ok(())
 }
 
-/// Credits every deposit of this segment that waits for a root key. The first pays the bond, if there is one to pay.
-pub(crate) fn credit_waiting(work: &mut Work<'_>, account: AccountId, root_key: PublicKey, bond: QuoteMicros) {
-    let mut bond_left = bond;
-    for (claim_key, amount) in waiting_for(work.segment, root_key) {
-        let bond_here = bond_left.min(amount);
-        bond_left = bond_left.saturating_sub(bond_here);
-        credit(work, claim_key, account, amount.saturating_sub(bond_here), bond_here);
+/// Credits the deposit that opens an account: the first of at least `least`. It pays the bond.
+pub(crate) fn credit_opening(
+    work: &mut Work<'_>,
+    account: AccountId,
+    root_key: PublicKey,
+    least: QuoteMicros,
+    bond: QuoteMicros,
+) {
+    let opening = waiting_for(work.segment, root_key).find(|(_, amount)| *amount >= least);
+    if let Some((claim_key, amount)) = opening {
+        credit(work, claim_key, account, amount.saturating_sub(bond), bond);
     }
 }
 
+/// Credits deposits of this segment that wait for a root key, as many as fit one record.
+pub(crate) fn credit_waiting(work: &mut Work<'_>, account: AccountId, root_key: PublicKey) {
+    let waiting: Vec<(Digest, QuoteMicros)> = waiting_for(work.segment, root_key).take(CREDITS_MAX).collect();
+    for (claim_key, amount) in waiting {
+        credit(work, claim_key, account, amount, QuoteMicros::ZERO);
+    }
+}
+
+/// Deposits that one piece of work credits at most. Anyone can send dust to a root key, and each deposit is an event.
+pub(crate) const CREDITS_MAX: usize = RECORD_EVENTS_MAX / 4;
+
 /// Deposits of a segment that wait for a root key: claim keys and amounts, in the order of their claims.
-pub(crate) fn waiting_for(segment: &Segment, root_key: PublicKey) -> Vec<(Digest, QuoteMicros)> {
+pub(crate) fn waiting_for(segment: &Segment, root_key: PublicKey) -> impl Iterator<Item = (Digest, QuoteMicros)> {
     segment
         .unclaimed
         .range((root_key, 0)..=(root_key, u32::MAX))
         .filter_map(|&(_, place)| segment.deposits.get(usize::try_from(place).ok()?))
         .map(|deposit| (deposit.claim_key, deposit.claim.amount))
-        .collect()
 }
 
 fn credit(work: &mut Work<'_>, claim_key: Digest, account: AccountId, amount: QuoteMicros, bond: QuoteMicros) {
@@ -93,9 +118,9 @@ fn require_acceptable(segment: &Segment, claim: &DepositClaim, owner: Option<Acc
         return Err(Reject::of(RejectCode::InboundCapExceeded).quote(left, claim.amount));
     }
     let waiting = match claim.beneficiary {
-        Beneficiary::RootKey(key) => waiting_for(segment, key)
-            .iter()
-            .fold(QuoteMicros::ZERO, |sum, (_, amount)| sum.saturating_add(*amount)),
+        Beneficiary::RootKey(key) => {
+            waiting_for(segment, key).fold(QuoteMicros::ZERO, |sum, (_, amount)| sum.saturating_add(amount))
+        }
         Beneficiary::Account(_) => QuoteMicros::ZERO,
     };
     let cash = owner.and_then(|account| segment.sub_account(account)).map_or(waiting, |row| row.cash());

@@ -4,9 +4,9 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::{LimiterRules, SegmentRules};
+use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 use casemate_protocol::units::{PPM, Round, div_round};
 use casemate_protocol::{BoundedVec, DurationMs, QuoteMicros};
-use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 
 /// Capacity left in each window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -63,9 +63,11 @@ impl LimiterState {
 
     /// Takes an amount from every outbound window.
     pub fn charge_out(&mut self, rules: &SegmentRules, amount: QuoteMicros) {
-        let outbound = rules.outbound.iter().zip(&self.outbound).map(|(window, left)| {
-            left.saturating_sub(times_window(amount.micros().into(), window.window_ms))
-        });
+        let outbound = rules
+            .outbound
+            .iter()
+            .zip(&self.outbound)
+            .map(|(window, left)| left.saturating_sub(times_window(amount.micros().into(), window.window_ms)));
         self.outbound = BoundedVec::new(outbound.collect()).unwrap_or_default();
     }
 

@@ -14,8 +14,12 @@ mod withdraw;
 
 use casemate_protocol::{Event, QuoteMicros, Reject, RejectCode};
 
-pub(crate) use deposit::{attest, credit_waiting, waiting_for};
-pub(crate) use transfer::{arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer};
+pub(crate) use deposit::{
+    Attesting, CREDITS_MAX, attest, credit_opening, credit_waiting, has_accepted_output, waiting_for,
+};
+pub(crate) use transfer::{
+    arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
+};
 pub(crate) use withdraw::{
     cancel as cancel_withdrawal, may_release, release as release_withdrawal, request as request_withdrawal,
     request_bond,

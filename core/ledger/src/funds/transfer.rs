@@ -75,10 +75,11 @@ pub(crate) fn arrive(
         return Err(Reject::of(RejectCode::TransferNotFound).present(transfer.transfer.number()));
     }
     let cash = work.segment.sub_account(row.account).map_or(QuoteMicros::ZERO, |account| account.cash());
-    let balance = cash.saturating_add(row.amount);
-    if balance.micros() > BALANCE_MICROS_MAX {
+    // What left must arrive: a refusal here would hold up every transfer behind this one. The limit on balances is kept
+    // where money enters the venue; here only the range of money itself counts.
+    if cash.checked_add(row.amount).is_none() {
         let limit = QuoteMicros::from_micros(BALANCE_MICROS_MAX);
-        return Err(Reject::of(RejectCode::BalanceTooLarge).quote(limit, balance));
+        return Err(Reject::of(RejectCode::BalanceTooLarge).quote(limit, cash.saturating_add(row.amount)));
     }
     work.emit(Event::TransferArrived(TransferArrived {
         from: transfer.from,

@@ -74,9 +74,9 @@ pub(crate) fn release(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<(
 /// # Errors
 /// `InsufficientFreeCollateral`, `LimiterCapacityExceeded`.
 pub(crate) fn may_release(segment: &Segment, account: AccountId, amount: QuoteMicros) -> Result<(), Reject> {
-    let free = segment.sub_account(account).map_or(QuoteMicros::ZERO, |row| {
-        risk::Risk::free_collateral(&FullCollateral, row, &segment.markets, None)
-    });
+    let free = segment
+        .sub_account(account)
+        .map_or(QuoteMicros::ZERO, |row| risk::Risk::free_collateral(&FullCollateral, row, &segment.markets, None));
     if free.is_negative() {
         return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(QuoteMicros::ZERO, free));
     }

@@ -2,11 +2,12 @@
 
 use casemate_protocol::command::{AmendOrder, SelfTradeMode};
 use casemate_protocol::event::{OrderReduced, RemovalCause};
-use casemate_protocol::{ClientOrderId, Event, Reject, RejectCode};
+use casemate_protocol::{ClientOrderId, Event, Reject};
 
 use super::cancel::require_own_order;
-use super::matching::{reducible, remove};
+use super::matching::remove;
 use super::order::{Arriving, Remainder, Taking, enter};
+use super::place::reduce_only_quantity;
 use super::{MarketNow, Work};
 
 /// Changes a resting order: smaller at the same price keeps its place, anything else takes it out and enters it anew.
@@ -16,13 +17,8 @@ use super::{MarketNow, Work};
 pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Reject> {
     let market = MarketNow::of(work.segment, command.market)?;
     let (_, order) = require_own_order(work.segment, work.context.account, market.place, command.order)?;
-    if command.quantity > order.remaining || command.quantity.is_zero() {
-        market.require_quantity(command.quantity)?;
-    } else {
-        market.require_quantity_below_maximum(command.quantity)?;
-    }
-    market.require_price(order.side, command.price)?;
-    if command.price == order.price && command.quantity <= order.remaining {
+    let is_reduction = command.quantity <= order.remaining && !command.quantity.is_zero();
+    if command.price == order.price && is_reduction {
         work.emit(Event::OrderReduced(OrderReduced {
             market: market.rules.id,
             number: order.number,
@@ -31,14 +27,16 @@ pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Rej
         }));
         return Ok(());
     }
+    market.require_quantity(command.quantity)?;
+    market.require_price(order.side, command.price)?;
+    if !order.expires_ms.is_zero() {
+        MarketNow::require_time(work.block(), order.expires_ms)?;
+    }
+    let free_before = work.free_collateral();
     remove(work, &market, &order, RemovalCause::Amended);
     let mut quantity = command.quantity;
     if order.is_reduce_only {
-        let lots = work.segment.sub_account(order.owner()).map_or(0, |row| row.position(market.place).lots);
-        quantity = quantity.min(reducible(lots, order.side));
-        if quantity.is_zero() {
-            return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(lots.unsigned_abs()));
-        }
+        quantity = reduce_only_quantity(work, &market, order.side, quantity)?;
     }
     let arriving = Arriving {
         side: order.side,
@@ -53,5 +51,5 @@ pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Rej
         expires_ms: order.expires_ms,
         number: Some(order.number),
     };
-    enter(work, &market, arriving)
+    enter(work, &market, arriving, Some(free_before))
 }

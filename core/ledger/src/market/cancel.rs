@@ -3,7 +3,7 @@
 
 use casemate_protocol::command::{CancelOrder, CancelScope, OrderReference, SetDeadMan};
 use casemate_protocol::event::{DeadManSet, GrantWatched, OrderRemoved, RemovalCause};
-use casemate_protocol::{AccountId, Event, GrantNumber, OrderNumber, Reject, RejectCode, TimeMs};
+use casemate_protocol::{AccountId, Event, GrantNumber, OrderNumber, QuoteMicros, Reject, RejectCode, TimeMs};
 
 use super::{MarketNow, Work};
 use crate::segment::{RestingOrder, Segment};
@@ -39,7 +39,7 @@ pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before:
 /// Arms, re-arms or disarms the dead-man switch.
 ///
 /// # Errors
-/// `DeadManTimeoutNotAllowed`, or no money in the segment.
+/// `DeadManTimeoutNotAllowed`, `InsufficientFreeCollateral` if the account never had money in the segment.
 pub(crate) fn set_dead_man(work: &mut Work<'_>, command: &SetDeadMan) -> Result<(), Reject> {
     let least = work.segment.rules.dead_man_timeout_min_ms;
     if !command.timeout_ms.is_zero() && command.timeout_ms < least {
@@ -47,7 +47,11 @@ pub(crate) fn set_dead_man(work: &mut Work<'_>, command: &SetDeadMan) -> Result<
             .required(least.ms())
             .present(command.timeout_ms.ms()));
     }
-    work.account_row()?;
+    if work.segment.sub_account(work.context.account).is_none() {
+        // It never had money here, so it can have no orders to guard.
+        return Err(Reject::of(RejectCode::InsufficientFreeCollateral)
+            .quote(QuoteMicros::from_micros(1), QuoteMicros::ZERO));
+    }
     let fires_ms =
         if command.timeout_ms.is_zero() { TimeMs::ZERO } else { work.block().time_ms.plus(command.timeout_ms) };
     work.emit(Event::DeadManSet(DeadManSet {
@@ -132,12 +136,7 @@ pub(crate) fn require_own_order(
     segment.orders.order(slot).copied().map(|order| (slot, order)).ok_or_else(missing)
 }
 
-fn remove_where(
-    work: &mut Work<'_>,
-    account: AccountId,
-    cause: RemovalCause,
-    wanted: impl Fn(&RestingOrder) -> bool,
-) {
+fn remove_where(work: &mut Work<'_>, account: AccountId, cause: RemovalCause, wanted: impl Fn(&RestingOrder) -> bool) {
     let Some(row) = work.segment.sub_account(account) else { return };
     let slots: Vec<u32> = row.orders().iter().map(|order| order.slot).collect();
     for slot in slots {

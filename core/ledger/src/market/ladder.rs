@@ -6,7 +6,7 @@ use casemate_protocol::{ClientOrderId, Event, OrderNumber, QuoteMicros, Reject, 
 
 use super::matching::remove;
 use super::order::{Arriving, Remainder, Taking, rest};
-use super::{AddedOrders, MarketNow, Work};
+use super::{AddedOrders, MarketNow, OrderCost, Work};
 
 /// Replaces the account's ladder in a market.
 ///
@@ -19,14 +19,17 @@ pub(crate) fn quote_ladder(work: &mut Work<'_>, command: &QuoteLadder) -> Result
         market.require_quantity(level.quantity)?;
         market.require_price(side, level.price)?;
     }
+    let free_before = work.free_collateral();
     remove_former(work, &market);
     let mut added = AddedOrders::default();
     for (side, level) in levels(command).filter(|(side, level)| !takes(work, &market, *side, level)) {
         let reserve = market.notional(level.price, level.quantity)?;
-        added.add(side, level.quantity, reserve, QuoteMicros::ZERO, true);
+        // It never takes, so it pays no taker fee and its own price is its dearest.
+        added.add(side, level.quantity, OrderCost { reserve, dearest: reserve, taker_fee: QuoteMicros::ZERO });
+        added.resting_count = added.resting_count.saturating_add(1);
     }
-    if added.count > 0 {
-        work.require_room(&market, &added)?;
+    if added.resting_count > 0 {
+        work.require_room(&market, &added, Some(free_before))?;
         work.watch_grant();
     }
     for (side, level) in levels(command) {
@@ -77,10 +80,7 @@ fn remove_former(work: &mut Work<'_>, market: &MarketNow) {
 
 /// Whether a level would trade with the other side of the book as it stands.
 fn takes(work: &Work<'_>, market: &MarketNow, side: Side, level: &QuoteLevel) -> bool {
-    work.segment
-        .market(market.place)
-        .and_then(|market| market.book.best_price(side.opposite()))
-        .is_some_and(|best| side.crosses(level.price, best))
+    work.best_price(market, side.opposite()).is_some_and(|best| side.crosses(level.price, best))
 }
 
 fn place_level(work: &mut Work<'_>, market: &MarketNow, side: Side, level: &QuoteLevel) {

@@ -4,12 +4,12 @@ use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{OrderRemoved, RemovalCause, TradeExecuted};
 use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX};
 use casemate_protocol::{
-    Event, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TradeNumber,
+    AccountId, Event, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TradeNumber,
 };
 
 use super::order::{Arriving, Taking};
 use super::{MarketNow, Work};
-use crate::risk::{BandEdge, FullCollateral, ProposedFill, band_edge_after_fill};
+use crate::risk::{FullCollateral, ProposedFill, require_fill};
 use crate::segment::RestingOrder;
 
 /// How matching ended.
@@ -34,7 +34,7 @@ enum Step {
 /// Matches an arriving order against the book.
 ///
 /// # Errors
-/// `BandEdgeInsolvent` if the first fill would be unsafe for the taker.
+/// `BandEdgeInsolvent` or `InsufficientFreeCollateral` if the taker cannot carry the first fill.
 pub(crate) fn match_order(
     work: &mut Work<'_>,
     market: &MarketNow,
@@ -47,6 +47,9 @@ pub(crate) fn match_order(
     }
     let (mut makers_removed, mut has_traded) = (0u32, false);
     for _ in 0..MATCH_STEPS_MAX {
+        if makers_removed == MAKERS_REMOVED_MAX {
+            break;
+        }
         let Some((price, slot)) = crossing_best(work, market, order).filter(|_| !end.remaining.is_zero()) else {
             return Ok(end);
         };
@@ -73,8 +76,7 @@ pub(crate) fn match_order(
             Step::Remove { maker, cause, is_failing_maker } => {
                 remove(work, market, &maker, cause);
                 makers_removed = makers_removed.saturating_add(u32::from(is_failing_maker));
-                let stops = cause == RemovalCause::SelfTrade && order.self_trade == SelfTradeMode::CancelBoth;
-                if stops || makers_removed >= MAKERS_REMOVED_MAX {
+                if cause == RemovalCause::SelfTrade && order.self_trade == SelfTradeMode::CancelBoth {
                     end.is_stopped = true;
                     return Ok(end);
                 }
@@ -112,6 +114,10 @@ fn next_step(
             SelfTradeMode::CancelArriving => Ok(Step::Stop),
         };
     }
+    // Ends are internal work with a cap in each block: what waits there for its turn must not trade meanwhile.
+    if !maker.expires_ms.is_zero() && maker.expires_ms <= work.block().time_ms {
+        return remove(RemovalCause::Expired, true);
+    }
     let has_grant_ended = !maker.grant_expires_ms.is_zero() && maker.grant_expires_ms <= work.block().time_ms;
     if has_grant_ended && !maker.is_reduce_only {
         return remove(RemovalCause::GrantEnded, true);
@@ -125,23 +131,23 @@ fn next_step(
     let overflow = Reject::of(RejectCode::AmountOverflow);
     let maker_fee = notional.fee(market.rules.maker_fee).ok_or(overflow)?;
     let taker_fee = notional.fee(market.rules.taker_fee).ok_or(overflow)?;
-    let fill = |side, fee| ProposedFill { market: market.place, side, quantity, price, fee };
-    if let BandEdge::Broken { .. } = edge_after(work, maker.owner(), &fill(order.side.opposite(), maker_fee)) {
+    let fill =
+        |side, fee, is_reduce_only| ProposedFill { market: market.place, side, quantity, price, fee, is_reduce_only };
+    if carry(work, maker.owner(), &fill(maker.side, maker_fee, maker.is_reduce_only)).is_err() {
         return remove(RemovalCause::MakerRisk, true);
     }
-    if let BandEdge::Broken { equity } = edge_after(work, work.context.account, &fill(order.side, taker_fee)) {
-        if has_traded {
-            return Ok(Step::Stop);
-        }
-        return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, equity));
+    match carry(work, work.context.account, &fill(order.side, taker_fee, order.is_reduce_only)) {
+        Ok(()) => Ok(Step::Trade { maker, quantity, maker_fee, taker_fee }),
+        Err(_) if has_traded => Ok(Step::Stop),
+        Err(reject) => Err(reject),
     }
-    Ok(Step::Trade { maker, quantity, maker_fee, taker_fee })
 }
 
-fn edge_after(work: &Work<'_>, account: casemate_protocol::AccountId, fill: &ProposedFill) -> BandEdge {
+/// Rules 5 and 6.
+fn carry(work: &Work<'_>, account: AccountId, fill: &ProposedFill) -> Result<(), Reject> {
     work.segment
         .sub_account(account)
-        .map_or(BandEdge::Holds, |row| band_edge_after_fill(&FullCollateral, row, &work.segment.markets, fill))
+        .map_or(Ok(()), |row| require_fill(&FullCollateral, row, &work.segment.markets, fill))
 }
 
 /// What of a resting order can trade: all of it, or for reduce-only at most the position it reduces.

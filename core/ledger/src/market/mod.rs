@@ -3,7 +3,8 @@
 //! Owns:        books, positions, market facts (written through the segment's primitives).   Reads: sub-accounts, risk, grants.
 //! Commands:    `PlaceOrder`, `AmendOrder`, `CancelOrder`, `CancelAllOrders`, `QuoteLadder`, `SetDeadMan`, and the `System` work
 //!              that expires orders and grants.   Events: `OrderRested`, `OrderRemoved`, `OrderReduced`, `TradeExecuted`, and kin.
-//! Invariants:  M1 best price first, then place in the queue. M2 longs equal shorts. M3 a session trades at most its budget.
+//! Invariants:  M1 best price first, then place in the queue. M2 longs equal shorts. M3 what a session trades with orders
+//!              that can add risk, plus what they reserve, stays within its budget. M4 no position passes its maximum.
 //! Not here:    what an account needs (`risk`); who may act (`gate`); money over the border (`funds`).
 
 mod amend;
@@ -17,7 +18,10 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use casemate_protocol::genesis::MarketRules;
+use casemate_protocol::limits::POSITIONS_MAX;
 use casemate_protocol::units::notional;
 use casemate_protocol::{Event, MarketId, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TimeMs};
 
@@ -31,8 +35,8 @@ pub(crate) use ladder::quote_ladder;
 pub(crate) use place::place;
 
 use crate::context::{BlockContext, CommandContext};
-use crate::risk::{self, FullCollateral};
-use crate::segment::{MarketFacts, Segment, SubAccount};
+use crate::risk::{self, FullCollateral, Risk};
+use crate::segment::{MarketFacts, Position, Segment, SubAccount};
 
 /// A command's work on a segment: events take effect as they are written down.
 pub(crate) struct Work<'a> {
@@ -52,11 +56,20 @@ impl Work<'_> {
         &self.context.block
     }
 
-    fn account_row(&self) -> Result<&SubAccount, Reject> {
-        self.segment.sub_account(self.context.account).ok_or_else(|| {
-            // An account without a row in the segment has no money there.
-            Reject::of(RejectCode::InsufficientFreeCollateral).quote(QuoteMicros::from_micros(1), QuoteMicros::ZERO)
-        })
+    /// The account's row; one that never had money in the segment is judged as empty.
+    fn account_row(&self) -> Cow<'_, SubAccount> {
+        let row = self.segment.sub_account(self.context.account);
+        row.map_or_else(|| Cow::Owned(SubAccount::default()), Cow::Borrowed)
+    }
+
+    /// What is free now.
+    fn free_collateral(&self) -> QuoteMicros {
+        FullCollateral.free_collateral(&self.account_row(), &self.segment.markets, None)
+    }
+
+    /// Best price of a side now.
+    fn best_price(&self, market: &MarketNow, side: Side) -> Option<PriceTicks> {
+        self.segment.market(market.place)?.book.best_price(side)
     }
 
     /// Starts counting what the grant uses in this segment, if the command comes under one.
@@ -113,17 +126,13 @@ impl MarketNow {
         notional(price, quantity, self.rules.tick_value).ok_or(Reject::of(RejectCode::AmountOverflow))
     }
 
-    /// Checks 2 and 3: sizes and range.
+    /// Check 2.
     fn require_quantity(&self, quantity: QuantityLots) -> Result<(), Reject> {
         if quantity < self.rules.order_lots_min {
             return Err(Reject::of(RejectCode::QuantityBelowMinimum)
                 .required(self.rules.order_lots_min.lots())
                 .present(quantity.lots()));
         }
-        self.require_quantity_below_maximum(quantity)
-    }
-
-    fn require_quantity_below_maximum(&self, quantity: QuantityLots) -> Result<(), Reject> {
         if quantity > self.rules.order_lots_max {
             return Err(Reject::of(RejectCode::QuantityTooLarge)
                 .required(self.rules.order_lots_max.lots())
@@ -132,6 +141,7 @@ impl MarketNow {
         Ok(())
     }
 
+    /// Checks 3 and 4.
     fn require_price(&self, side: Side, price: PriceTicks) -> Result<(), Reject> {
         if price.is_zero() || price > self.rules.price_max {
             return Err(Reject::of(RejectCode::PriceOutOfRange)
@@ -146,67 +156,81 @@ impl MarketNow {
         Err(Reject::of(RejectCode::PriceOutsideBand).required(edge.ticks()).present(price.ticks()))
     }
 
+    /// Check 5.
     fn require_time(block: &BlockContext, expires_ms: TimeMs) -> Result<(), Reject> {
         if expires_ms <= block.time_ms {
-            return Err(Reject::of(RejectCode::GoodTillTimePast)
-                .required(expires_ms.ms())
-                .present(block.time_ms.ms()));
+            return Err(Reject::of(RejectCode::GoodTillTimePast).required(expires_ms.ms()).present(block.time_ms.ms()));
         }
         Ok(())
     }
 }
 
-/// What orders would add to an account in a market: lots and reserves of each side.
+/// What orders that are not reduce-only would add to an account in a market.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AddedOrders {
-    count: u32,
+    /// How many of them can rest.
+    resting_count: u32,
     bid_lots: i64,
     bid_notional: i64,
     ask_lots: i64,
     ask_notional: i64,
+    /// Notional at their dearest prices.
+    dearest: i64,
     taker_fee: i64,
 }
 
+/// What one order costs in notional.
+#[derive(Clone, Copy, Debug)]
+struct OrderCost {
+    /// At its limit price.
+    reserve: QuoteMicros,
+    /// At the highest price at which it can trade or rest.
+    dearest: QuoteMicros,
+    /// The taker fee on the latter, if it may take.
+    taker_fee: QuoteMicros,
+}
+
 impl AddedOrders {
-    fn add(&mut self, side: Side, quantity: QuantityLots, reserve: QuoteMicros, taker_fee: QuoteMicros, rests: bool) {
+    fn add(&mut self, side: Side, quantity: QuantityLots, cost: OrderCost) {
         let lots = i64::try_from(quantity.lots()).unwrap_or(i64::MAX);
         let (side_lots, side_notional) = match side {
             Side::Bid => (&mut self.bid_lots, &mut self.bid_notional),
             Side::Ask => (&mut self.ask_lots, &mut self.ask_notional),
         };
         *side_lots = side_lots.saturating_add(lots);
-        *side_notional = side_notional.saturating_add(reserve.micros());
-        self.taker_fee = self.taker_fee.saturating_add(taker_fee.micros());
-        self.count = self.count.saturating_add(u32::from(rests));
+        *side_notional = side_notional.saturating_add(cost.reserve.micros());
+        self.dearest = self.dearest.saturating_add(cost.dearest.micros());
+        self.taker_fee = self.taker_fee.saturating_add(cost.taker_fee.micros());
     }
 }
 
 impl Work<'_> {
-    /// Checks 10 to 13: room, sizes, budget and collateral for orders that are not reduce-only.
-    fn require_room(&self, market: &MarketNow, added: &AddedOrders) -> Result<(), Reject> {
-        self.require_order_slots(market.place, added.count)?;
-        let row = self.account_row()?;
-        let mut after = row.position(market.place);
-        after.bid_lots = after.bid_lots.saturating_add(added.bid_lots);
-        after.bid_notional = after.bid_notional.saturating_add(added.bid_notional);
-        after.ask_lots = after.ask_lots.saturating_add(added.ask_lots);
-        after.ask_notional = after.ask_notional.saturating_add(added.ask_notional);
-        let longest = if added.bid_lots > 0 { after.lots.saturating_add(after.bid_lots) } else { 0 };
-        let shortest = if added.ask_lots > 0 { after.ask_lots.saturating_sub(after.lots) } else { 0 };
-        let reached = u64::try_from(longest.max(shortest)).unwrap_or(0);
-        if reached > market.rules.position_lots_max.lots() {
-            return Err(Reject::of(RejectCode::PositionTooLarge)
-                .required(market.rules.position_lots_max.lots())
-                .present(reached));
-        }
-        self.require_grant_budget(added.bid_notional.saturating_add(added.ask_notional))?;
+    /// Checks 10 to 13 for orders that are not reduce-only.
+    fn require_room(
+        &self,
+        market: &MarketNow,
+        added: &AddedOrders,
+        free_before: Option<QuoteMicros>,
+    ) -> Result<(), Reject> {
+        self.require_order_slots(market.place, added.resting_count)?;
+        let row = self.account_row();
+        let before = row.position(market.place);
+        require_position_size(market, &before, added)?;
+        self.require_grant_budget(added.dearest)?;
+        let after = Position {
+            bid_lots: before.bid_lots.saturating_add(added.bid_lots),
+            bid_notional: before.bid_notional.saturating_add(added.bid_notional),
+            ask_lots: before.ask_lots.saturating_add(added.ask_lots),
+            ask_notional: before.ask_notional.saturating_add(added.ask_notional),
+            ..before
+        };
         let fee = QuoteMicros::from_micros(added.taker_fee.saturating_neg());
-        risk::require_free(&FullCollateral, row, &self.segment.markets, &after, fee)
+        risk::require_free(&FullCollateral, &row, &self.segment.markets, &after, fee, free_before)
     }
 
     /// Checks 10 and the first half of 11: resting orders of the account, and markets it is in.
     fn require_order_slots(&self, place: u16, added: u32) -> Result<(), Reject> {
-        let row = self.account_row()?;
+        let row = self.account_row();
         let orders = u32::try_from(row.orders().len()).unwrap_or(u32::MAX).saturating_add(added);
         if added > 0 && orders > self.segment.rules.open_orders_max {
             return Err(Reject::of(RejectCode::OpenOrdersMax)
@@ -214,28 +238,45 @@ impl Work<'_> {
                 .present(u64::from(orders)));
         }
         let others = row.positions().iter().filter(|position| position.market != place).count();
-        if others >= casemate_protocol::limits::POSITIONS_MAX {
+        if others >= POSITIONS_MAX {
             return Err(Reject::of(RejectCode::PositionsMax)
-                .required(u64::try_from(casemate_protocol::limits::POSITIONS_MAX).unwrap_or(u64::MAX))
+                .required(u64::try_from(POSITIONS_MAX).unwrap_or(u64::MAX))
                 .present(u64::try_from(others).unwrap_or(u64::MAX).saturating_add(1)));
         }
         Ok(())
     }
 
-    /// Check 12. INVARIANT(M3): traded plus resting plus new notional stays within the grant's budget.
-    fn require_grant_budget(&self, added: i64) -> Result<(), Reject> {
+    /// Check 12. INVARIANT(M3): what a grant used plus what is asked for stays within its budget.
+    fn require_grant_budget(&self, asked: i64) -> Result<(), Reject> {
         let Some(grant) = self.context.grant else { return Ok(()) };
-        let row = self.account_row()?;
+        let row = self.account_row();
         let used = row
             .usage()
             .iter()
             .find(|usage| usage.grant == grant.number.number())
             .map_or(0, |usage| usage.traded_notional.saturating_add(usage.open_notional));
         let left = grant.notional_max.micros().saturating_sub(grant.used_elsewhere.micros()).saturating_sub(used);
-        if added > left {
+        if asked > left {
             return Err(Reject::of(RejectCode::GrantNotionalExceeded)
-                .quote(QuoteMicros::from_micros(left.max(0)), QuoteMicros::from_micros(added)));
+                .quote(QuoteMicros::from_micros(left.max(0)), QuoteMicros::from_micros(asked)));
         }
         Ok(())
     }
+}
+
+/// Check 11, second half. INVARIANT(M4): an opposite position gives no room, since a reduce-only order may close it
+/// first; so no order of any fill takes a position beyond its maximum.
+fn require_position_size(market: &MarketNow, position: &Position, added: &AddedOrders) -> Result<(), Reject> {
+    let most = market.rules.position_lots_max.lots();
+    let sides = [
+        (position.lots, position.bid_lots, added.bid_lots),
+        (position.lots.saturating_neg(), position.ask_lots, added.ask_lots),
+    ];
+    for (held, resting, added) in sides {
+        let reached = u64::try_from(held.max(0).saturating_add(resting).saturating_add(added)).unwrap_or(0);
+        if added > 0 && reached > most {
+            return Err(Reject::of(RejectCode::PositionTooLarge).required(most).present(reached));
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use casemate_protocol::{
 };
 
 use super::matching::{MatchEnd, match_order};
-use super::{AddedOrders, MarketNow, Work};
+use super::{AddedOrders, MarketNow, OrderCost, Work};
 
 /// What an order does when it would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +49,22 @@ pub(crate) struct Arriving {
     pub(crate) number: Option<OrderNumber>,
 }
 
-/// Checks 9 to 13, then matches and rests the order.
-pub(crate) fn enter(work: &mut Work<'_>, market: &MarketNow, mut order: Arriving) -> Result<(), Reject> {
+/// Checks 9 to 13, then matches and rests the order. `free_before` is what was free before the command, where the
+/// command has changed something since.
+pub(crate) fn enter(
+    work: &mut Work<'_>,
+    market: &MarketNow,
+    mut order: Arriving,
+    free_before: Option<QuoteMicros>,
+) -> Result<(), Reject> {
     order.limit = resting_price(work, market, &order)?;
-    let rests = order.remainder == Remainder::Rests;
+    let resting_count = u32::from(order.remainder == Remainder::Rests);
     if order.is_reduce_only {
-        work.require_order_slots(market.place, u32::from(rests))?;
+        work.require_order_slots(market.place, resting_count)?;
     } else {
-        let reserve = market.notional(order.limit, order.quantity)?;
-        let overflow = Reject::of(RejectCode::AmountOverflow);
-        let fee = match order.taking {
-            Taking::Allowed => reserve.fee(market.rules.taker_fee).ok_or(overflow)?,
-            Taking::Refused | Taking::Slides => QuoteMicros::ZERO,
-        };
-        let mut added = AddedOrders::default();
-        added.add(order.side, order.quantity, reserve, fee, rests);
-        work.require_room(market, &added)?;
+        let mut added = AddedOrders { resting_count, ..AddedOrders::default() };
+        added.add(order.side, order.quantity, cost(work, market, &order)?);
+        work.require_room(market, &added, free_before)?;
     }
     work.watch_grant();
     let number = order.number.unwrap_or_else(|| OrderNumber::new(work.segment.totals.last_order).next());
@@ -72,9 +72,25 @@ pub(crate) fn enter(work: &mut Work<'_>, market: &MarketNow, mut order: Arriving
     finish(work, market, &order, number, &end)
 }
 
+/// What checks 12 and 13 count for an order. INVARIANT(M3): no fill of it and no rest costs more of a grant's budget.
+fn cost(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Result<OrderCost, Reject> {
+    let reserve = market.notional(order.limit, order.quantity)?;
+    // A bid trades at its limit or below; an ask may trade as high as the best bid.
+    let best_bid = match order.side {
+        Side::Bid => None,
+        Side::Ask => work.best_price(market, Side::Bid).filter(|&best| best > order.limit),
+    };
+    let dearest = best_bid.map_or(Ok(reserve), |best| market.notional(best, order.quantity))?;
+    let taker_fee = match order.taking {
+        Taking::Allowed => dearest.fee(market.rules.taker_fee).ok_or(Reject::of(RejectCode::AmountOverflow))?,
+        Taking::Refused | Taking::Slides => QuoteMicros::ZERO,
+    };
+    Ok(OrderCost { reserve, dearest, taker_fee })
+}
+
 /// Check 9: where a post-only order may stand.
 fn resting_price(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Result<PriceTicks, Reject> {
-    let best = work.segment.market(market.place).and_then(|market| market.book.best_price(order.side.opposite()));
+    let best = work.best_price(market, order.side.opposite());
     let Some(best) = best.filter(|&best| order.side.crosses(order.limit, best)) else { return Ok(order.limit) };
     match order.taking {
         Taking::Allowed => Ok(order.limit),

@@ -38,12 +38,12 @@ pub(crate) fn place(work: &mut Work<'_>, command: &PlaceOrder) -> Result<(), Rej
     }
     require_client_id_free(work, command)?;
     if command.is_reduce_only {
-        order.quantity = reduce_only_quantity(work, &market, command)?;
+        order.quantity = reduce_only_quantity(work, &market, command.side, command.quantity)?;
     }
     if let OrderKind::Market(terms) = command.kind {
         order.limit = market_limit(work, &market, command.side, terms)?;
     }
-    enter(work, &market, order)
+    enter(work, &market, order, None)
 }
 
 fn apply_time_in_force(order: &mut Arriving, time_in_force: TimeInForce) {
@@ -77,35 +77,33 @@ fn require_client_id_free(work: &Work<'_>, command: &PlaceOrder) -> Result<(), R
     if is_taken { Err(Reject::of(RejectCode::ClientIdInUse).present(client_id)) } else { Ok(()) }
 }
 
-/// Check 7.
-fn reduce_only_quantity(work: &Work<'_>, market: &MarketNow, command: &PlaceOrder) -> Result<QuantityLots, Reject> {
-    let lots = work.segment.sub_account(work.context.account).map_or(0, |row| row.position(market.place).lots);
-    let reducible = reducible(lots, command.side);
-    if reducible.is_zero() {
-        return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(lots.unsigned_abs()));
-    }
-    Ok(reducible.min(command.quantity))
-}
-
-/// Check 8: the furthest price that a bounded market order accepts.
-fn market_limit(
+/// Check 7: the quantity of a reduce-only order, cut to the position.
+pub(super) fn reduce_only_quantity(
     work: &Work<'_>,
     market: &MarketNow,
     side: Side,
-    terms: MarketTerms,
-) -> Result<PriceTicks, Reject> {
-    let best = work
-        .segment
-        .market(market.place)
-        .and_then(|market| market.book.best_price(side.opposite()))
-        .ok_or(Reject::of(RejectCode::NoLiquidity))?;
+    quantity: QuantityLots,
+) -> Result<QuantityLots, Reject> {
+    let lots = work.account_row().position(market.place).lots;
+    let reducible = reducible(lots, side);
+    if reducible.is_zero() {
+        return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(lots.unsigned_abs()));
+    }
+    Ok(reducible.min(quantity))
+}
+
+/// Check 8: the furthest price that a bounded market order accepts.
+fn market_limit(work: &Work<'_>, market: &MarketNow, side: Side, terms: MarketTerms) -> Result<PriceTicks, Reject> {
+    let best = work.best_price(market, side.opposite()).ok_or(Reject::of(RejectCode::NoLiquidity))?;
     let slippage = i64::from(terms.slippage_ppm_max.ppm());
-    let (by_ppm, round) = match side {
-        Side::Bid => (slippage, Round::Down),
-        Side::Ask => (slippage.saturating_neg(), Round::Up),
+    let overflow = Reject::of(RejectCode::AmountOverflow);
+    // The band ends a market order where it ends a limit order of its side: buys above, sells below.
+    let limit = match side {
+        Side::Bid => price_moved(best, slippage, Round::Down).ok_or(overflow)?.min(market.facts.band_upper),
+        Side::Ask => {
+            price_moved(best, slippage.saturating_neg(), Round::Up).ok_or(overflow)?.max(market.facts.band_lower)
+        }
     };
-    let limit = price_moved(best, by_ppm, round).ok_or(Reject::of(RejectCode::AmountOverflow))?;
-    let clamped = limit.clamp(market.facts.band_lower, market.facts.band_upper);
     // The band may end before the best price: then nothing within the bound can trade.
-    if side.crosses(clamped, best) { Ok(clamped) } else { Err(Reject::of(RejectCode::NoLiquidity)) }
+    if side.crosses(limit, best) { Ok(limit) } else { Err(Reject::of(RejectCode::NoLiquidity)) }
 }

@@ -41,22 +41,24 @@ impl Risk for FullCollateral {
     }
 }
 
-/// Refuses unless free collateral is at least zero after a change, or not smaller than before it.
+/// Refuses unless free collateral is at least zero after a change, or not smaller than before it. `before` is what was
+/// free before the command, where the command has changed something since; else what is free now.
 ///
 /// # Errors
-/// `InsufficientFreeCollateral` with what the change needs and what is there.
+/// `InsufficientFreeCollateral` with what the change needs and what was there.
 pub fn require_free<R: Risk>(
     risk: &R,
     account: &SubAccount,
     markets: &[Market],
     after: &Position,
     cash_delta: QuoteMicros,
+    before: Option<QuoteMicros>,
 ) -> Result<(), Reject> {
     let free_after = risk.free_collateral(account, markets, Some(after)).saturating_add(cash_delta);
     if !free_after.is_negative() {
         return Ok(());
     }
-    let free_before = risk.free_collateral(account, markets, None);
+    let free_before = before.unwrap_or_else(|| risk.free_collateral(account, markets, None));
     if free_after >= free_before {
         return Ok(());
     }
@@ -64,28 +66,40 @@ pub fn require_free<R: Risk>(
     Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(needed, free_before))
 }
 
-/// Whether a fill lowers an account's band-edge equity below zero; the equity it would have.
-#[must_use]
-pub fn band_edge_after_fill<R: Risk>(
+/// Refuses a fill that the account cannot carry. It must not lower band-edge equity below zero, and if the account's
+/// order only reduces, it must not lower free collateral below zero: other orders may count on the position it closes.
+///
+/// # Errors
+/// `BandEdgeInsolvent` with the equity it would leave, `InsufficientFreeCollateral` as [`require_free`].
+pub fn require_fill<R: Risk>(
     risk: &R,
     account: &SubAccount,
     markets: &[Market],
     fill: &ProposedFill,
-) -> BandEdge {
+) -> Result<(), Reject> {
     let before = account.position(fill.market);
-    let Some(market) = markets.get(usize::from(fill.market)) else { return BandEdge::Holds };
-    let effect =
-        fill_effect(before.lots, before.entry_notional, fill.side, fill.quantity, fill.price, market.rules().tick_value);
+    let Some(market) = markets.get(usize::from(fill.market)) else { return Ok(()) };
+    let effect = fill_effect(
+        before.lots,
+        before.entry_notional,
+        fill.side,
+        fill.quantity,
+        fill.price,
+        market.rules().tick_value,
+    );
     let after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
     let cash_delta = effect.cash_delta.saturating_sub(fill.fee);
-    let equity_after = risk.band_edge_equity(account, markets, Some(&after)).saturating_add(cash_delta);
-    if !equity_after.is_negative() || equity_after >= risk.band_edge_equity(account, markets, None) {
-        return BandEdge::Holds;
+    let equity = risk.band_edge_equity(account, markets, Some(&after)).saturating_add(cash_delta);
+    if equity.is_negative() && equity < risk.band_edge_equity(account, markets, None) {
+        return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, equity));
     }
-    BandEdge::Broken { equity: equity_after }
+    if fill.is_reduce_only {
+        require_free(risk, account, markets, &after, cash_delta, None)?;
+    }
+    Ok(())
 }
 
-/// A fill that has not happened.
+/// One side of a fill that has not happened.
 #[derive(Clone, Copy, Debug)]
 pub struct ProposedFill {
     /// Market, as its place in the segment.
@@ -98,18 +112,8 @@ pub struct ProposedFill {
     pub price: PriceTicks,
     /// What the account pays.
     pub fee: QuoteMicros,
-}
-
-/// Result of [`band_edge_after_fill`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BandEdge {
-    /// The fill may happen.
-    Holds,
-    /// The fill would lower equity at the band's edge to this, below zero.
-    Broken {
-        /// Equity at the edge.
-        equity: QuoteMicros,
-    },
+    /// Whether the account's order only reduces: then it reserved nothing.
+    pub is_reduce_only: bool,
 }
 
 /// What one market needs: the worst of the position as it is, with all bids filled, and with all asks filled.

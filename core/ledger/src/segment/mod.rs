@@ -21,8 +21,8 @@ use casemate_protocol::{
 };
 
 pub use book::{Book, Level};
-pub(crate) use primitives::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, output_key};
 pub(crate) use primitives::SegmentUndo;
+pub(crate) use primitives::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, output_key};
 pub use primitives::{Savepoint, TotalField};
 pub use rows::{GrantUsage, OpenOrder, Position, SubAccount, Trading};
 
@@ -379,6 +379,18 @@ impl Segment {
         self.sub_accounts.row(account.number())
     }
 
+    /// A withdrawal, wherever it stands.
+    #[must_use]
+    pub fn withdrawal(&self, number: WithdrawalNumber) -> Option<&Withdrawal> {
+        self.withdrawals.get(&number.number())
+    }
+
+    /// A transfer out of this segment, wherever it stands.
+    #[must_use]
+    pub fn transfer(&self, number: TransferNumber) -> Option<&Transfer> {
+        self.transfers.get(&number.number())
+    }
+
     /// The resting orders of the segment.
     #[must_use]
     pub const fn orders(&self) -> &OrderSlab {
@@ -399,13 +411,7 @@ impl Market {
             next_priority: 1,
         };
         facts.move_reference(rules, rules.reference_price);
-        Self {
-            rules: *rules,
-            book: Book::default(),
-            facts,
-            book_digest: Digest::ZERO,
-            book_changes: Vec::new(),
-        }
+        Self { rules: *rules, book: Book::default(), facts, book_digest: Digest::ZERO, book_changes: Vec::new() }
     }
 
     /// The market's rules.

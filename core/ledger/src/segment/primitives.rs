@@ -305,6 +305,24 @@ impl Segment {
         self.remember(SegmentUndo::OrderUnlinked { slot });
         self.note_book_change(BookChange::Unlinked, &order);
         self.unindex_order(&order);
+        if order.grant != 0 {
+            self.drop_ended_usage(u64::from(order.account), order.grant);
+        }
+    }
+
+    /// Forgets what a grant used once it is no longer watched and its last order is gone: it can never act again.
+    fn drop_ended_usage(&mut self, account: u64, grant: u32) {
+        let Some(row) = self.sub_accounts.row_mut(account) else { return };
+        let watches = &self.grant_watches;
+        let is_over = |usage: &GrantUsage| {
+            usage.grant == grant
+                && usage.open_orders == 0
+                && !watches.contains_key(&(usage.expires_ms.ms(), account, grant))
+        };
+        let trading = row.trading_mut();
+        let Some(place) = trading.usage.iter().position(is_over) else { return };
+        let usage = trading.usage.remove(place);
+        self.remember(SegmentUndo::UsageDropped { account, place, usage });
     }
 
     /// Changes what is left of an order, above zero, in its place.
@@ -350,10 +368,7 @@ impl Segment {
             let trading = row.trading_mut();
             let number = order.number.number();
             let place = trading.orders.partition_point(|open| open.number < number);
-            trading.orders.insert(
-                place,
-                OpenOrder { number, client_id: order.client_id, slot, market: order.market },
-            );
+            trading.orders.insert(place, OpenOrder { number, client_id: order.client_id, slot, market: order.market });
         }
         self.add_reserve(order, Direction::More, 1);
     }
@@ -427,13 +442,7 @@ impl Segment {
         if let Some(origin) = self.grant_watches.remove(&key) {
             self.remember(SegmentUndo::GrantWatch { key, origin: Some(origin) });
         }
-        let Some(row) = self.sub_accounts.row_mut(account) else { return };
-        let trading = row.trading_mut();
-        let place = trading.usage.iter().position(|usage| usage.grant == grant && usage.open_orders == 0);
-        if let Some(place) = place {
-            let usage = trading.usage.remove(place);
-            self.remember(SegmentUndo::UsageDropped { account, place, usage });
-        }
+        self.drop_ended_usage(account, grant);
     }
 
     /// Sets the dead-man switch; zero disarms.
@@ -441,8 +450,7 @@ impl Segment {
         let account = account.number();
         let Some(row) = self.sub_accounts.row_mut(account) else { return };
         let trading = row.trading_mut();
-        let before =
-            SegmentUndo::DeadMan { account, fires_ms: trading.dead_man_ms, origin: trading.dead_man_origin };
+        let before = SegmentUndo::DeadMan { account, fires_ms: trading.dead_man_ms, origin: trading.dead_man_origin };
         self.remember(before);
         self.put_dead_man(account, fires_ms, origin);
     }
@@ -490,7 +498,7 @@ impl Segment {
     }
 
     fn replace_withdrawal(&mut self, number: u64, withdrawal: Option<Withdrawal>) -> Option<Withdrawal> {
-                let waits = |row: &Withdrawal| row.state == WithdrawalState::Pending;
+        let waits = |row: &Withdrawal| row.state == WithdrawalState::Pending;
         if let Some(row) = withdrawal.as_ref().filter(|row| waits(row)) {
             self.outbound.insert((row.due_waiting_ms.ms(), OUTBOUND_WITHDRAWAL, number));
         }
@@ -506,7 +514,7 @@ impl Segment {
     }
 
     fn replace_transfer(&mut self, number: u64, transfer: Option<Transfer>) -> Option<Transfer> {
-                let waits = |row: &Transfer| row.state == TransferState::Pending;
+        let waits = |row: &Transfer| row.state == TransferState::Pending;
         if let Some(row) = transfer.as_ref().filter(|row| waits(row)) {
             self.outbound.insert((row.due_waiting_ms.ms(), OUTBOUND_TRANSFER, number));
         }
@@ -548,9 +556,8 @@ impl Segment {
         let Some(deposit) = self.deposits.get(index) else { return };
         let place = u32::try_from(index).unwrap_or(u32::MAX);
         let output = output_key(&deposit.claim);
-        if deposit.state == DepositState::Attesting {
-            self.accepted_outputs.remove(&output);
-        } else {
+        // A claim that still waits says nothing about the output: another claim on it may have been accepted.
+        if deposit.state != DepositState::Attesting {
             self.accepted_outputs.insert(output);
         }
         let Beneficiary::RootKey(key) = deposit.claim.beneficiary else { return };
@@ -579,22 +586,34 @@ impl Segment {
     // Snapshots.
 
     /// Puts an order of a snapshot back: at the end of its queue, its owner's list pointing at its new slot. Reserves
-    /// are in the owner's row already.
-    pub(crate) fn restore_order(&mut self, order: RestingOrder) {
-        let slot = self.orders.insert(order);
-        let Some(market) = self.markets.get_mut(usize::from(order.market)) else { return };
-        market.book.push_back(slot, &mut self.orders);
-        if !order.expires_ms.is_zero() {
-            let key = (order.expires_ms.ms(), order.number.number());
-            self.order_expiries.insert(key, (order.owner(), market.rules.id));
-        }
-        let Some(row) = self.sub_accounts.row_mut(u64::from(order.account)) else { return };
+    /// are in the owner's row already. False if there is no market, or no owner who says that it is there.
+    pub(crate) fn restore_order(&mut self, order: RestingOrder) -> bool {
+        let number = order.number.number();
+        let Some(row) = self.sub_accounts.row_mut(u64::from(order.account)) else { return false };
+        let Some(market) = self.markets.get_mut(usize::from(order.market)) else { return false };
         let orders = &mut row.trading_mut().orders;
-        if let Ok(place) = orders.binary_search_by_key(&order.number.number(), |open| open.number)
-            && let Some(open) = orders.get_mut(place)
-        {
-            open.slot = slot;
+        let Ok(place) = orders.binary_search_by_key(&number, |open| open.number) else { return false };
+        let Some(open) = orders.get_mut(place).filter(|open| open.market == order.market) else { return false };
+        open.slot = self.orders.insert(order);
+        market.book.push_back(open.slot, &mut self.orders);
+        if !order.expires_ms.is_zero() {
+            self.order_expiries.insert((order.expires_ms.ms(), number), (order.owner(), market.rules.id));
         }
+        true
+    }
+
+    /// Whether every open order that an account lists is in the book.
+    pub(crate) fn has_every_open_order(&self) -> bool {
+        self.sub_accounts.iter().all(|(account, row)| {
+            row.orders().iter().all(|open| {
+                self.orders.order(open.slot).is_some_and(|order| {
+                    order.number.number() == open.number
+                        && u64::from(order.account) == account
+                        && order.market == open.market
+                        && order.client_id == open.client_id
+                })
+            })
+        })
     }
 
     /// Puts withdrawals, transfers and deposits of a snapshot back with what follows from them.
@@ -719,8 +738,12 @@ impl Segment {
             }
             SegmentUndo::Deposit { index, operators, state } => {
                 if let Some(deposit) = self.deposits.get_mut(index) {
+                    let was_accepted = deposit.state != DepositState::Attesting;
                     deposit.operators.truncate(operators);
                     deposit.state = state;
+                    if was_accepted && state == DepositState::Attesting {
+                        self.accepted_outputs.remove(&output_key(&deposit.claim));
+                    }
                 }
                 self.changed.deposits.unmark(number_of(index));
                 self.index_deposit(index);

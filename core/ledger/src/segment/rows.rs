@@ -1,8 +1,11 @@
 //! What an account has in a segment.
 
+use borsh::io::Write;
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{QuoteMicros, RecordIndex, TimeMs};
+use casemate_protocol::units::notional;
+use casemate_protocol::{QuoteMicros, RecordIndex, Side, TickValueMicros, TimeMs};
 
+use super::{RestingOrder, Segment};
 use crate::paged::Row;
 
 /// An account's part in a segment. Small while idle: what trading needs comes with the first order.
@@ -13,6 +16,9 @@ pub struct SubAccount {
     pub(crate) pending_count: u32,
     /// Always true; gives absent rows a representation of their own, so that a row of the table needs no extra word.
     is_present: Present,
+    /// Written as absent when nothing is in it: an order that was undone leaves an empty one behind, and bytes must not
+    /// tell who tried and failed.
+    #[borsh(serialize_with = "serialize_trading")]
     pub(crate) trading: Option<Box<Trading>>,
 }
 
@@ -65,6 +71,8 @@ pub struct Position {
 pub struct OpenOrder {
     pub(crate) number: u64,
     pub(crate) client_id: u64,
+    /// Where the order is in memory; found anew when a snapshot is read.
+    #[borsh(skip)]
     pub(crate) slot: u32,
     pub(crate) market: u16,
 }
@@ -130,6 +138,52 @@ impl SubAccount {
         self.cash.is_zero() && self.pending_count == 0 && self.positions().is_empty() && self.orders().is_empty()
     }
 
+    /// Sums up one more resting order, by a road of its own: to compare with what the segment keeps step by step.
+    pub(crate) fn add_order_for_check(&mut self, order: &RestingOrder, segment: &Segment) {
+        let tick_value = segment.market(order.market).map_or(TickValueMicros::ZERO, |market| market.rules.tick_value);
+        let notional = notional(order.price, order.remaining, tick_value).map_or(i64::MAX, QuoteMicros::micros);
+        let lots = i64::try_from(order.remaining.lots()).unwrap_or(i64::MAX);
+        let (lots, notional) = if order.is_reduce_only { (0, 0) } else { (lots, notional) };
+        let trading = self.trading_mut();
+        let mut position = trading.positions.iter().find(|row| row.market == order.market).copied().unwrap_or_default();
+        position.market = order.market;
+        position.order_count = position.order_count.saturating_add(1);
+        match order.side {
+            Side::Bid => {
+                position.bid_lots = position.bid_lots.saturating_add(lots);
+                position.bid_notional = position.bid_notional.saturating_add(notional);
+            }
+            Side::Ask => {
+                position.ask_lots = position.ask_lots.saturating_add(lots);
+                position.ask_notional = position.ask_notional.saturating_add(notional);
+            }
+        }
+        trading.positions.retain(|row| row.market != order.market);
+        trading.positions.push(position);
+        if order.grant != 0 {
+            let mut usage = trading.usage.iter().find(|row| row.grant == order.grant).copied().unwrap_or_default();
+            usage.grant = order.grant;
+            usage.open_orders = usage.open_orders.saturating_add(1);
+            usage.open_notional = usage.open_notional.saturating_add(notional);
+            trading.usage.retain(|row| row.grant != order.grant);
+            trading.usage.push(usage);
+        }
+    }
+
+    /// Whether another row reserves exactly what this one summed up.
+    pub(crate) fn has_reserves_of(&self, other: &Self) -> bool {
+        let reserves = |position: &Position| Position { lots: 0, entry_notional: 0, ..*position };
+        let positions_agree =
+            other.positions().iter().all(|position| reserves(position) == self.position(position.market))
+                && self.positions().iter().all(|position| other.position(position.market).order_count > 0);
+        let open = |row: &Self, grant| {
+            let usage = row.usage().iter().find(|usage| usage.grant == grant);
+            usage.map_or((0, 0), |usage| (usage.open_orders, usage.open_notional))
+        };
+        let mut grants = self.usage().iter().chain(other.usage()).map(|usage| usage.grant);
+        positions_agree && grants.all(|grant| open(self, grant) == open(other, grant))
+    }
+
     pub(crate) fn trading_mut(&mut self) -> &mut Trading {
         self.trading.get_or_insert_with(Box::default)
     }
@@ -176,10 +230,23 @@ impl SubAccount {
         self.cash.serialize(out)?;
         self.pending.serialize(out)?;
         self.pending_count.serialize(out)?;
-        let Some(trading) = &self.trading else { return 0u8.serialize(out) };
+        let Some(trading) = self.trading.as_ref().filter(|trading| !trading.shows_nothing()) else {
+            return 0u8.serialize(out);
+        };
         1u8.serialize(out)?;
         trading.positions.serialize(out)?;
         trading.usage.serialize(out)?;
         trading.dead_man_ms.serialize(out)
     }
+}
+
+impl Trading {
+    /// True if there is nothing in it that a row's bytes show.
+    fn shows_nothing(&self) -> bool {
+        self.positions.is_empty() && self.usage.is_empty() && self.dead_man_ms.is_zero()
+    }
+}
+
+fn serialize_trading<W: Write>(trading: &Option<Box<Trading>>, writer: &mut W) -> borsh::io::Result<()> {
+    trading.as_ref().filter(|trading| ***trading != Trading::default()).serialize(writer)
 }

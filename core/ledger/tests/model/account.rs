@@ -2,10 +2,10 @@
 
 use casemate_protocol::command::Side;
 use casemate_protocol::genesis::MarketRules;
-use casemate_protocol::{AccountId, FeePpm, MarketId, SegmentId};
+use casemate_protocol::{AccountId, FeePpm, MarketId, QuoteMicros, Reject, RejectCode, SegmentId};
 
 use super::market::{Market, Order};
-use super::{MILLION, Model, divide_up};
+use super::{MILLION, Model, divide_up, micros};
 
 /// Signed lots and signed entry notional.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -82,6 +82,15 @@ pub(super) fn fee(notional: i128, rate: FeePpm) -> i128 {
     divide_up(notional * i128::from(rate.ppm()), MILLION)
 }
 
+/// What makes free collateral smaller must leave it at zero or above.
+pub(super) fn check_free(before: i128, after: i128) -> Result<(), Reject> {
+    if after < before && after < 0 {
+        let (needed, present) = (micros(before - after), micros(before));
+        return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(needed, present));
+    }
+    Ok(())
+}
+
 pub(super) fn tick_value(rules: &MarketRules) -> i128 {
     i128::from(rules.tick_value.micros())
 }
@@ -133,15 +142,22 @@ impl Model {
         self.cash(segment, account) + self.markets_of(segment).map(worth).sum::<i128>()
     }
 
-    /// The band-edge equity after a fill, if the fill lowers it below zero. The reference is still that before the
-    /// trade.
-    pub(super) fn insolvency_after(&self, fill: Fill) -> Option<i128> {
-        let segment = self.market(fill.market)?.rules.segment;
+    /// Whether an account can carry a fill of an order of its own. The reference is still that before the trade.
+    pub(super) fn check_fill(&self, fill: Fill, order: &Order) -> Result<(), Reject> {
+        let segment = self.rules_or_reject(fill.market)?.segment;
         let mut filled = self.clone();
         filled.book_fill(fill);
+
         let before = self.band_edge_equity(segment, fill.account);
         let after = filled.band_edge_equity(segment, fill.account);
-        (after < before && after < 0).then_some(after)
+        if after < before && after < 0 {
+            return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, micros(after)));
+        }
+        // An order that only reduces was not asked for collateral when it came.
+        if order.is_reduce_only {
+            check_free(self.free(segment, fill.account), filled.free(segment, fill.account))?;
+        }
+        Ok(())
     }
 
     /// Lower and upper edge of a market's band.

@@ -5,7 +5,7 @@ use casemate_protocol::event::{OrderReduced, RemovalCause};
 use casemate_protocol::{AccountId, Event, GrantNumber, MarketId, Reject, RejectCode};
 
 use super::market::Order;
-use super::place::{Before, check_quantity};
+use super::place::{Before, check_good_till, check_quantity};
 use super::{Asker, Model, lots};
 
 impl Model {
@@ -13,14 +13,8 @@ impl Model {
         let rules = self.rules_or_reject(amend.market)?;
         let old = self.order_or_reject(amend.market, asker.account, amend.order)?;
         let (price, quantity) = (i128::from(amend.price.ticks()), i128::from(amend.quantity.lots()));
-        // A quantity that shrinks may fall below the minimum, but nothing is no quantity.
-        let shrinks = quantity < old.quantity;
-        if !shrinks || quantity == 0 {
-            check_quantity(&rules, quantity)?;
-        }
-        self.check_price(&rules, old.side, price)?;
-
-        if price == old.price && quantity <= old.quantity {
+        // Nothing speaks against an order that only becomes smaller; but nothing is no quantity.
+        if price == old.price && quantity <= old.quantity && quantity > 0 {
             for order in self.orders_mut(amend.market).filter(|order| order.number == old.number) {
                 order.quantity = quantity;
             }
@@ -28,11 +22,17 @@ impl Model {
             return Ok(vec![Event::OrderReduced(OrderReduced { market: amend.market, number, account, quantity })]);
         }
 
+        check_quantity(&rules, quantity)?;
+        self.check_price(&rules, old.side, price)?;
+        check_good_till(asker, old.expires_ms)?;
         let free = self.free(rules.segment, asker.account);
         let mut events = vec![self.remove(&rules, old, RemovalCause::Amended)];
+        let quantity =
+            if old.is_reduce_only { self.reduced(asker, amend.market, old.side, quantity)? } else { quantity };
         if old.is_ladder {
             self.check_post_only(amend.market, old.side, price)?;
         }
+        self.check_open_orders(rules.segment, asker, 1)?;
         let grant = asker.grant.unwrap_or(GrantNumber::NONE);
         let mut order = Order { price, quantity, grant, origin: asker.origin, ..old };
         self.check_limits(asker, &rules, &[order], Before { free, may_take: !old.is_ladder })?;

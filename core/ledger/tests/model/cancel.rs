@@ -1,12 +1,12 @@
 //! Orders that leave the book without an arriving order: cancels, ends of time, ends of grants.
 
-use casemate_protocol::command::{CancelOrder, CancelScope};
+use casemate_protocol::command::{CancelOrder, CancelScope, SetDeadMan};
 use casemate_protocol::event::RemovalCause;
 use casemate_protocol::genesis::MarketRules;
-use casemate_protocol::{AccountId, Event, GrantNumber, Reject, SegmentId, TimeMs};
+use casemate_protocol::{AccountId, Event, GrantNumber, Reject, RejectCode, SegmentId, TimeMs};
 
 use super::market::Order;
-use super::{Asker, Model};
+use super::{Asker, Model, micros};
 
 impl Model {
     pub(super) fn cancel(&mut self, asker: Asker, cancel: &CancelOrder) -> Result<Vec<Event>, Reject> {
@@ -29,38 +29,92 @@ impl Model {
         }
     }
 
-    /// Removes every order whose time has come, earliest first, then by number.
-    pub fn expire(&mut self, time_ms: TimeMs) -> Vec<Event> {
+    /// Arms the switch, arms it anew, or disarms it. It has no event of the model.
+    pub(super) fn set_dead_man(&mut self, asker: Asker, switch: &SetDeadMan) -> Result<Vec<Event>, Reject> {
+        let least = self.segment_or_reject(switch.segment)?.dead_man_timeout_min_ms;
+        if !switch.timeout_ms.is_zero() && switch.timeout_ms < least {
+            let reject = Reject::of(RejectCode::DeadManTimeoutNotAllowed);
+            return Err(reject.required(least.ms()).present(switch.timeout_ms.ms()));
+        }
+        let key = (switch.segment, asker.account);
+        if !self.cash.contains_key(&key) {
+            return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(micros(1), micros(0)));
+        }
+        if switch.timeout_ms.is_zero() {
+            self.dead_men.remove(&key);
+        } else {
+            self.dead_men.insert(key, asker.time_ms.plus(switch.timeout_ms));
+        }
+        Ok(Vec::new())
+    }
+
+    /// What happens at the start of a block, before all commands. Doing it again in the same block does nothing.
+    pub fn start_block(&mut self, time_ms: TimeMs) -> Vec<Event> {
+        let segments: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
         let mut events = Vec::new();
-        let mut times: Vec<TimeMs> = self.everything().iter().map(|(_, order)| order.expires_ms).collect();
-        times.retain(|expires_ms| !expires_ms.is_zero() && *expires_ms <= time_ms);
-        times.sort_unstable();
-        times.dedup();
-        for due_ms in times {
-            events.extend(self.remove_where(RemovalCause::Expired, |_, order| order.expires_ms == due_ms));
+        for segment in segments {
+            events.extend(self.expire(segment, time_ms));
+            events.extend(self.end_grants(segment, time_ms));
+            events.extend(self.fire_dead_men(segment, time_ms));
         }
         events
     }
 
-    /// Ends a grant and removes all its resting orders, in every segment.
-    pub fn revoke_grant(&mut self, account: AccountId, number: GrantNumber) -> Vec<Event> {
-        if let Some(grant) = self.grants.get_mut(&(account, number)) {
-            grant.is_revoked = true;
+    /// Removes the orders whose time has come, earliest first, then by number.
+    pub fn expire(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
+        let mut due = self.everything();
+        due.retain(|(rules, order)| rules.segment == segment && !order.expires_ms.is_zero());
+        due.retain(|(_, order)| order.expires_ms <= time_ms);
+        due.sort_by_key(|(_, order)| (order.expires_ms, order.number));
+        due.into_iter().map(|(rules, order)| self.remove(&rules, order, RemovalCause::Expired)).collect()
+    }
+
+    /// Removes what grants whose end has come have resting, except what can only reduce.
+    pub fn end_grants(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
+        let grants = self.grants.iter().map(|(&(account, number), grant)| (grant.expires_ms, account, number));
+        let mut ended: Vec<(TimeMs, AccountId, GrantNumber)> = grants.collect();
+        ended.retain(|(expires_ms, _, _)| *expires_ms <= time_ms);
+        ended.sort_unstable();
+        let mut events = Vec::new();
+        for (_, account, number) in ended {
+            events.extend(self.remove_where(RemovalCause::GrantEnded, |rules, order| {
+                let is_of_grant = rules.segment == segment && order.account == account && order.grant == number;
+                is_of_grant && !order.is_reduce_only
+            }));
         }
-        self.remove_where(RemovalCause::GrantRevoked, |_, order| order.account == account && order.grant == number)
+        events
     }
 
-    /// System work at a grant's end: its orders of a segment go, except those that can only reduce.
-    pub fn expire_grant_orders(&mut self, segment: SegmentId, account: AccountId, number: GrantNumber) -> Vec<Event> {
-        self.remove_where(RemovalCause::GrantEnded, |rules, order| {
-            let is_of_grant = rules.segment == segment && order.account == account && order.grant == number;
-            is_of_grant && !order.is_reduce_only
-        })
+    /// Fires the dead-man switches whose time has come, earliest first, then by account.
+    pub fn fire_dead_men(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
+        let armed = self.dead_men.iter().filter(|((of, _), fires_ms)| *of == segment && **fires_ms <= time_ms);
+        let mut due: Vec<(TimeMs, AccountId)> = armed.map(|(&(_, account), &fires_ms)| (fires_ms, account)).collect();
+        due.sort_unstable();
+        due.into_iter().flat_map(|(_, account)| self.fire_dead_man(segment, account)).collect()
     }
 
-    /// System work of a dead-man switch: all orders of the account in a segment go.
+    /// A dead-man switch removes all orders of its account in a segment, and is disarmed.
     pub fn fire_dead_man(&mut self, segment: SegmentId, account: AccountId) -> Vec<Event> {
+        self.dead_men.remove(&(segment, account));
         self.remove_where(RemovalCause::DeadMan, |rules, order| rules.segment == segment && order.account == account)
+    }
+
+    /// Ends a grant and removes all its resting orders, in every segment.
+    ///
+    /// # Errors
+    /// `GrantNotFound` if there is no such grant or it is over.
+    pub fn revoke_grant(
+        &mut self,
+        account: AccountId,
+        number: GrantNumber,
+        time_ms: TimeMs,
+    ) -> Result<Vec<Event>, Reject> {
+        let grant = self.grants.get_mut(&(account, number));
+        let Some(grant) = grant.filter(|grant| !grant.is_revoked && time_ms < grant.expires_ms) else {
+            return Err(Reject::of(RejectCode::GrantNotFound).present(u64::from(number.number())));
+        };
+        grant.is_revoked = true;
+        Ok(self.remove_where(RemovalCause::GrantRevoked, |_, order| order.account == account && order.grant == number))
     }
 
     /// Removes the orders that are meant, segment by segment, in the order of their numbers.

@@ -33,14 +33,12 @@ pub struct Sequence {
 pub enum Step {
     /// An account asks for something, with its root key or under a grant.
     Act { account: AccountId, grant: Option<GrantNumber>, plan: Plan },
-    /// Time passes; orders whose time came leave.
-    Wait { ms: u64 },
+    /// A block ends and the next one starts. If it is behind, it has no room for the work of its start.
+    Wait { ms: u64, is_behind: bool },
+    /// There is room now for work that had to wait.
+    CatchUp,
     /// A grant is revoked.
     Revoke { account: AccountId, grant: GrantNumber },
-    /// System work: orders of grants that ended leave.
-    EndGrants,
-    /// System work: an account's dead-man switch fires.
-    FireDeadMan { segment: SegmentId, account: AccountId },
 }
 
 /// A command that may depend on which orders rest.
@@ -70,14 +68,12 @@ pub enum Pick {
 pub enum Input {
     /// A command that passed the gate.
     Command { account: AccountId, grant: Option<GrantNumber>, command: Command },
-    /// Time passes.
-    Wait { ms: u64 },
+    /// See [`Step::Wait`].
+    Wait { ms: u64, is_behind: bool },
+    /// See [`Step::CatchUp`].
+    CatchUp,
     /// A grant is revoked.
     Revoke { account: AccountId, grant: GrantNumber },
-    /// System work for these grants, which ended.
-    EndGrants { ended: Vec<(SegmentId, AccountId, GrantNumber)> },
-    /// System work.
-    FireDeadMan { segment: SegmentId, account: AccountId },
 }
 
 impl Sequence {
@@ -97,10 +93,9 @@ impl Step {
                 grant: grant.filter(|grant| model.is_grant_live(*account, *grant, time_ms)),
                 command: plan.resolve(model, *account),
             },
-            Self::Wait { ms } => Input::Wait { ms: *ms },
+            Self::Wait { ms, is_behind } => Input::Wait { ms: *ms, is_behind: *is_behind },
+            Self::CatchUp => Input::CatchUp,
             Self::Revoke { account, grant } => Input::Revoke { account: *account, grant: *grant },
-            Self::EndGrants => Input::EndGrants { ended: model.ended_grants(time_ms) },
-            Self::FireDeadMan { segment, account } => Input::FireDeadMan { segment: *segment, account: *account },
         }
     }
 }
@@ -150,22 +145,16 @@ impl Pick {
 /// Gives an input to the model. Time passes in `time_ms`.
 ///
 /// # Errors
-/// The refusal of a command.
+/// The refusal of a command or revocation.
 pub fn feed(model: &mut Model, time_ms: &mut TimeMs, origin: RecordIndex, input: &Input) -> Result<Vec<Event>, Reject> {
     match input {
         Input::Command { account, grant, command } => model.apply(*account, *grant, *time_ms, origin, command),
-        Input::Wait { ms } => {
+        Input::Wait { ms, is_behind } => {
             *time_ms = time_ms.plus(DurationMs::from_ms(*ms));
-            Ok(model.expire(*time_ms))
+            Ok(if *is_behind { Vec::new() } else { model.start_block(*time_ms) })
         }
-        Input::Revoke { account, grant } => Ok(model.revoke_grant(*account, *grant)),
-        Input::EndGrants { ended } => {
-            let grants = ended.iter();
-            Ok(grants
-                .flat_map(|(segment, account, grant)| model.expire_grant_orders(*segment, *account, *grant))
-                .collect())
-        }
-        Input::FireDeadMan { segment, account } => Ok(model.fire_dead_man(*segment, *account)),
+        Input::CatchUp => Ok(model.start_block(*time_ms)),
+        Input::Revoke { account, grant } => model.revoke_grant(*account, *grant, *time_ms),
     }
 }
 
@@ -229,14 +218,13 @@ fn step() -> impl Strategy<Value = Step> {
     let act = (account(), grant, plan()).prop_map(|(account, grant, plan)| Step::Act { account, grant, plan });
     let revoke =
         (account(), 1..=3_u32).prop_map(|(account, number)| Step::Revoke { account, grant: GrantNumber::new(number) });
-    let fire = (1..=2_u16, account())
-        .prop_map(|(segment, account)| Step::FireDeadMan { segment: SegmentId::new(segment), account });
+    let wait = (1..=200_u64, prop_oneof![2 => Just(false), 1 => Just(true)])
+        .prop_map(|(ms, is_behind)| Step::Wait { ms, is_behind });
     prop_oneof![
         180 => act,
-        10 => (1..=200_u64).prop_map(|ms| Step::Wait { ms }),
+        12 => wait,
         2 => revoke,
-        1 => Just(Step::EndGrants),
-        1 => fire,
+        1 => Just(Step::CatchUp),
     ]
 }
 
@@ -259,7 +247,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         4 => cancel,
         2 => cancel_all().prop_map(Plan::Send),
         6 => ladder().prop_map(Plan::Send),
-        1 => dead_man().prop_map(Plan::Send),
+        2 => dead_man().prop_map(Plan::Send),
     ]
 }
 
@@ -383,7 +371,7 @@ fn levels(steps: &[(u64, u64)], price_at: impl Fn(u64) -> u64) -> Vec<QuoteLevel
 }
 
 fn dead_man() -> impl Strategy<Value = Command> {
-    (0..=3_u16, sample::select(vec![0, 1, 99, 100, 5_000])).prop_map(|(segment, timeout_ms)| {
+    (0..=3_u16, sample::select(vec![0, 1, 99, 100, 120, 200, 5_000])).prop_map(|(segment, timeout_ms)| {
         Command::SetDeadMan(SetDeadMan {
             segment: SegmentId::new(segment),
             timeout_ms: DurationMs::from_ms(timeout_ms),

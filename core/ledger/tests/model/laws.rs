@@ -77,6 +77,7 @@ fn check_sequence(sequence: &Sequence, coverage: &mut Coverage) {
         check_books(&world, &model);
         check_orders(&world, &model);
         check_resting_collateral(&before, &model, &input, &result);
+        check_budgets(&world, &model);
     }
 }
 
@@ -133,6 +134,14 @@ fn check_orders(world: &World, model: &Model) {
             }
         }
         assert!(counts.values().all(|count| *count <= segment.open_orders_max));
+    }
+}
+
+/// What a session trades with orders that can add risk, and what rests of them, stays within its budget.
+fn check_budgets(world: &World, model: &Model) {
+    for grant in &world.grants {
+        let (committed, budget) = model.grant_law(grant.account, grant.number);
+        assert!(committed <= budget, "grant {} of account {} over its budget", grant.number, grant.account);
     }
 }
 

@@ -45,6 +45,14 @@ impl Market {
         asks
     }
 
+    /// The highest price at which an arriving order can trade or rest.
+    pub(super) fn dearest_price(&self, order: &Order) -> i128 {
+        match (order.side, self.bids().first()) {
+            (Side::Ask, Some(bid)) => order.price.max(bid.price),
+            (Side::Ask, None) | (Side::Bid, _) => order.price,
+        }
+    }
+
     /// The order that one of this side meets first.
     pub(super) fn best_opposite(&self, side: Side) -> Option<Order> {
         match side {
@@ -55,9 +63,9 @@ impl Market {
 }
 
 impl Order {
-    /// Remaining lots at the order's own price.
+    /// Remaining lots at the order's own price; nothing for an order that only reduces.
     pub(super) fn reserve(&self, tick_value: i128) -> i128 {
-        self.quantity * self.price * tick_value
+        if self.is_reduce_only { 0 } else { self.quantity * self.price * tick_value }
     }
 
     /// Whether this order would trade with a resting one at that price.

@@ -4,7 +4,7 @@ use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{RemovalCause, TradeExecuted};
 use casemate_protocol::genesis::MarketRules;
 use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX};
-use casemate_protocol::{Event, OrderNumber, QuoteMicros, Reject, RejectCode, TimeMs};
+use casemate_protocol::{Event, OrderNumber, Reject, TimeMs};
 
 use super::account::{Fill, fee, tick_value};
 use super::market::Order;
@@ -35,10 +35,7 @@ impl Model {
             let Some(maker) = best.filter(|maker| taker.reaches(maker.price)) else {
                 break;
             };
-            let is_limit_reached = touched == MATCH_STEPS_MAX || makers_removed == MAKERS_REMOVED_MAX;
-            let taker_reducible = self.position_of(rules.id, taker.account).reducible_by(taker.side);
-            let is_closed = taker.is_reduce_only && taker_reducible == 0;
-            if is_limit_reached || is_closed {
+            if touched == MATCH_STEPS_MAX || makers_removed == MAKERS_REMOVED_MAX {
                 matched.is_stopped = true;
                 break;
             }
@@ -61,6 +58,11 @@ impl Model {
                 continue;
             }
             // 2.
+            if !maker.expires_ms.is_zero() && maker.expires_ms <= asker.time_ms {
+                makers_removed += 1;
+                matched.events.push(self.remove(rules, maker, RemovalCause::Expired));
+                continue;
+            }
             if !maker.is_reduce_only && self.has_grant_ended(&maker, asker.time_ms) {
                 makers_removed += 1;
                 matched.events.push(self.remove(rules, maker, RemovalCause::GrantEnded));
@@ -78,9 +80,6 @@ impl Model {
             if maker.is_reduce_only {
                 quantity = quantity.min(maker_reducible);
             }
-            if taker.is_reduce_only {
-                quantity = quantity.min(taker_reducible);
-            }
             // 5.
             let notional = maker.price * quantity * tick_value(rules);
             let fill_of = |order: &Order, fee: i128| Fill {
@@ -93,15 +92,15 @@ impl Model {
             };
             let maker_fill = fill_of(&maker, fee(notional, rules.maker_fee));
             let taker_fill = fill_of(taker, fee(notional, rules.taker_fee));
-            if self.insolvency_after(maker_fill).is_some() {
+            if self.check_fill(maker_fill, &maker).is_err() {
                 makers_removed += 1;
                 matched.events.push(self.remove(rules, maker, RemovalCause::MakerRisk));
                 continue;
             }
             // 6.
-            if let Some(equity) = self.insolvency_after(taker_fill) {
+            if let Err(reject) = self.check_fill(taker_fill, taker) {
                 if fills == 0 {
-                    return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, micros(equity)));
+                    return Err(reject);
                 }
                 matched.is_stopped = true;
                 break;
@@ -127,7 +126,14 @@ impl Model {
                 taker_fee: micros(taker_fill.fee),
             };
             // Listing the trade moves the reference.
-            self.trades.push(Trade { event, segment: rules.segment, maker_grant: maker.grant, notional });
+            self.trades.push(Trade {
+                event,
+                segment: rules.segment,
+                notional,
+                maker_grant: maker.grant,
+                is_maker_reducing: maker.is_reduce_only,
+                is_taker_reducing: taker.is_reduce_only,
+            });
             matched.events.push(Event::TradeExecuted(event));
         }
         Ok(matched)

@@ -7,13 +7,13 @@
 //!
 //! The model shares the protocol's words with the ledger and no line of logic; it must never call into the ledger.
 //!
-//! Not here: signatures and whether a grant is live when a command comes (gate), when system work is due (the caller
-//! calls [`Model::expire`] and its neighbours), deposits and withdrawals ([`Model::credit`] stands in for both), and
-//! the bookkeeping events that [`comparable`] takes out.
+//! Not here: signatures and whether a grant is live when a command comes (gate), when a block starts (the caller calls
+//! [`Model::start_block`]), deposits and withdrawals ([`Model::credit`] stands in for both), and the bookkeeping events
+//! that [`comparable`] takes out.
 
 use std::collections::BTreeMap;
 
-use casemate_protocol::command::{Command, SetDeadMan};
+use casemate_protocol::command::Command;
 use casemate_protocol::event::{Event, OrderRested, TradeExecuted};
 use casemate_protocol::genesis::{Genesis, MarketRules, SegmentRules};
 use casemate_protocol::{
@@ -50,6 +50,8 @@ pub struct Model {
     cash: BTreeMap<(SegmentId, AccountId), i128>,
     positions: BTreeMap<(MarketId, AccountId), Position>,
     grants: BTreeMap<(AccountId, GrantNumber), Grant>,
+    /// When armed dead-man switches fire.
+    dead_men: BTreeMap<(SegmentId, AccountId), TimeMs>,
     order_number_last: BTreeMap<SegmentId, u64>,
     trades: Vec<Trade>,
 }
@@ -67,8 +69,21 @@ struct Grant {
 struct Trade {
     event: TradeExecuted,
     segment: SegmentId,
-    maker_grant: GrantNumber,
     notional: i128,
+    maker_grant: GrantNumber,
+    is_maker_reducing: bool,
+    is_taker_reducing: bool,
+}
+
+impl Trade {
+    /// Whether the trade is under a grant, and if so, whether by an order that only reduces.
+    fn is_under(&self, account: AccountId, grant: GrantNumber) -> Option<bool> {
+        let Self { event, maker_grant, is_maker_reducing, is_taker_reducing, .. } = *self;
+        if (event.maker, maker_grant) == (account, grant) {
+            return Some(is_maker_reducing);
+        }
+        ((event.taker, event.taker_grant) == (account, grant)).then_some(is_taker_reducing)
+    }
 }
 
 /// Who asks, and when.
@@ -89,6 +104,7 @@ impl Model {
             cash: BTreeMap::new(),
             positions: BTreeMap::new(),
             grants: BTreeMap::new(),
+            dead_men: BTreeMap::new(),
             order_number_last: BTreeMap::new(),
             trades: Vec::new(),
         }
@@ -140,7 +156,7 @@ impl Model {
             Command::CancelOrder(cancel) => self.cancel(asker, cancel),
             Command::CancelAllOrders(cancel) => self.cancel_all(asker, cancel.scope),
             Command::QuoteLadder(ladder) => self.quote_ladder(asker, ladder),
-            Command::SetDeadMan(switch) => self.check_dead_man(switch),
+            Command::SetDeadMan(switch) => self.set_dead_man(asker, switch),
             Command::OpenAccount
             | Command::CloseAccount(_)
             | Command::RegisterGrant(_)
@@ -154,17 +170,6 @@ impl Model {
                 Err(Reject::of(RejectCode::PolicyForbids).present(u64::from(command.action().number())))
             }
         }
-    }
-
-    /// The dead-man switch has no event of the model, only its refusals.
-    fn check_dead_man(&self, switch: &SetDeadMan) -> Result<Vec<Event>, Reject> {
-        let rules = self.segment_or_reject(switch.segment)?;
-        let least = rules.dead_man_timeout_min_ms;
-        if !switch.timeout_ms.is_zero() && switch.timeout_ms < least {
-            let reject = Reject::of(RejectCode::DeadManTimeoutNotAllowed);
-            return Err(reject.required(least.ms()).present(switch.timeout_ms.ms()));
-        }
-        Ok(Vec::new())
     }
 }
 
@@ -222,30 +227,34 @@ impl Model {
         cash - positions.map(|(_, position)| position.entry).sum::<i128>() + self.fees(segment)
     }
 
-    /// Notional traded under a grant, as maker and as taker.
-    pub fn grant_traded(&self, account: AccountId, grant: GrantNumber) -> i128 {
-        let is_of_grant = |trade: &&Trade| {
-            let is_maker = trade.event.maker == account && trade.maker_grant == grant;
-            let is_taker = trade.event.taker == account && trade.event.taker_grant == grant;
-            is_maker || is_taker
-        };
-        self.trades.iter().filter(is_of_grant).map(|trade| trade.notional).sum()
+    /// Notional traded under a grant in a segment, as maker and as taker.
+    pub fn grant_traded(&self, segment: SegmentId, account: AccountId, grant: GrantNumber) -> i128 {
+        let trades = self.trades.iter().filter(|trade| trade.segment == segment);
+        trades.filter(|trade| trade.is_under(account, grant).is_some()).map(|trade| trade.notional).sum()
+    }
+
+    /// What a grant's resting orders reserve in a segment.
+    pub fn grant_reserved(&self, segment: SegmentId, account: AccountId, grant: GrantNumber) -> i128 {
+        let reserves = self.markets_of(segment).flat_map(|market| {
+            let orders = market.orders.iter().filter(|order| order.account == account && order.grant == grant);
+            orders.map(|order| order.reserve(account::tick_value(&market.rules)))
+        });
+        reserves.sum()
+    }
+
+    /// The law of budgets says that the first is never more than the second: the notional traded by orders of a grant
+    /// that are not reduce-only, plus what its resting orders reserve; and its budget.
+    pub fn grant_law(&self, account: AccountId, grant: GrantNumber) -> (i128, i128) {
+        let adding = self.trades.iter().filter(|trade| trade.is_under(account, grant) == Some(false));
+        let traded: i128 = adding.map(|trade| trade.notional).sum();
+        let segments = self.segments.iter().map(|segment| segment.id);
+        let reserved: i128 = segments.map(|segment| self.grant_reserved(segment, account, grant)).sum();
+        (traded + reserved, self.grants.get(&(account, grant)).map_or(0, |grant| grant.notional_max))
     }
 
     /// Whether a grant exists, was not revoked and has not ended.
     pub fn is_grant_live(&self, account: AccountId, grant: GrantNumber, time_ms: TimeMs) -> bool {
         self.grants.get(&(account, grant)).is_some_and(|grant| !grant.is_revoked && time_ms < grant.expires_ms)
-    }
-
-    /// Grants that ended by time and were not revoked, in every segment.
-    pub fn ended_grants(&self, time_ms: TimeMs) -> Vec<(SegmentId, AccountId, GrantNumber)> {
-        let ended = self.grants.iter().filter(|(_, grant)| !grant.is_revoked && time_ms >= grant.expires_ms);
-        let ended: Vec<(AccountId, GrantNumber)> = ended.map(|(key, _)| *key).collect();
-        let of_segment = |segment: &SegmentRules| {
-            let segment = segment.id;
-            ended.iter().map(move |(account, grant)| (segment, *account, *grant)).collect::<Vec<_>>()
-        };
-        self.segments.iter().flat_map(of_segment).collect()
     }
 }
 
@@ -301,8 +310,11 @@ impl Model {
 
 /// The events that the model makes. What is left out is bookkeeping that no trading rule reads.
 pub fn comparable(events: &[Event]) -> Vec<Event> {
-    let is_made =
-        |event: &&Event| !matches!(event, Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_));
+    let is_made = |event: &&Event| {
+        let is_bookkeeping =
+            matches!(event, Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_));
+        !is_bookkeeping && !matches!(event, Event::GrantRevoked(_))
+    };
     events.iter().filter(is_made).cloned().collect()
 }
 

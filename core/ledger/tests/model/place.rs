@@ -6,7 +6,7 @@ use casemate_protocol::genesis::MarketRules;
 use casemate_protocol::limits::POSITIONS_MAX;
 use casemate_protocol::{Event, GrantNumber, MarketId, OrderNumber, Reject, RejectCode, SegmentId, TimeMs};
 
-use super::account::{fee, sign, tick_value};
+use super::account::{check_free, fee, sign, tick_value};
 use super::market::Order;
 use super::{Asker, MILLION, Model, bare, divide_down, divide_up, lots, micros, ticks};
 
@@ -32,22 +32,15 @@ impl Model {
         }
         // 5.
         let expires_ms = good_till(place.kind);
-        if let Some(expires_ms) = expires_ms.filter(|expires_ms| *expires_ms <= asker.time_ms) {
-            let reject = Reject::of(RejectCode::GoodTillTimePast);
-            return Err(reject.required(expires_ms.ms()).present(asker.time_ms.ms()));
-        }
+        check_good_till(asker, expires_ms)?;
         // 6.
         let resting = self.orders_of(rules.segment, asker.account);
         if !place.client_id.is_none() && resting.iter().any(|(_, order)| order.client_id == place.client_id) {
             return Err(Reject::of(RejectCode::ClientIdInUse).present(place.client_id.number()));
         }
         // 7.
-        let position = self.position_of(place.market, asker.account);
-        let reducible = position.reducible_by(place.side);
-        if place.is_reduce_only && reducible == 0 {
-            return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(bare(position.lots.abs())));
-        }
-        let quantity = if place.is_reduce_only { asked.min(reducible) } else { asked };
+        let quantity =
+            if place.is_reduce_only { self.reduced(asker, place.market, place.side, asked)? } else { asked };
         // 8 and 9.
         let price = match place.kind {
             OrderKind::Market(terms) => self.bounded_price(&rules, place.side, terms.slippage_ppm_max.ppm())?,
@@ -70,7 +63,7 @@ impl Model {
             quantity,
             is_reduce_only: place.is_reduce_only,
             is_ladder: false,
-            expires_ms: expires_ms.unwrap_or(TimeMs::ZERO),
+            expires_ms,
             origin: asker.origin,
         };
         let before = Before { free: self.free(rules.segment, asker.account), may_take: !is_post_only(place.kind) };
@@ -85,6 +78,22 @@ impl Model {
         let mut events = matched.events;
         events.extend(self.rest_or_drop(place.market, taker, can_rest(place.kind) && !matched.is_stopped));
         Ok(events)
+    }
+
+    /// Check 7: the quantity of a reduce-only order, cut to the position.
+    pub(super) fn reduced(
+        &self,
+        asker: Asker,
+        market: MarketId,
+        side: Side,
+        quantity: i128,
+    ) -> Result<i128, Reject> {
+        let position = self.position_of(market, asker.account);
+        let reducible = position.reducible_by(side);
+        if reducible == 0 {
+            return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(bare(position.lots.abs())));
+        }
+        Ok(quantity.min(reducible))
     }
 
     /// What becomes of the rest of an order that has matched.
@@ -123,10 +132,17 @@ impl Model {
         let slippage = i128::from(slippage_ppm);
         let (lower, upper) = self.band(rules);
         // The band ends a market order where it ends a limit order of its side: buys above, sells below.
-        Ok(match side {
-            Side::Bid => divide_down(best.price * (MILLION + slippage), MILLION).min(upper),
-            Side::Ask => divide_up(best.price * (MILLION - slippage), MILLION).max(lower),
-        })
+        let (limit, is_within) = match side {
+            Side::Bid => {
+                let limit = divide_down(best.price * (MILLION + slippage), MILLION).min(upper);
+                (limit, best.price <= limit)
+            }
+            Side::Ask => {
+                let limit = divide_up(best.price * (MILLION - slippage), MILLION).max(lower);
+                (limit, best.price >= limit)
+            }
+        };
+        if is_within { Ok(limit) } else { Err(Reject::of(RejectCode::NoLiquidity)) }
     }
 
     /// Check 9: post-only refuses or slides, other orders keep their price.
@@ -225,7 +241,8 @@ impl Model {
         Ok(())
     }
 
-    /// Check 11, second half: the position with all orders of a side filled, on each side that gets an order.
+    /// Check 11, second half: the position with all orders of a side filled, on each side that gets an order. A position
+    /// of the other side counts as closed: something that only reduces may close it first.
     fn check_position_size(&self, asker: Asker, rules: &MarketRules, adding: &[Order]) -> Result<(), Reject> {
         let most = i128::from(rules.position_lots_max.lots());
         let position = self.position_of(rules.id, asker.account).lots;
@@ -235,7 +252,7 @@ impl Model {
             let on_side = orders.filter(|(market, order)| *market == rules.id && order.side == side);
             let resting: i128 =
                 on_side.filter(|(_, order)| !order.is_reduce_only).map(|(_, order)| order.quantity).sum();
-            let total = sign(side) * position + resting + added;
+            let total = (sign(side) * position).max(0) + resting + added;
             if added > 0 && total > most {
                 return Err(Reject::of(RejectCode::PositionTooLarge).required(bare(most)).present(bare(total)));
             }
@@ -249,14 +266,11 @@ impl Model {
         let Some(grant) = self.grants.get(&(asker.account, number)) else {
             return Err(Reject::of(RejectCode::GrantNotFound).present(u64::from(number.number())));
         };
-        let everywhere = self.markets.iter().flat_map(|market| {
-            let value = tick_value(&market.rules);
-            market.orders.iter().map(move |order| (order, order.reserve(value)))
-        });
-        let of_grant = everywhere.filter(|(order, _)| order.account == asker.account && order.grant == number);
-        let resting: i128 = of_grant.map(|(_, reserve)| reserve).sum();
-        let left = grant.notional_max - self.grant_traded(asker.account, number) - resting;
-        let asked: i128 = adding.iter().map(|order| order.reserve(tick_value(rules))).sum();
+        let used = |segment| {
+            self.grant_traded(segment, asker.account, number) + self.grant_reserved(segment, asker.account, number)
+        };
+        let left = grant.notional_max - self.segments.iter().map(|segment| used(segment.id)).sum::<i128>();
+        let asked: i128 = adding.iter().map(|order| self.dearest_notional(rules, order)).sum();
         if asked > left {
             return Err(Reject::of(RejectCode::GrantNotionalExceeded).quote(micros(left.max(0)), micros(asked)));
         }
@@ -275,16 +289,17 @@ impl Model {
         for order in adding {
             rested.push(rules.id, *order);
             if before.may_take {
-                let fee = fee(order.reserve(tick_value(rules)), rules.taker_fee);
+                let fee = fee(self.dearest_notional(rules, order), rules.taker_fee);
                 rested.credit(rules.segment, asker.account, -fee);
             }
         }
-        let after = rested.free(rules.segment, asker.account);
-        if after < before.free && after < 0 {
-            let (needed, present) = (micros(before.free - after), micros(before.free));
-            return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(needed, present));
-        }
-        Ok(())
+        check_free(before.free, rested.free(rules.segment, asker.account))
+    }
+
+    /// An order's lots at its dearest price.
+    fn dearest_notional(&self, rules: &MarketRules, order: &Order) -> i128 {
+        let price = self.market(rules.id).map_or(order.price, |market| market.dearest_price(order));
+        order.quantity * price * tick_value(rules)
     }
 }
 
@@ -304,17 +319,27 @@ fn price_out_of_range(rules: &MarketRules, price: i128) -> Reject {
     Reject::of(RejectCode::PriceOutOfRange).required(rules.price_max.ticks()).present(bare(price))
 }
 
-fn good_till(kind: OrderKind) -> Option<TimeMs> {
+/// Check 5. Zero is no end.
+pub(super) fn check_good_till(asker: Asker, expires_ms: TimeMs) -> Result<(), Reject> {
+    if !expires_ms.is_zero() && expires_ms <= asker.time_ms {
+        let reject = Reject::of(RejectCode::GoodTillTimePast);
+        return Err(reject.required(expires_ms.ms()).present(asker.time_ms.ms()));
+    }
+    Ok(())
+}
+
+/// The order's end, or zero for none.
+fn good_till(kind: OrderKind) -> TimeMs {
     match kind {
         OrderKind::Limit(terms) => match terms.time_in_force {
-            TimeInForce::GoodTillTime(expires_ms) => Some(expires_ms),
+            TimeInForce::GoodTillTime(expires_ms) => expires_ms,
             TimeInForce::GoodTillCancel
             | TimeInForce::ImmediateOrCancel
             | TimeInForce::FillOrKill
             | TimeInForce::PostOnly
-            | TimeInForce::PostOnlySlide => None,
+            | TimeInForce::PostOnlySlide => TimeMs::ZERO,
         },
-        OrderKind::Market(_) => None,
+        OrderKind::Market(_) => TimeMs::ZERO,
     }
 }
 

@@ -616,9 +616,9 @@ fn a_market_order_stops_at_the_band_whatever_its_bound() {
     bench.ok(2, bid(99, 1)); // Now 99 to 121.
     bench.ok(2, bid(98, 1));
     assert_eq!(bench.ok(1, at_market(Ask, 2, u32::MAX)), ["#6 of 1 meets #4 of 2: 1@99, fees 0 0", "#6 dropped 1"]);
-    // The other side is there, but no part of it within the band: everything is dropped.
+    // The other side is there, but no part of it within the band.
     assert_eq!(bench.band(), (89, 109));
-    assert_eq!(bench.ok(1, at_market(Bid, 2, 0)), ["#7 dropped 2"]);
+    assert_eq!(bench.no(1, at_market(Bid, 2, 0)), (Code::NoLiquidity, 0, 0));
 }
 
 #[test]
@@ -687,13 +687,12 @@ fn the_position_with_a_whole_side_filled_is_limited() {
     // 100 + 50 = 150.
     bench.ok(1, bid(99, 50));
     assert_eq!(bench.no(1, bid(98, 1)), (Code::PositionTooLarge, 150, 151));
-    // Selling has room for 250: 250 − 100 = 150.
-    bench.ok(1, ask(101, 100));
+    // Selling has room for 150 too: the long position gives none.
     bench.ok(1, ask(101, 100));
     bench.ok(1, ask(101, 50));
     assert_eq!(bench.no(1, ask(102, 1)), (Code::PositionTooLarge, 150, 151));
-    // What only reduces has no limit.
-    bench.ok(1, ask(102, 100).reducing());
+    // What only reduces has no limit. Had the position given room, the asks of 150 could now follow to more than 150.
+    bench.ok(1, ask(101, 100).reducing());
 }
 
 #[test]
@@ -706,14 +705,52 @@ fn a_grant_counts_what_it_traded_and_what_rests_under_it() {
     assert_eq!(bench.no_under(1, 1, bid(60, 8)), (Code::GrantNotionalExceeded, 420, 480));
     bench.ok_under(1, 1, bid(60, 7)); // 1,000
     bench.ok(2, ask(100, 4)); // What rested has traded: still 1,000.
-    assert_eq!(bench.model.grant_traded(AccountId::new(1), GrantNumber::new(1)), 400);
+    assert_eq!(bench.model.grant_traded(SegmentId::new(1), AccountId::new(1), GrantNumber::new(1)), 400);
     assert_eq!(bench.no_under(1, 1, bid(1, 1)), (Code::GrantNotionalExceeded, 0, 1));
-    bench.ok_under(1, 1, ask(110, 4).reducing()); // Not asked of what only reduces.
     bench.ok(1, cancel_in(2, OrderReference::Number(OrderNumber::new(2)))); // A cancel gives 180 back.
-    assert_eq!(bench.no_under(1, 1, bid(1, 1)), (Code::GrantNotionalExceeded, 0, 1)); // 440 rest in the ask.
-    bench.ok(1, cancel(6));
+    assert_eq!(bench.no_under(1, 1, bid(90, 3)), (Code::GrantNotionalExceeded, 180, 270));
     bench.ok_under(1, 1, bid(90, 2));
     assert_eq!(bench.no_under(1, 2, bid(1, 1)), (Code::GrantNotFound, 0, 2));
+}
+
+#[test]
+fn a_reduce_only_order_is_never_refused_for_the_budget_and_uses_it_when_it_trades() {
+    let mut bench = with_position(Bid, 10);
+    bench.grant(1, 1, 1_000, 9_000);
+    bench.ok_under(1, 1, ask(110, 10).reducing()); // 1,100: more than the budget, but it reserves nothing.
+    bench.ok_under(1, 1, bid(60, 10)); // 600
+    assert_eq!(bench.no_under(1, 1, bid(1, 401)), (Code::QuantityTooLarge, 100, 401));
+    assert_eq!(bench.no_under(1, 1, bid(41, 10)), (Code::GrantNotionalExceeded, 400, 410));
+    bench.ok(2, bid(110, 5)); // The ask trades 550.
+    assert_eq!(bench.no_under(1, 1, bid(1, 1)), (Code::GrantNotionalExceeded, 0, 1)); // 1,150 are used.
+    bench.ok(2, bid(110, 5)); // It goes on trading: 1,700.
+    assert_eq!(bench.model.grant_traded(SegmentId::new(1), AccountId::new(1), GrantNumber::new(1)), 1_100);
+    assert_eq!(bench.model.grant_law(AccountId::new(1), GrantNumber::new(1)), (600, 1_000));
+}
+
+#[test]
+fn an_order_counts_against_budget_and_fee_at_its_dearest_price() {
+    let mut bench = Bench::with(|rules| rules.taker_fee = FeePpm::from_ppm(10_000));
+    bench.grant(1, 1, 1_000, 9_000);
+    bench.ok(2, bid(100, 5));
+    bench.ok(2, bid(95, 5));
+    // An ask at 90 may trade whole at 100.
+    assert_eq!(bench.no_under(1, 1, ask(90, 11)), (Code::GrantNotionalExceeded, 1_000, 1_100));
+    // It needs 1,000 as a short of 10 at the reference, and a fee of 10 on 10·100.
+    bench.leave(1, 1_009);
+    assert_eq!(bench.no_under(1, 1, ask(90, 10)), (Code::InsufficientFreeCollateral, 1_010, 1_009));
+    bench.leave(1, 1_010);
+    assert_eq!(
+        bench.ok_under(1, 1, ask(90, 10)),
+        ["#3 of 1 meets #1 of 2: 5@100, fees 0 5", "#3 of 1 meets #2 of 2: 5@95, fees 0 5"]
+    );
+    assert_eq!(bench.model.grant_law(AccountId::new(1), GrantNumber::new(1)), (975, 1_000));
+    // A bid counts at its limit wherever it trades.
+    bench.ok(2, ask(80, 1).with(TimeInForce::PostOnlySlide));
+    bench.leave(1, 1_000_000);
+    assert_eq!(bench.no_under(1, 1, bid(26, 1)), (Code::GrantNotionalExceeded, 25, 26));
+    // A bid below its own price does not make an ask dearer.
+    assert_eq!(bench.no_under(1, 1, ask(130, 1)), (Code::GrantNotionalExceeded, 25, 130));
 }
 
 #[test]
@@ -1014,13 +1051,59 @@ fn orders_touched_by_one_command_are_limited() {
 }
 
 #[test]
-fn an_ask_that_trades_above_its_limit_can_go_over_its_grants_budget() {
-    // Not a wish, but what the page says: the budget is checked at the limit price.
-    let mut bench = Bench::new();
-    bench.grant(1, 1, 900, 9_000);
-    bench.ok(2, bid(100, 10));
-    bench.ok_under(1, 1, ask(90, 10));
-    assert_eq!(bench.model.grant_traded(AccountId::new(1), GrantNumber::new(1)), 1_000);
+fn an_order_past_its_time_does_not_trade() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(101, 3).with(till(6_000)));
+    bench.ok(1, ask(101, 3).with(till(6_000)).reducing());
+    bench.time_ms = 5_999;
+    assert_eq!(bench.ok(3, bid(101, 1)), ["#5 of 3 meets #3 of 1: 1@101, fees 0 0"]);
+    bench.time_ms = 6_000; // And nothing was done at the start of the block.
+    assert_eq!(
+        bench.ok(3, bid(101, 1)),
+        [
+            "#3 of 1 removed with 2: Expired",
+            "#4 of 1 removed with 3: Expired",
+            "#6 of 3 rests: Bid 1@101",
+        ]
+    );
+}
+
+/// Account 1 is short 10, and bids for 20 that would leave it long 10; cash covers either and no more.
+fn with_bids_that_count_on_a_short() -> Bench {
+    let mut bench = with_position(Ask, 10);
+    bench.leave(1, 1_000);
+    bench.ok(1, bid(99, 20)); // (10, 980)
+    bench
+}
+
+#[test]
+fn a_reduce_only_maker_that_would_uncover_other_orders_is_removed() {
+    let mut bench = with_bids_that_count_on_a_short();
+    bench.ok(1, bid(100, 10).reducing());
+    // Flat with bids of 20@99: they would need 1,980 of 1,000.
+    assert_eq!(
+        bench.ok(2, ask(99, 15)),
+        ["#4 of 1 removed with 10: MakerRisk", "#5 of 2 meets #3 of 1: 15@99, fees 0 0"]
+    );
+    assert_eq!(bench.free(1), 1_000 - 970); // Closed 10 for a gain of 10, then 5@99 and a bid for five more.
+    let mut bench = with_bids_that_count_on_a_short();
+    bench.ok(1, amend(3, 99, 10)); // Without them it may close.
+    bench.ok(1, bid(100, 10).reducing());
+    assert_eq!(bench.ok(2, ask(100, 10)), ["#5 of 2 meets #4 of 1: 10@100, fees 0 0"]);
+}
+
+#[test]
+fn a_reduce_only_taker_that_would_uncover_other_orders_is_refused_or_stops() {
+    let mut bench = with_bids_that_count_on_a_short();
+    bench.ok(2, ask(100, 10));
+    // From 0 to 1,000 − 1,980.
+    let closing = bid(100, 10).reducing();
+    assert_eq!(bench.no(1, closing), (Code::InsufficientFreeCollateral, 980, 0));
+    let mut bench = with_bids_that_count_on_a_short();
+    bench.leave(1, 1_500); // Five can be closed.
+    bench.ok(2, ask(100, 5));
+    bench.ok(2, ask(100, 5));
+    assert_eq!(bench.ok(1, closing), ["#6 of 1 meets #4 of 2: 5@100, fees 0 0", "#6 dropped 5"]);
 }
 
 // Amend.
@@ -1084,10 +1167,24 @@ fn an_amend_checks_price_and_quantity() {
     assert_eq!(bench.no(1, amend(1, 100, 101)), (Code::QuantityTooLarge, 100, 101));
     assert_eq!(bench.no(1, amend(1, 0, 5)), (Code::PriceOutOfRange, 200, 0));
     assert_eq!(bench.no(1, amend(1, 111, 5)), (Code::PriceOutsideBand, 110, 111));
-    bench.ok(1, amend(1, 100, 2)); // Below the minimum, but shrinking.
+    bench.ok(1, amend(1, 100, 2)); // Below the minimum, but only smaller.
     assert_eq!(bench.no(1, amend(1, 99, 2)), (Code::QuantityBelowMinimum, 3, 2));
-    bench.ok(1, amend(1, 99, 1));
+    assert_eq!(bench.no(1, amend(1, 99, 1)), (Code::QuantityBelowMinimum, 3, 1));
     bench.ok(1, amend(1, 98, 3));
+}
+
+#[test]
+fn nothing_but_zero_speaks_against_an_order_that_only_becomes_smaller() {
+    let mut bench = Bench::new();
+    bench.ok(1, bid(105, 5).with(till(6_000)));
+    bench.ok(2, bid(104, 5));
+    bench.ok(1, ask(106, 5)); // Sold down to 94, so that the band ends at 104.
+    for price in [105, 104] {
+        bench.ok(3, ask(price, 5).with(TimeInForce::ImmediateOrCancel));
+        let _ = price;
+    }
+    assert_eq!(bench.no(1, amend(3, 106, 0)), (Code::QuantityBelowMinimum, 1, 0));
+    bench.ok(1, amend(3, 106, 4));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use casemate_protocol::{
 
 use super::Model;
 
-/// Block time at which every world starts.
+/// Block time at which every world starts, in the block after genesis.
 pub const START_MS: u64 = 1_000_000;
 /// The accounts of a world are 1 to this.
 pub const ACCOUNTS: u64 = 6;
@@ -21,7 +21,7 @@ pub struct World {
     /// Passes `Genesis::validate`. The accounts are its attestors, so that they exist from the start; one of them is a
     /// quorum, so that any balance can be attested.
     pub genesis: Genesis,
-    /// Cash of every account in every segment.
+    /// Cash of accounts in segments.
     pub balances: Vec<(SegmentId, AccountId, QuoteMicros)>,
     /// Grants of every account.
     pub grants: Vec<WorldGrant>,
@@ -58,7 +58,10 @@ impl World {
         // From one that can carry everything to one that can hardly carry a lot.
         let means = [500_000, 100_000, 12_000, 5_000, 2_500, 1_200].map(QuoteMicros::from_micros);
         let of_segment = |segment| accounts.clone().zip(means).map(move |(account, cash)| (segment, account, cash));
-        let balances = ids.flat_map(of_segment).collect();
+        // The poorest never had anything in the second segment.
+        let is_funded =
+            |(segment, account, _): &_| *segment == SegmentId::new(1) || *account != AccountId::new(ACCOUNTS);
+        let balances = ids.flat_map(of_segment).filter(is_funded).collect();
         let grants = accounts.flat_map(|account| {
             let grant = |number, notional_max, life_ms| WorldGrant {
                 account,
@@ -146,7 +149,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
     });
     Genesis {
         name: BoundedVec::new(b"model".to_vec()).unwrap_or_default(),
-        time_ms: TimeMs::from_ms(START_MS),
+        time_ms: TimeMs::from_ms(START_MS - 1),
         is_development: true,
         log_mode: LogMode::Open,
         accounts: AccountRules {

@@ -441,7 +441,6 @@ fn removal_cause() -> impl Strategy<Value = RemovalCause> {
             RemovalCause::DeadMan,
             RemovalCause::MakerRisk,
             RemovalCause::NothingToReduce,
-            RemovalCause::GrantBudget,
         ][..],
     )
 }

@@ -1,0 +1,346 @@
+//! Random command sequences from a string of bytes, so that property tests and the fuzzer share them and both shrink.
+
+use casemate_protocol::command::{
+    AmendOrder, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, CloseAccount,
+    DepositClaim, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, TimeInForce,
+};
+use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::{
+    AccountId, Action, AssetId, ClientOrderId, Command, DurationMs, GrantNumber, MarketId, OrderNumber, PriceTicks,
+    QuantityLots, RatioPpm, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
+};
+use ed25519_zebra::SigningKey;
+
+use super::{ATTESTORS, FIRST, Letter, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key};
+
+/// Bytes read as choices; zero once they are used up.
+pub struct Choices<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Choices<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
+        first
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        u64::from(self.byte()) % bound
+    }
+
+    pub fn one_in(&mut self, odds: u64) -> bool {
+        self.below(odds) == odds - 1
+    }
+
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::from(self.byte()) % of.len()]
+    }
+
+    pub fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.bytes.split_at(count.min(self.bytes.len()));
+        self.bytes = rest;
+        taken
+    }
+}
+
+/// Lengths of block time that matter to some clock of the venue.
+pub const STEPS_MS: [u64; 8] = [1, 5, 5, 5, 500, 1_000, 2_000, 61_000];
+
+/// Who signs.
+#[derive(Clone)]
+struct Actor {
+    account: u64,
+    role: SignerRole,
+    grant: u32,
+    key: SigningKey,
+}
+
+/// The envelopes of one block.
+pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> Vec<Letter> {
+    let count = 1 + choices.below(count_max);
+    (0..count).map(|_| letter(choices, venue)).collect()
+}
+
+fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
+    let kind = choices.below(32);
+    if kind == 30 {
+        return venue.opening(opener_key(choices.below(3)));
+    }
+    let actor = if kind == 31 { opened(choices, venue) } else { actor(choices, venue) };
+    let count = [1, 1, 1, 1, 2, 3, 5][usize::try_from(choices.below(7)).expect("small")];
+    let commands: Vec<Command> = (0..count).map(|_| command(choices, venue, &actor)).collect();
+    let is_group = count > 1 && choices.one_in(2);
+    let mut letter = venue.letter(actor.account, actor.role, actor.key, commands);
+    if is_group {
+        letter = letter.group();
+    }
+    if choices.one_in(24) {
+        let nonce = letter.intent.nonce;
+        letter = letter.nonce(choices.pick(&[0, 1, nonce + 40, nonce + 500, u64::MAX]));
+    }
+    if choices.one_in(32) {
+        letter = letter.valid_until(choices.pick(&[0, venue.time_ms, u64::MAX]));
+    }
+    letter
+}
+
+fn actor(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
+    match choices.below(10) {
+        0 | 1 => {
+            let account = 1 + choices.below(ATTESTORS);
+            Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
+        }
+        2..=5 => {
+            let account = FIRST + choices.below(SEEDED);
+            Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
+        }
+        _ => {
+            let account = FIRST + choices.below(SEEDED);
+            let row = venue.ledger().accounts().account(AccountId::new(account));
+            let grants = row.map_or(0, |row| row.grants().len());
+            let chosen = usize::try_from(choices.below(4)).expect("small").min(grants.saturating_sub(1));
+            let grant = row.and_then(|row| row.grants().get(chosen)).map_or(1, |grant| grant.number().number());
+            Actor { account, role: SignerRole::Session, grant, key: session_key(account, grant) }
+        }
+    }
+}
+
+/// An account that was opened in this run, as its root key signs for it.
+fn opened(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
+    let key = opener_key(choices.below(3));
+    let account = venue.ledger().accounts().account_of_root(&public_key(&key));
+    Actor { account: account.map_or(9_999, AccountId::number), role: SignerRole::Root, grant: 0, key }
+}
+
+fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
+    if actor.account <= ATTESTORS && !choices.one_in(8) {
+        return Command::AttestDeposit(Box::new(deposit_claim(choices)));
+    }
+    let action = match choices.below(40) {
+        0..=16 => Action::PlaceOrder,
+        17..=19 => Action::AmendOrder,
+        20..=22 => Action::CancelOrder,
+        23 | 24 => Action::CancelAllOrders,
+        25..=27 => Action::QuoteLadder,
+        28 => Action::SetDeadMan,
+        29 => Action::AttestDeposit,
+        30 | 31 => Action::RequestWithdrawal,
+        32 => Action::CancelWithdrawal,
+        33 | 34 => Action::RequestTransfer,
+        35 => Action::CancelTransfer,
+        36 => Action::RegisterGrant,
+        37 => Action::RevokeGrant,
+        38 => Action::CloseAccount,
+        _ => Action::PlaceOrder,
+    };
+    command_of(choices, venue, actor, action)
+}
+
+fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: Action) -> Command {
+    match action {
+        Action::OpenAccount => Command::OpenAccount,
+        Action::CloseAccount => Command::CloseAccount(Box::new(CloseAccount {
+            chain: 1,
+            destination: list(choices.take(usize::from(choices.one_in(8)) + 1).to_vec()),
+        })),
+        Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms(choices, venue, actor))),
+        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
+            number: GrantNumber::new(u32::try_from(choices.below(6)).expect("small")),
+        }),
+        Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices))),
+        Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
+            segment: segment(choices),
+            amount: amount(choices),
+            chain: 1,
+            destination: list(vec![9; 20]),
+        })),
+        Action::CancelWithdrawal => Command::CancelWithdrawal(CancelWithdrawal {
+            segment: segment(choices),
+            number: WithdrawalNumber::new(choices.below(8)),
+        }),
+        Action::RequestTransfer => Command::RequestTransfer(RequestTransfer {
+            from: segment(choices),
+            to: segment(choices),
+            amount: amount(choices),
+        }),
+        Action::CancelTransfer => Command::CancelTransfer(CancelTransfer {
+            segment: segment(choices),
+            number: TransferNumber::new(choices.below(8)),
+        }),
+        Action::PlaceOrder => Command::PlaceOrder(place_order(choices, venue)),
+        Action::AmendOrder => {
+            let (market, order) = own_order(choices, venue, actor);
+            Command::AmendOrder(AmendOrder { market, order, price: price(choices), quantity: quantity(choices) })
+        }
+        Action::CancelOrder => {
+            let (market, order) = own_order(choices, venue, actor);
+            Command::CancelOrder(CancelOrder { market, order })
+        }
+        Action::CancelAllOrders => Command::CancelAllOrders(CancelAllOrders {
+            scope: match choices.below(2) {
+                0 => CancelScope::Market(market(choices)),
+                _ => CancelScope::Segment(segment(choices)),
+            },
+        }),
+        Action::QuoteLadder => Command::QuoteLadder(Box::new(ladder(choices))),
+        Action::SetDeadMan => Command::SetDeadMan(SetDeadMan {
+            segment: segment(choices),
+            timeout_ms: DurationMs::from_ms(choices.pick(&[0, 999, 1_000, 1_000, 5_000, u64::MAX])),
+        }),
+    }
+}
+
+fn place_order(choices: &mut Choices<'_>, venue: &Venue) -> PlaceOrder {
+    let side = if choices.one_in(2) { Side::Ask } else { Side::Bid };
+    let kind = if choices.one_in(8) {
+        let slippage = choices.pick(&[0, 10_000, 200_000, u32::MAX]);
+        OrderKind::Market(MarketTerms { slippage_ppm_max: RatioPpm::from_ppm(slippage) })
+    } else {
+        let end_ms = choices.pick(&[venue.time_ms, venue.time_ms + 600, venue.time_ms + 3_000, u64::MAX]);
+        let time_in_force = match choices.below(10) {
+            0..=4 => TimeInForce::GoodTillCancel,
+            5 => TimeInForce::GoodTillTime(TimeMs::from_ms(end_ms)),
+            6 => TimeInForce::ImmediateOrCancel,
+            7 => TimeInForce::FillOrKill,
+            8 => TimeInForce::PostOnly,
+            _ => TimeInForce::PostOnlySlide,
+        };
+        OrderKind::Limit(LimitTerms { price: price(choices), time_in_force })
+    };
+    PlaceOrder {
+        market: market(choices),
+        side,
+        kind,
+        quantity: quantity(choices),
+        client_id: ClientOrderId::new(choices.below(12).saturating_sub(6)),
+        is_reduce_only: choices.one_in(6),
+        self_trade: choices.pick(&[
+            SelfTradeMode::CancelResting,
+            SelfTradeMode::CancelArriving,
+            SelfTradeMode::CancelBoth,
+        ]),
+    }
+}
+
+/// An order of the actor, mostly one that rests.
+fn own_order(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> (MarketId, OrderReference) {
+    let segment_id = segment(choices);
+    let any = OrderReference::Number(OrderNumber::new(choices.below(64)));
+    let resting = venue.ledger().segment(segment_id).and_then(|segment| {
+        let open = segment.sub_account(AccountId::new(actor.account))?.orders();
+        let chosen = open.get(usize::from(choices.byte()) % open.len().max(1))?;
+        let books = segment.markets().iter().flat_map(|market| {
+            let sides = [Side::Bid, Side::Ask].into_iter();
+            sides.flat_map(|side| market.book().slots(side, segment.orders()).map(|slot| (market.rules().id, slot)))
+        });
+        let mut orders = books.filter_map(|(id, slot)| Some((id, *segment.orders().order(slot)?)));
+        orders.find(|(_, order)| order.number.number() == chosen.number())
+    });
+    match resting {
+        Some((market, order)) if order.client_id != 0 && choices.one_in(2) => {
+            (market, OrderReference::Client(ClientOrderId::new(order.client_id)))
+        }
+        Some((market, order)) => (market, OrderReference::Number(order.number)),
+        None => (market(choices), any),
+    }
+}
+
+fn ladder(choices: &mut Choices<'_>) -> QuoteLadder {
+    let middle = REFERENCE - 20 + choices.below(40);
+    let mut side = |is_bid: bool| {
+        let count = choices.below(4);
+        let levels = (0..count).map(|step| {
+            let gap = 1 + choices.below(5) + step * 5;
+            let price = if is_bid { middle - gap } else { middle + gap };
+            let price = if choices.one_in(24) { middle } else { price };
+            QuoteLevel { price: PriceTicks::from_ticks(price), quantity: quantity(choices) }
+        });
+        list(levels.collect())
+    };
+    let bids = side(true);
+    let asks = side(false);
+    QuoteLadder { market: market(choices), bids, asks }
+}
+
+fn deposit_claim(choices: &mut Choices<'_>) -> DepositClaim {
+    let beneficiary = match choices.below(6) {
+        0 => Beneficiary::Account(AccountId::new(choices.below(16))),
+        1 | 2 => Beneficiary::Account(AccountId::new(FIRST + choices.below(SEEDED))),
+        _ => Beneficiary::RootKey(public_key(&opener_key(choices.below(3)))),
+    };
+    DepositClaim {
+        chain: 7,
+        transaction: list(vec![u8::try_from(choices.below(6)).expect("small")]),
+        output: u32::from(choices.one_in(4)),
+        asset: AssetId::new(if choices.one_in(24) { 2 } else { 1 }),
+        amount: micros(choices.pick(&[10_000_000, 10_000_000, 12_000_000, 1, 0, -1, i64::MAX])),
+        segment: segment(choices),
+        beneficiary,
+    }
+}
+
+fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GrantTerms {
+    let row = venue.ledger().accounts().account(AccountId::new(actor.account));
+    let next = row.and_then(|row| row.grants().last()).map_or(1, |grant| grant.number().number() + 1);
+    let number = if choices.one_in(12) { next + 1 } else { next };
+    let key_number = if choices.one_in(12) { actor.grant.max(1) } else { number };
+    let notional = choices.pick(&[1_000_000, 3_000_000, 10_000_000, 0, i64::MAX]);
+    let now_ms = venue.time_ms;
+    GrantTerms {
+        number: GrantNumber::new(number),
+        parent: GrantNumber::new(u32::from(choices.one_in(24))),
+        session_key: public_key(&session_key(actor.account, key_number)),
+        actions: if choices.one_in(12) { ActionSet::EMPTY } else { ActionSet::TRADING },
+        markets: match choices.below(3) {
+            0 => MarketScope::All,
+            1 => MarketScope::Only(list(vec![MarketId::new(1), MarketId::new(3)])),
+            _ => MarketScope::Only(list(vec![market(choices)])),
+        },
+        notional_quote_micros_max: micros(notional),
+        loss_quote_micros_max: micros(if choices.one_in(24) { 1 } else { notional }),
+        commands_per_minute_max: choices.pick(&[100, 100, 6, 0]),
+        expires_ms: TimeMs::from_ms(choices.pick(&[now_ms + 3_000, now_ms + 70_000, now_ms, u64::MAX])),
+        register_before_ms: TimeMs::from_ms(choices.pick(&[u64::MAX, u64::MAX, u64::MAX, now_ms])),
+    }
+}
+
+fn market(choices: &mut Choices<'_>) -> MarketId {
+    MarketId::new(choices.pick(&[1, 1, 1, 1, 1, 2, 2, 3, 3, 3, 3, 1, 2, 3, 1, 4, 0]))
+}
+
+fn segment(choices: &mut Choices<'_>) -> SegmentId {
+    SegmentId::new(choices.pick(&[1, 1, 1, 1, 1, 2, 2, 2, 2, 1, 2, 1, 2, 1, 2, 3, 0]))
+}
+
+fn price(choices: &mut Choices<'_>) -> PriceTicks {
+    let ticks = match choices.below(20) {
+        0 => choices.pick(&[0, 1, 500, 2_000, 10_000, 10_001, u64::MAX]),
+        1 => REFERENCE - 60 + choices.below(120),
+        _ => REFERENCE - 6 + choices.below(13),
+    };
+    PriceTicks::from_ticks(ticks)
+}
+
+fn quantity(choices: &mut Choices<'_>) -> QuantityLots {
+    let lots = match choices.below(20) {
+        0 => choices.pick(&[0, 1, 100, 101, u64::MAX]),
+        1 => 20 + choices.below(60),
+        _ => 2 + choices.below(12),
+    };
+    QuantityLots::from_lots(lots)
+}
+
+fn amount(choices: &mut Choices<'_>) -> casemate_protocol::QuoteMicros {
+    micros(choices.pick(&[1_000_000, 2_000_000, 500_000, 3_000_000, 20_000_000, 1, 0, -5, i64::MAX]))
+}

@@ -1,0 +1,11 @@
+//! The whole pipeline: bytes in, blocks and records out, on a small venue.
+#![cfg(test)]
+
+mod attacks;
+mod book;
+mod containment;
+mod golden;
+mod kit;
+mod laws;
+mod refusals;
+mod sessions;
