@@ -12,6 +12,7 @@ mod keys;
 mod node;
 mod order_flow;
 mod replay;
+mod verdict;
 
 use std::process::ExitCode;
 

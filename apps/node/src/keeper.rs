@@ -1,8 +1,11 @@
 //! The keeper: makes blocks durable on a thread of its own and says when they are.
 //!
 //! The node executes the next block while the last one is being written. Whatever waits when a write ends is taken
-//! into the next one (group commit), so the cost of `fdatasync` is shared by all blocks that arrived meanwhile. The
-//! records of a block are kept beside the journal; they can be made again from the blocks, so they are written behind.
+//! into the next one (group commit), so the cost of `fdatasync` is shared by all blocks that arrived meanwhile.
+//!
+//! Records and index entries can be made again from the blocks. They are written behind, by a second thread, so that
+//! their disk writes never stand between a block and its receipts; and never before the block is durable, or a crash
+//! could leave records of a block that does not exist.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -46,11 +49,12 @@ pub struct KeeperOptions {
     pub index_envelopes: bool,
 }
 
-/// Handle on the keeper's thread.
+/// Handle on the keeper's threads.
 pub struct Keeper {
     blocks: Option<SyncSender<Order>>,
     state: Arc<Shared>,
-    thread: Option<JoinHandle<KeptFiles>>,
+    journal: Option<JoinHandle<JournalWriter>>,
+    behind: Option<JoinHandle<WriteBehind>>,
     notices: Receiver<DurableNotice>,
 }
 
@@ -61,8 +65,12 @@ pub struct KeptFiles {
     /// Records.
     pub records: JournalWriter,
     /// Indexes.
-    pub indexes: Indexes,
+    pub indexes: Arc<Indexes>,
 }
+
+/// Waits for durability from another thread than the keeper's owner.
+#[derive(Clone)]
+pub struct DurableWatch(Arc<Shared>);
 
 enum Order {
     Keep(BlockToKeep),
@@ -79,6 +87,7 @@ struct Shared {
 #[derive(Default)]
 struct Progress {
     durable_height: u64,
+    indexed_height: u64,
     flushes: u64,
     fault: Option<Fault>,
 }
@@ -87,20 +96,36 @@ struct Progress {
 const BLOCKS_WAITING_MAX: usize = 64;
 
 impl Keeper {
-    /// Starts the thread. `durable_height` is the last block that the journal holds.
+    /// Starts the threads. `durable_height` is the last block that the journal holds.
     #[must_use]
     pub fn start(files: KeptFiles, durable_height: u64, options: KeeperOptions) -> Self {
         let (blocks, orders) = sync_channel(BLOCKS_WAITING_MAX);
         let (notify, notices) = channel();
         let state = Arc::new(Shared::default());
-        lock(&state).durable_height = durable_height;
+        {
+            let mut progress = lock(&state);
+            progress.durable_height = durable_height;
+            progress.indexed_height = durable_height;
+        }
+        let KeptFiles { journal, records, indexes } = files;
+        let (to_behind, behind_orders) = sync_channel(BLOCKS_BEHIND_MAX);
+        let mut behind = WriteBehind { records, indexes, waiting: Vec::new() };
         let shared = Arc::clone(&state);
-        let thread = std::thread::spawn(move || {
-            let mut worker = Worker { files, options, shared, notify, waiting: Vec::new(), unsynced_blocks: 0 };
-            worker.run(&orders);
-            worker.files
+        let behind = std::thread::spawn(move || {
+            let ended = Ended(shared);
+            let result = behind.run(&behind_orders, &ended.0);
+            ended.0.note(result);
+            behind
         });
-        Self { blocks: Some(blocks), state, thread: Some(thread), notices }
+        let shared = Arc::clone(&state);
+        let journal = std::thread::spawn(move || {
+            let ended = Ended(Arc::clone(&shared));
+            let mut worker = Worker { journal, options, shared, notify, to_behind, unsynced: Vec::new() };
+            let result = worker.run(&orders);
+            ended.0.note(result);
+            worker.journal
+        });
+        Self { blocks: Some(blocks), state, journal: Some(journal), behind: Some(behind), notices }
     }
 
     /// Hands a block over. Waits if too many wait already.
@@ -118,7 +143,7 @@ impl Keeper {
     pub fn flush(&self) -> Result<(), Fault> {
         let before = lock(&self.state).flushes;
         self.order(Order::Flush)?;
-        self.wait(|progress| progress.flushes > before)
+        self.state.wait(|progress| progress.flushes > before)
     }
 
     /// Waits until a block is durable.
@@ -126,7 +151,25 @@ impl Keeper {
     /// # Errors
     /// The fault that stopped the keeper.
     pub fn wait_durable(&self, height: u64) -> Result<(), Fault> {
-        self.wait(|progress| progress.durable_height >= height)
+        self.state.wait(|progress| progress.durable_height >= height)
+    }
+
+    /// A handle that waits for durability from another thread.
+    #[must_use]
+    pub fn watch(&self) -> DurableWatch {
+        DurableWatch(Arc::clone(&self.state))
+    }
+
+    /// The last block whose records can be read and whose envelopes are indexed.
+    #[must_use]
+    pub fn indexed_height(&self) -> u64 {
+        lock(&self.state).indexed_height
+    }
+
+    /// The fault that stopped the keeper, if one did.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        lock(&self.state).fault.clone()
     }
 
     /// The last durable block.
@@ -140,20 +183,21 @@ impl Keeper {
         self.notices.try_iter()
     }
 
-    /// Makes everything durable and ends the thread.
+    /// Makes everything durable and ends the threads.
     ///
     /// # Errors
     /// The fault that stopped the keeper.
     pub fn close(mut self) -> Result<(), Fault> {
         let flushed = self.flush();
+        // Without orders the journal's thread ends, and without blocks from it the other one.
         drop(self.blocks.take());
-        if let Some(files) = self.thread.take().and_then(|thread| thread.join().ok()) {
-            flushed?;
-            files.indexes.persist()?;
-            files.journal.close()?;
-            return files.records.close();
-        }
-        flushed
+        let journal = self.journal.take().and_then(|thread| thread.join().ok());
+        let behind = self.behind.take().and_then(|thread| thread.join().ok());
+        flushed?;
+        let (Some(journal), Some(behind)) = (journal, behind) else { return Err(Fault::KeeperEnded) };
+        journal.close()?;
+        behind.indexes.persist()?;
+        behind.records.close()
     }
 
     fn order(&self, order: Order) -> Result<(), Fault> {
@@ -164,107 +208,161 @@ impl Keeper {
             None => Err(Fault::KeeperEnded),
         }
     }
+}
+
+impl DurableWatch {
+    /// Waits until a block is durable.
+    ///
+    /// # Errors
+    /// The fault that stopped the keeper.
+    pub fn wait_durable(&self, height: u64) -> Result<(), Fault> {
+        self.0.wait(|progress| progress.durable_height >= height)
+    }
+}
+
+impl Shared {
+    /// Writes the first fault down, and tells those who wait.
+    fn note(&self, result: Result<(), Fault>) {
+        if let Err(fault) = result {
+            lock(self).fault.get_or_insert(fault);
+            self.changed.notify_all();
+        }
+    }
 
     fn wait(&self, reached: impl Fn(&Progress) -> bool) -> Result<(), Fault> {
-        let mut progress = lock(&self.state);
+        let mut progress = lock(self);
         while !reached(&progress) {
             if let Some(fault) = &progress.fault {
                 return Err(fault.clone());
             }
-            progress = self.state.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
 }
 
+/// However the thread ends, those who wait for it are told.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        lock(&self.0).fault.get_or_insert(Fault::KeeperEnded);
+        self.0.changed.notify_all();
+    }
+}
+
+/// Writes blocks.
 struct Worker {
-    files: KeptFiles,
+    journal: JournalWriter,
     options: KeeperOptions,
     shared: Arc<Shared>,
     notify: Sender<DurableNotice>,
-    waiting: Vec<BlockIndexEntry>,
-    unsynced_blocks: u64,
+    to_behind: SyncSender<BehindOrder>,
+    /// Blocks that were appended and are not durable yet.
+    unsynced: Vec<BehindOrder>,
 }
 
 impl Worker {
-    fn run(&mut self, orders: &Receiver<Order>) {
+    fn run(&mut self, orders: &Receiver<Order>) -> Result<(), Fault> {
         while let Ok(first) = orders.recv() {
-            let batch = std::iter::once(first).chain(orders.try_iter().take(BLOCKS_WAITING_MAX));
-            if let Err(fault) = self.work(batch) {
-                let mut progress = lock(&self.shared);
-                progress.fault = Some(fault);
-                self.shared.changed.notify_all();
-                return;
-            }
+            self.work(std::iter::once(first).chain(orders.try_iter().take(BLOCKS_WAITING_MAX)))?;
         }
+        Ok(())
     }
 
     fn work(&mut self, batch: impl Iterator<Item = Order>) -> Result<(), Fault> {
         let mut flushes = 0;
-        let mut last = None;
         for order in batch {
             match order {
-                Order::Keep(block) => {
-                    last = Some(block.height);
-                    self.append(block)?;
-                }
+                Order::Keep(block) => self.append(block)?,
                 Order::Flush => flushes += 1,
             }
         }
-        if flushes > 0 || self.unsynced_blocks >= self.options.sync_every_blocks {
-            self.files.journal.sync()?;
-            self.unsynced_blocks = 0;
-            self.write_behind(flushes > 0)?;
-            self.tell_durable(last);
+        if flushes > 0 || self.unsynced.len() as u64 >= self.options.sync_every_blocks {
+            self.journal.sync()?;
+            self.tell_durable();
+            for order in std::mem::take(&mut self.unsynced) {
+                self.send_behind(order)?;
+            }
         }
-        if flushes > 0 {
-            lock(&self.shared).flushes += flushes;
-            self.shared.changed.notify_all();
-        }
-        Ok(())
+        (0..flushes).try_for_each(|_| self.send_behind(BehindOrder::Flush))
     }
 
     fn append(&mut self, block: BlockToKeep) -> Result<(), Fault> {
-        let location = self.files.journal.append(block.height, &block.block)?;
-        self.files.records.append(block.height, &block.records)?;
-        let envelope_ids = if self.options.index_envelopes { block.envelope_ids } else { Vec::new() };
-        self.waiting.push(BlockIndexEntry {
-            height: block.height,
-            location,
-            first_record: block.first_record,
-            envelope_ids,
-        });
-        self.unsynced_blocks += 1;
+        let BlockToKeep { height, block, records, first_record, envelope_ids } = block;
+        let location = self.journal.append(height, &block)?;
+        let envelope_ids = if self.options.index_envelopes { envelope_ids } else { Vec::new() };
+        let entry = BlockIndexEntry { height, location, first_record, envelope_ids };
+        self.unsynced.push(BehindOrder::Keep { entry, records });
         Ok(())
     }
 
-    /// Records and indexes follow the journal in larger steps: they can be made again.
-    fn write_behind(&mut self, everything: bool) -> Result<(), Fault> {
-        if everything || self.waiting.len() >= BLOCKS_BEHIND {
-            self.files.records.sync()?;
-            self.files.indexes.put_batch(&self.waiting)?;
-            self.waiting.clear();
-        }
-        if everything {
-            self.files.indexes.persist()?;
-        }
-        Ok(())
+    fn send_behind(&self, order: BehindOrder) -> Result<(), Fault> {
+        // The other thread ends early only by a fault, which it has written down.
+        let fault = || lock(&self.shared).fault.clone().unwrap_or(Fault::KeeperEnded);
+        self.to_behind.send(order).map_err(|_ended| fault())
     }
 
-    fn tell_durable(&mut self, last: Option<u64>) {
-        let height = {
-            let mut progress = lock(&self.shared);
-            progress.durable_height = self.files.journal.next_height().map_or(last.unwrap_or(0), |next| next - 1);
-            progress.durable_height
-        };
+    fn tell_durable(&mut self) {
+        let Some(height) = self.journal.next_height().map(|next| next.saturating_sub(1)) else { return };
+        lock(&self.shared).durable_height = height;
         self.shared.changed.notify_all();
         // Nobody may be listening; then nobody waits for the notice.
         let _ = self.notify.send(DurableNotice { height, at: Instant::now() });
     }
 }
 
-/// Blocks whose records and index entries may wait in memory.
+/// Writes what can be made again.
+struct WriteBehind {
+    records: JournalWriter,
+    indexes: Arc<Indexes>,
+    waiting: Vec<BlockIndexEntry>,
+}
+
+enum BehindOrder {
+    /// A durable block's records and index entry.
+    Keep { entry: BlockIndexEntry, records: Vec<u8> },
+    /// Make everything durable now.
+    Flush,
+}
+
+impl WriteBehind {
+    fn run(&mut self, orders: &Receiver<BehindOrder>, shared: &Shared) -> Result<(), Fault> {
+        while let Ok(order) = orders.recv() {
+            match order {
+                BehindOrder::Keep { entry, records } => {
+                    self.records.append(entry.height, &records)?;
+                    self.waiting.push(entry);
+                    if self.waiting.len() >= BLOCKS_BEHIND {
+                        self.write(shared)?;
+                    }
+                }
+                BehindOrder::Flush => {
+                    self.write(shared)?;
+                    self.indexes.persist()?;
+                    lock(shared).flushes += 1;
+                    shared.changed.notify_all();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, shared: &Shared) -> Result<(), Fault> {
+        self.records.sync()?;
+        self.indexes.put_batch(&self.waiting)?;
+        if let Some(last) = self.waiting.last() {
+            lock(shared).indexed_height = last.height;
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+/// Blocks between two writes of records and indexes.
 const BLOCKS_BEHIND: usize = 64;
+/// Blocks whose records may wait in memory before the journal waits too.
+const BLOCKS_BEHIND_MAX: usize = 4 * BLOCKS_BEHIND;
 
 fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Progress> {
     shared.progress.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod keeper;
 pub mod node;
 pub mod snapshot_files;
+pub mod solo;
 pub mod threads;
 
 mod durable_files;

@@ -10,10 +10,12 @@
 //!
 //! A block stands for the replica when it is proposed; its receipts go out when the journal has it.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use casemate_audit::{RecordBody, RecordHeader, record_salt};
+use casemate_audit::{RecordBody, RecordHeader, record_salt, seal};
 use casemate_gate::{Authenticated, BuiltInTable};
 use casemate_ledger::{BrokenLaw, SeededKeys, SnapshotError};
 use casemate_protocol::block::{Block, SealSecret};
@@ -25,9 +27,10 @@ use casemate_replica::{EnvelopeOutcome, Executed, InvalidBlock, Replica, StageTi
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::development_keys::seeded_public_keys;
+use crate::durable_files::{create_directory, publish};
 use crate::fault::Fault;
 use crate::genesis_file::{self, GenesisFileError};
-use crate::indexes::{BlockIndexEntry, Indexes};
+use crate::indexes::{BlockIndexEntry, Indexes, IndexesOpened};
 use crate::journal::{Journal, JournalOptions, JournalWriter};
 use crate::keeper::{BlockToKeep, DurableNotice, Keeper, KeeperOptions, KeptFiles};
 use crate::snapshot_files;
@@ -41,6 +44,7 @@ pub struct Node {
     keeper: Keeper,
     journal: Journal,
     records: Journal,
+    indexes: Arc<Indexes>,
     threads: Arc<Threads>,
     secrets: SecretSource,
 }
@@ -139,7 +143,7 @@ pub enum NodeError {
     Threads(String),
 }
 
-/// One record as it is kept.
+/// One record, opened.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct KeptRecord {
     /// What the log shows.
@@ -213,16 +217,30 @@ impl Node {
         }
         report.torn_bytes_dropped = opened.torn_bytes_dropped;
         let (records, record_writer) = open_records(dir, &chain_id, base, &mut report)?;
-        let (indexes, found) = Indexes::open(&dir.join("indexes.redb"), &chain_id.0)?;
-        if let crate::indexes::IndexesOpened::Recreated { reason } = found {
-            report.notes.push(format!("indexes were damaged ({reason}) and are made again"));
+        if let Some((_, last_height)) = records.held() {
+            opened.require_reaches(last_height, "the folder of records")?;
         }
-        let mut files = KeptFiles { journal: journal_writer, records: record_writer, indexes };
+        let (indexes, found) = Indexes::open(&dir.join("indexes.redb"), &chain_id.0)?;
+        match found {
+            IndexesOpened::Recreated { reason } => {
+                report.notes.push(format!("indexes were of no use ({reason}) and are made again"));
+            }
+            IndexesOpened::Created if opened.last_height.is_some() => {
+                report.notes.push("indexes were missing and are made again".to_owned());
+            }
+            IndexesOpened::Created | IndexesOpened::Existing => {}
+        }
+        if let Some(indexed_height) = indexes.indexed_up_to()? {
+            opened.require_reaches(indexed_height, "the index file")?;
+        }
+        let indexes = Arc::new(indexes);
+        let mut files = KeptFiles { journal: journal_writer, records: record_writer, indexes: Arc::clone(&indexes) };
         replay_journal(&mut replica, &journal, &mut files, &threads, &mut report)?;
         report.height = replica.ledger().chain().height.number();
         let keeper = Keeper::start(files, report.height, options.keeper);
         let secrets = options.secrets;
-        Ok((Self { dir: dir.to_owned(), genesis, replica, keeper, journal, records, threads, secrets }, report))
+        let dir = dir.to_owned();
+        Ok((Self { dir, genesis, replica, keeper, journal, records, indexes, threads, secrets }, report))
     }
 
     /// The rules of the chain.
@@ -267,6 +285,12 @@ impl Node {
         &self.records
     }
 
+    /// Where blocks, records and envelopes are found, up to [`Keeper::indexed_height`].
+    #[must_use]
+    pub fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+
     /// Height of the last block.
     #[must_use]
     pub fn height(&self) -> u64 {
@@ -293,7 +317,7 @@ impl Node {
         let mut executed = proposal.executed;
         let outcomes = std::mem::take(&mut executed.envelopes);
         let envelope_ids = outcomes.iter().map(|outcome| outcome.envelope.0).collect();
-        let records = encode_records(&executed, &secret);
+        let records = encode_records(&executed);
         self.keeper.keep(BlockToKeep { height, block: encode(&proposal.block), records, first_record, envelope_ids })?;
         self.replica.adopt();
         let broken = executed.broken.clone();
@@ -332,8 +356,13 @@ const GENESIS_FILE: &str = "genesis.toml";
 
 fn write_genesis(dir: &Path, genesis: &Genesis) -> Result<(), Fault> {
     let path = dir.join(GENESIS_FILE);
-    std::fs::create_dir_all(dir).map_err(|error| Fault::io(dir, "create", error))?;
-    std::fs::write(&path, genesis_file::write(genesis)).map_err(|error| Fault::io(&path, "write", error))
+    let temporary = dir.join(format!("{GENESIS_FILE}.tmp"));
+    create_directory(dir)?;
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(genesis_file::write(genesis).as_bytes())?;
+        Ok(file)
+    });
+    publish(&written.map_err(|error| Fault::io(&temporary, "write", error))?, &temporary, &path)
 }
 
 impl SecretSource {
@@ -426,9 +455,8 @@ fn replay_journal(
                 replica.execute(&block, threads).map_err(|invalid| NodeError::Block { height, invalid })?;
             report.blocks_replayed += 1;
             if files.records.next_height().is_none_or(|next| next == height) {
-                let records = executed.map(|executed| encode_records(&executed, &block.seal_secret));
+                let records = executed.map(|executed| encode_records(&executed));
                 files.records.append(height, &records.unwrap_or_default())?;
-                files.records.sync()?;
             }
         }
         if height > indexed {
@@ -441,10 +469,12 @@ fn replay_journal(
         }
         first_record = block.header.log_size;
         if entries.len() >= ENTRIES_PER_BATCH {
+            files.records.sync()?;
             files.indexes.put_batch(&entries)?;
             entries.clear();
         }
     }
+    files.records.sync()?;
     files.indexes.put_batch(&entries)?;
     Ok(())
 }
@@ -475,12 +505,25 @@ pub fn decode_block(height: u64, payload: &[u8]) -> Result<Block, NodeError> {
     borsh::from_slice(payload).map_err(|_error| NodeError::BlockMalformed { height })
 }
 
-/// Decodes the records of a block.
+/// Opens the kept records of a block: bodies are kept, headers and salts follow from the block.
 ///
 /// # Errors
 /// `BlockMalformed`.
-pub fn decode_records(height: u64, payload: &[u8]) -> Result<Vec<KeptRecord>, NodeError> {
-    borsh::from_slice(payload).map_err(|_error| NodeError::BlockMalformed { height })
+pub fn decode_records(block: &Block, payload: &[u8]) -> Result<Vec<KeptRecord>, NodeError> {
+    let height = block.header.height;
+    let malformed = || NodeError::BlockMalformed { height: height.number() };
+    let bodies: Vec<Vec<u8>> = borsh::from_slice(payload).map_err(|_error| malformed())?;
+    let count = u64::try_from(bodies.len()).map_err(|_error| malformed())?;
+    let first = block.header.log_size.checked_sub(count).ok_or_else(malformed)?;
+    let open = |((bytes, index), position): ((Vec<u8>, u64), u32)| {
+        let index = RecordIndex::new(index);
+        Ok(KeptRecord {
+            header: seal(&block.seal_secret, index, height, position, &bytes),
+            salt: record_salt(&block.seal_secret, index),
+            body: borsh::from_slice(&bytes).map_err(|_error| malformed())?,
+        })
+    };
+    bodies.into_iter().zip(first..).zip(0u32..).map(open).collect()
 }
 
 fn encode(block: &Block) -> Vec<u8> {
@@ -493,14 +536,13 @@ fn encode(block: &Block) -> Vec<u8> {
 
 const HEADER_SIZE_BYTES_ABOUT: usize = 512;
 
-/// The records of a block as a list of [`KeptRecord`], written without decoding the bodies.
-fn encode_records(executed: &Executed, secret: &SealSecret) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(executed.bodies.len() + executed.records.len() * 96 + 4);
-    let count = u32::try_from(executed.records.len()).unwrap_or(u32::MAX);
-    let _infallible = count.serialize(&mut bytes);
-    for (header, range) in executed.records.iter().zip(&executed.body_ranges) {
-        let _infallible = (header, record_salt(secret, RecordIndex::new(header.index.number()))).serialize(&mut bytes);
-        bytes.extend_from_slice(executed.bodies.get(range.clone()).unwrap_or(&[]));
+/// The records of a block as they are kept: a list of encoded bodies.
+fn encode_records(executed: &Executed) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(executed.bodies.len() + executed.body_ranges.len() * 4 + 4);
+    // Writing into memory cannot fail.
+    let _infallible = u32::try_from(executed.body_ranges.len()).unwrap_or(u32::MAX).serialize(&mut bytes);
+    for range in &executed.body_ranges {
+        let _infallible = executed.bodies.get(range.clone()).unwrap_or(&[]).serialize(&mut bytes);
     }
     bytes
 }

@@ -285,16 +285,6 @@ impl Ledger {
         }
     }
 
-    /// Loads what a command of an account will need, so that many such loads overlap.
-    pub fn touch(&self, account: AccountId, command: &Command) -> u64 {
-        let segment = self.segment_of_command(command).and_then(|id| self.segment(id));
-        let row = segment.and_then(|segment| segment.sub_account(account));
-        row.map_or(0, |row| {
-            let positions = row.positions().first().map_or(0, |position| position.lots.unsigned_abs());
-            positions.wrapping_add(row.orders().first().map_or(0, |order| order.number))
-        })
-    }
-
     // Blocks.
 
     /// Opens a block: time moves, clocks advance, limiters refill.

@@ -18,6 +18,7 @@ pub mod risk;
 mod roots;
 pub mod segment;
 mod snapshot;
+mod touch;
 mod verified;
 mod work;
 

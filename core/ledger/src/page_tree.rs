@@ -18,8 +18,7 @@ impl RowSeal {
     /// A commitment made at a height.
     #[must_use]
     pub fn new(commitment: Digest, height: Height) -> Self {
-        let [a, b, c, d, e, _, _, _] = height.number().to_le_bytes();
-        Self { commitment: commitment.0, height: [a, b, c, d, e] }
+        Self { commitment: commitment.0, height: low_forty_bits(height.number()) }
     }
 
     /// The commitment; zero for an absent row.
@@ -180,12 +179,19 @@ impl PageTree {
     }
 }
 
+fn low_forty_bits(number: u64) -> [u8; 5] {
+    let [a, b, c, d, e, _, _, _] = number.to_le_bytes();
+    [a, b, c, d, e]
+}
+
 /// The salt of a row: fresh at each height, so that showing one version of a row opens no other.
 #[must_use]
 pub fn row_salt(seed: &Digest, table: TableId, index: u64, height: Height) -> Digest {
     let [low, high] = table.segment.to_le_bytes();
     let place = [table.kind.number(), low, high];
-    hash::digest(Domain::RowSalt, &[seed.bytes(), &place, &index.to_le_bytes(), &height.number().to_le_bytes()])
+    // Forty bits each, as everywhere in this module: tag, seed and place then fit one block of SHA-256.
+    let (index, height) = (low_forty_bits(index), low_forty_bits(height.number()));
+    hash::digest(Domain::RowSalt, &[seed.bytes(), &place, &index, &height])
 }
 
 #[cfg(test)]

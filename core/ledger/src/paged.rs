@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use casemate_protocol::Digest;
+use casemate_protocol::hash::{self, Domain};
 
 /// Rows in a page: exactly two levels of the page tree.
 pub const PAGE_ROWS: usize = 64;
@@ -150,9 +151,10 @@ pub trait Row {
 
     /// Commitment of the row under a salt.
     fn commitment(&self, salt: &Digest, buffer: &mut Vec<u8>) -> Digest {
-        buffer.clear();
+        hash::prepare(Domain::Row, buffer);
+        buffer.extend_from_slice(salt.bytes());
         self.encode_row(buffer);
-        casemate_protocol::merkle::row_commitment(salt, buffer)
+        hash::digest_prepared(buffer)
     }
 }
 

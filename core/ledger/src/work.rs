@@ -97,6 +97,13 @@ impl Ledger {
     pub fn is_anything_due(&self, block: &BlockContext) -> bool {
         !self.due_at_start(block).is_empty() || !self.due_releases(block).is_empty()
     }
+
+    /// Whether a withdrawal or transfer waits for its delay. Waiting clocks gain a bounded step in each block, so while
+    /// one waits, blocks must close even when nothing else happens.
+    #[must_use]
+    pub fn is_anything_waiting(&self) -> bool {
+        self.segments.iter().any(|segment| !segment.totals().is_halted && !segment.outbound.is_empty())
+    }
 }
 
 /// Orders, grants and switches of a segment whose time has come, at most `count`, earliest first.

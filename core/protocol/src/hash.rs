@@ -110,6 +110,33 @@ pub fn digest(domain: Domain, parts: &[&[u8]]) -> Digest {
     hasher.finish()
 }
 
+/// Digest of eight digests in a row: what [`digest`] gives, from one pass over contiguous bytes.
+#[must_use]
+pub fn digest_of_digests(domain: Domain, digests: &[Digest; 8]) -> Digest {
+    let mut bytes = [0; TAG_SIZE_BYTES + 8 * 32];
+    let (tag, rest) = bytes.split_at_mut(TAG_SIZE_BYTES);
+    tag.copy_from_slice(domain.tag());
+    for (place, digest) in rest.chunks_exact_mut(32).zip(digests) {
+        place.copy_from_slice(digest.bytes());
+    }
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// Empties a buffer and starts what [`digest_prepared`] will hash under a domain.
+pub fn prepare(domain: Domain, buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.extend_from_slice(domain.tag());
+}
+
+/// Digest of bytes that begin with what [`prepare`] wrote: what [`digest`] gives, from one pass over contiguous bytes.
+#[must_use]
+pub fn digest_prepared(buffer: &[u8]) -> Digest {
+    Digest(Sha256::digest(buffer).into())
+}
+
+/// Bytes of a tag: its length, and seven letters.
+const TAG_SIZE_BYTES: usize = 8;
+
 /// Digest of a value's canonical bytes under a domain.
 #[must_use]
 pub fn digest_of<T: BorshSerialize>(domain: Domain, value: &T) -> Digest {

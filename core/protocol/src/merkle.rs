@@ -199,11 +199,7 @@ pub fn table_node_hash(children: &[Digest; TABLE_ARITY]) -> Digest {
     if children.iter().all(|child| *child == Digest::ZERO) {
         return Digest::ZERO;
     }
-    let mut hasher = hash::Hasher::new(Domain::TableNode);
-    for child in children {
-        hasher.update(child.bytes());
-    }
-    hasher.finish()
+    hash::digest_of_digests(Domain::TableNode, children)
 }
 
 /// Commitment of one row: hides it until row and salt are shown.

@@ -20,6 +20,8 @@ use casemate_protocol::{Digest, Event, RecordIndex, Reject, RejectCode, SegmentI
 pub struct Executed {
     /// Headers of the block's records, in order.
     pub records: Vec<RecordHeader>,
+    /// The records' leaves in the log, in order.
+    pub leaves: Vec<Digest>,
     /// Encoded bodies of the records, one after the other.
     pub bodies: Vec<u8>,
     /// Where each body lies in `bodies`.
@@ -174,6 +176,7 @@ impl<'a> Execution<'a> {
     fn phase_cancels(&mut self) {
         let included = self.included;
         for (envelope, seat) in included.iter().enumerate() {
+            self.touch_ahead(envelope, is_cancel_like);
             let intent = &seat.envelope().envelope().intent;
             if intent.group == GroupMode::AllOrNothing {
                 continue;
@@ -194,7 +197,7 @@ impl<'a> Execution<'a> {
         let included = self.included;
         let mut early = core::mem::take(&mut self.done_early).into_iter().peekable();
         for (envelope, seat) in included.iter().enumerate() {
-            self.touch_ahead(envelope);
+            self.touch_ahead(envelope, |command| !is_cancel_like(command));
             let intent = &seat.envelope().envelope().intent;
             if intent.group == GroupMode::AllOrNothing {
                 self.run_group(envelope);
@@ -215,16 +218,16 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Loads the rows of the next envelopes together: independent loads overlap, one after the other they do not.
-    fn touch_ahead(&self, envelope: usize) {
+    /// Loads what the commands of the next envelopes need; see `casemate_ledger`'s module `touch`.
+    fn touch_ahead(&self, envelope: usize, wanted: impl Fn(&Command) -> bool) {
         if !envelope.is_multiple_of(TOUCH_AHEAD) {
             return;
         }
         let ahead = self.included.iter().skip(envelope).take(TOUCH_AHEAD);
-        let touched = ahead.fold(0u64, |sum, seat| {
-            let intent = &seat.envelope().envelope().intent;
-            let first = intent.commands.iter().next();
-            sum.wrapping_add(first.map_or(0, |command| self.ledger.touch(intent.account, command)))
+        let intents = ahead.map(|seat| &seat.envelope().envelope().intent);
+        let touched = intents.fold(0u64, |sum, intent| {
+            let commands = intent.commands.iter().filter(|command| wanted(command)).take(TOUCHED_COMMANDS_MAX);
+            commands.fold(sum, |sum, command| sum.wrapping_add(self.ledger.touch_command(intent.account, command)))
         });
         core::hint::black_box(touched);
     }
@@ -376,6 +379,7 @@ impl<'a> Execution<'a> {
             let offset = executed.bodies.len();
             executed.bodies.extend_from_slice(&piece.bodies);
             executed.records.extend_from_slice(&piece.headers);
+            executed.leaves.extend_from_slice(&piece.leaves);
             executed.body_ranges.extend(
                 piece.ranges.iter().map(|range| range.start.saturating_add(offset)..range.end.saturating_add(offset)),
             );
@@ -398,7 +402,9 @@ impl<'a> Execution<'a> {
             let range = start..piece.bodies.len();
             let body = piece.bodies.get(range.clone()).unwrap_or(&[]);
             let index = RecordIndex::new(self.first_record.saturating_add(u64::from(place)));
-            piece.headers.push(seal(secret, index, self.block.height, place, body));
+            let header = seal(secret, index, self.block.height, place, body);
+            piece.leaves.push(header.leaf());
+            piece.headers.push(header);
             piece.ranges.push(range);
         }
     }
@@ -446,7 +452,15 @@ impl<'a> Execution<'a> {
 }
 
 /// Envelopes whose rows are loaded together.
-const TOUCH_AHEAD: usize = 32;
+pub(crate) const TOUCH_AHEAD: usize = 32;
+/// Commands of one envelope that are loaded ahead: they are of one account, so the first few load what is common.
+const TOUCHED_COMMANDS_MAX: usize = 2;
+
+/// Whether a command names an order of its account.
+const fn is_cancel_like(command: &Command) -> bool {
+    matches!(command, Command::CancelOrder(_) | Command::AmendOrder(_))
+}
+
 /// Records that one piece of parallel work writes.
 const RECORDS_PER_PIECE: usize = 256;
 
@@ -457,4 +471,5 @@ struct RecordPiece<'a> {
     bodies: Vec<u8>,
     ranges: Vec<Range<usize>>,
     headers: Vec<RecordHeader>,
+    leaves: Vec<Digest>,
 }

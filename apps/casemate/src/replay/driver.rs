@@ -149,8 +149,8 @@ impl<'plan> Driver<'plan> {
         let mut kept = Vec::new();
         for (block, records) in blocks.zip(records) {
             let (block, records) = (block?, records?);
-            let sent = sent_in(&decode_block(block.height, &block.payload)?);
-            kept.push((sent, decode_records(records.height, &records.payload)?));
+            let block = decode_block(block.height, &block.payload)?;
+            kept.push((sent_in(&block), decode_records(&block, &records.payload)?));
         }
         if kept.len() as u64 != self.totals.blocks_found {
             return Err(CliError::new(

@@ -49,8 +49,9 @@ pub(crate) fn set_dead_man(work: &mut Work<'_>, command: &SetDeadMan) -> Result<
     }
     if work.segment.sub_account(work.context.account).is_none() {
         // It never had money here, so it can have no orders to guard.
-        return Err(Reject::of(RejectCode::InsufficientFreeCollateral)
-            .quote(QuoteMicros::from_micros(1), QuoteMicros::ZERO));
+        return Err(
+            Reject::of(RejectCode::InsufficientFreeCollateral).quote(QuoteMicros::from_micros(1), QuoteMicros::ZERO)
+        );
     }
     let fires_ms =
         if command.timeout_ms.is_zero() { TimeMs::ZERO } else { work.block().time_ms.plus(command.timeout_ms) };

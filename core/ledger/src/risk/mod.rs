@@ -167,3 +167,6 @@ fn sum_positions(account: &SubAccount, instead: Option<&Position>, value: impl F
         .fold(0i64, |sum, position| sum.saturating_add(value(position)));
     instead.map_or(kept, |position| kept.saturating_add(value(position)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use casemate_protocol::command::OutsideReference;
 use casemate_protocol::genesis::{Genesis, MarketRules, SegmentRules};
 use casemate_protocol::{
     AccountId, Digest, DurationMs, MarketId, OrderNumber, PriceTicks, PublicKey, QuantityLots, QuoteMicros,
-    RecordIndex, SegmentId, Side, TimeMs,
+    RecordIndex, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
 };
 
 pub use book::{Book, Level};

@@ -3,7 +3,7 @@
 use borsh::io::Write;
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::units::notional;
-use casemate_protocol::{QuoteMicros, RecordIndex, Side, TickValueMicros, TimeMs};
+use casemate_protocol::{GrantNumber, QuoteMicros, RecordIndex, Side, TickValueMicros, TimeMs};
 
 use super::{RestingOrder, Segment};
 use crate::paged::Row;
@@ -206,6 +206,26 @@ impl Position {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.lots == 0 && self.entry_notional == 0 && self.order_count == 0
+    }
+}
+
+impl GrantUsage {
+    /// The grant.
+    #[must_use]
+    pub const fn grant(&self) -> GrantNumber {
+        GrantNumber::new(self.grant)
+    }
+
+    /// Notional traded under it in this segment.
+    #[must_use]
+    pub const fn traded(&self) -> QuoteMicros {
+        QuoteMicros::from_micros(self.traded_notional)
+    }
+
+    /// What its resting orders reserve in this segment.
+    #[must_use]
+    pub const fn reserved(&self) -> QuoteMicros {
+        QuoteMicros::from_micros(self.open_notional)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Orders that leave the book without an arriving order: cancels, ends of time, ends of grants.
 
+use std::collections::BTreeSet;
+
 use casemate_protocol::command::{CancelOrder, CancelScope, SetDeadMan};
 use casemate_protocol::event::RemovalCause;
 use casemate_protocol::genesis::MarketRules;
@@ -53,30 +55,35 @@ impl Model {
         let segments: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
         let mut events = Vec::new();
         for segment in segments {
-            events.extend(self.expire(segment, time_ms));
-            events.extend(self.end_grants(segment, time_ms));
-            events.extend(self.fire_dead_men(segment, time_ms));
+            for due_ms in self.ends(segment, time_ms) {
+                events.extend(self.expire(segment, due_ms));
+                events.extend(self.end_grants(segment, due_ms));
+                events.extend(self.fire_dead_men(segment, due_ms));
+            }
         }
         events
     }
 
-    /// Removes the orders whose time has come, earliest first, then by number.
-    pub fn expire(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
-        let mut due = self.everything();
-        due.retain(|(rules, order)| rules.segment == segment && !order.expires_ms.is_zero());
-        due.retain(|(_, order)| order.expires_ms <= time_ms);
-        due.sort_by_key(|(_, order)| (order.expires_ms, order.number));
-        due.into_iter().map(|(rules, order)| self.remove(&rules, order, RemovalCause::Expired)).collect()
+    /// Every time up to now at which something of a segment ends, earliest first.
+    fn ends(&self, segment: SegmentId, time_ms: TimeMs) -> BTreeSet<TimeMs> {
+        let of_orders = self.everything().into_iter().map(|(_, order)| order.expires_ms);
+        let of_grants = self.grants.values().map(|grant| grant.expires_ms);
+        let of_switches = self.dead_men.iter().filter(|((of, _), _)| *of == segment).map(|(_, fires_ms)| *fires_ms);
+        let times = of_orders.chain(of_grants).chain(of_switches);
+        times.filter(|due_ms| !due_ms.is_zero() && *due_ms <= time_ms).collect()
     }
 
-    /// Removes what grants whose end has come have resting, except what can only reduce.
-    pub fn end_grants(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
-        let grants = self.grants.iter().map(|(&(account, number), grant)| (grant.expires_ms, account, number));
-        let mut ended: Vec<(TimeMs, AccountId, GrantNumber)> = grants.collect();
-        ended.retain(|(expires_ms, _, _)| *expires_ms <= time_ms);
-        ended.sort_unstable();
+    /// Removes the orders whose time this is.
+    fn expire(&mut self, segment: SegmentId, due_ms: TimeMs) -> Vec<Event> {
+        self.remove_where(RemovalCause::Expired, |rules, order| rules.segment == segment && order.expires_ms == due_ms)
+    }
+
+    /// Removes what grants that end here have resting, except what can only reduce.
+    fn end_grants(&mut self, segment: SegmentId, due_ms: TimeMs) -> Vec<Event> {
+        let ended = self.grants.iter().filter(|(_, grant)| grant.expires_ms == due_ms);
+        let ended: Vec<(AccountId, GrantNumber)> = ended.map(|(key, _)| *key).collect();
         let mut events = Vec::new();
-        for (_, account, number) in ended {
+        for (account, number) in ended {
             events.extend(self.remove_where(RemovalCause::GrantEnded, |rules, order| {
                 let is_of_grant = rules.segment == segment && order.account == account && order.grant == number;
                 is_of_grant && !order.is_reduce_only
@@ -85,16 +92,15 @@ impl Model {
         events
     }
 
-    /// Fires the dead-man switches whose time has come, earliest first, then by account.
-    pub fn fire_dead_men(&mut self, segment: SegmentId, time_ms: TimeMs) -> Vec<Event> {
-        let armed = self.dead_men.iter().filter(|((of, _), fires_ms)| *of == segment && **fires_ms <= time_ms);
-        let mut due: Vec<(TimeMs, AccountId)> = armed.map(|(&(_, account), &fires_ms)| (fires_ms, account)).collect();
-        due.sort_unstable();
-        due.into_iter().flat_map(|(_, account)| self.fire_dead_man(segment, account)).collect()
+    /// Fires the dead-man switches whose time this is.
+    fn fire_dead_men(&mut self, segment: SegmentId, due_ms: TimeMs) -> Vec<Event> {
+        let due = self.dead_men.iter().filter(|((of, _), fires_ms)| *of == segment && **fires_ms == due_ms);
+        let due: Vec<AccountId> = due.map(|((_, account), _)| *account).collect();
+        due.into_iter().flat_map(|account| self.fire_dead_man(segment, account)).collect()
     }
 
     /// A dead-man switch removes all orders of its account in a segment, and is disarmed.
-    pub fn fire_dead_man(&mut self, segment: SegmentId, account: AccountId) -> Vec<Event> {
+    fn fire_dead_man(&mut self, segment: SegmentId, account: AccountId) -> Vec<Event> {
         self.dead_men.remove(&(segment, account));
         self.remove_where(RemovalCause::DeadMan, |rules, order| rules.segment == segment && order.account == account)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use casemate_protocol::command::{Command, OrderKind, PlaceOrder, SelfTradeMode, TimeInForce};
+use casemate_protocol::command::{Command, OrderKind, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use casemate_protocol::event::{Event, RemovalCause, TradeExecuted};
 use casemate_protocol::{AccountId, Reject, RejectCode};
 
@@ -18,7 +18,7 @@ pub struct Coverage {
 }
 
 /// What a sequence can do, beyond refusals and removals. Each is counted by [`Coverage::record`].
-pub const FEATURES: [&str; 24] = [
+pub const FEATURES: [&str; 30] = [
     "order rested",
     "trade",
     "trade with a rebate",
@@ -43,6 +43,38 @@ pub const FEATURES: [&str; 24] = [
     "amend traded",
     "ladder placed",
     "ladder level skipped",
+    "ask traded above its limit under a grant",
+    "reduce-only order traded beyond its grant's budget",
+    "reduce-only order refused for collateral",
+    "reduce-only maker removed for collateral",
+    "order of the past removed while matching",
+    "order of an ended grant removed while matching",
+];
+
+/// Refusals of trading outside the numbers from 500.
+const OTHER_CODES: [RejectCode; 4] = [
+    RejectCode::GrantNotionalExceeded,
+    RejectCode::GrantNotFound,
+    RejectCode::InsufficientFreeCollateral,
+    RejectCode::SegmentNotFound,
+];
+
+/// Out of reach: two markets cannot be more than 64. `tests.rs` reaches it by hand.
+const UNREACHABLE: [RejectCode; 1] = [RejectCode::PositionsMax];
+
+/// All causes, which a new one does not join by itself.
+const CAUSES: [RemovalCause; 11] = [
+    RemovalCause::Cancelled,
+    RemovalCause::CancelledAll,
+    RemovalCause::Amended,
+    RemovalCause::LadderReplaced,
+    RemovalCause::SelfTrade,
+    RemovalCause::Expired,
+    RemovalCause::GrantEnded,
+    RemovalCause::GrantRevoked,
+    RemovalCause::DeadMan,
+    RemovalCause::MakerRisk,
+    RemovalCause::NothingToReduce,
 ];
 
 impl Coverage {
@@ -51,6 +83,12 @@ impl Coverage {
         let events = match result {
             Ok(events) => events,
             Err(reject) => {
+                let is_reducing = matches!(
+                    input,
+                    Input::Command { command: Command::PlaceOrder(PlaceOrder { is_reduce_only: true, .. }), .. }
+                );
+                let is_uncovered = reject.code() == RejectCode::InsufficientFreeCollateral;
+                self.hit_if(is_reducing && is_uncovered, "reduce-only order refused for collateral");
                 *self.rejects.entry(reject.code()).or_default() += 1;
                 return;
             }
@@ -73,9 +111,18 @@ impl Coverage {
         if let Some(trade) = trades.first() {
             self.record_trade(before, trade);
         }
-        let Input::Command { account, command, .. } = input else {
+        let Input::Command { account, grant, command } = input else {
             return;
         };
+        self.record_removals(before, after, events);
+        if let (Some(grant), Command::PlaceOrder(place)) = (grant, command) {
+            let OrderKind::Limit(terms) = place.kind else { return };
+            let is_above = place.side == Side::Ask && trades.iter().any(|trade| trade.price > terms.price);
+            self.hit_if(is_above, "ask traded above its limit under a grant");
+            let used = after.grant_used(*account, *grant);
+            let is_beyond = place.is_reduce_only && !trades.is_empty() && used > after.grant_law(*account, *grant).1;
+            self.hit_if(is_beyond, "reduce-only order traded beyond its grant's budget");
+        }
         match command {
             Command::PlaceOrder(place) => self.record_place([before, after], *account, place, events),
             Command::AmendOrder(_) => {
@@ -105,6 +152,26 @@ impl Coverage {
         self.hit_if(lots.signum() * after.signum() < 0, "position turned around");
         let maker = before.resting(trade.market).into_iter().find(|order| order.number == trade.maker_order);
         self.hit_if(maker.is_some_and(|maker| maker.is_reduce_only), "reduce-only maker filled");
+    }
+
+    /// Orders that a command found it could not trade with.
+    fn record_removals(&mut self, before: &Model, after: &Model, events: &[Event]) {
+        for event in events {
+            let Event::OrderRemoved(removed) = event else { continue };
+            let resting = before.resting(removed.market);
+            let is_reduce_only = resting.iter().any(|order| order.number == removed.number && order.is_reduce_only);
+            match removed.cause {
+                RemovalCause::Expired => self.hit("order of the past removed while matching"),
+                RemovalCause::GrantEnded => self.hit("order of an ended grant removed while matching"),
+                RemovalCause::MakerRisk => {
+                    // With equity to spare at the band's edge, only collateral can have spoken against it.
+                    let Some(segment) = after.segment_of(removed.market) else { continue };
+                    let is_solvent = after.band_edge_equity(segment, removed.account) > 0;
+                    self.hit_if(is_reduce_only && is_solvent, "reduce-only maker removed for collateral");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn record_place(&mut self, [before, after]: [&Model; 2], account: AccountId, place: &PlaceOrder, events: &[Event]) {
@@ -168,6 +235,18 @@ impl Coverage {
     /// How often one of [`FEATURES`] was seen.
     pub fn features(&self, feature: &str) -> u64 {
         self.features.get(feature).copied().unwrap_or_default()
+    }
+
+    /// Everything that should have been seen and was not.
+    pub fn missing(&self) -> Vec<String> {
+        let trading = RejectCode::ALL.iter().copied().filter(|code| (500..=518).contains(&code.number()));
+        let codes = trading.chain(OTHER_CODES).filter(|code| !UNREACHABLE.contains(code));
+        codes
+            .filter(|code| self.rejects(*code) == 0)
+            .map(|code| code.name().to_owned())
+            .chain(CAUSES.into_iter().filter(|cause| self.removals(*cause) == 0).map(|cause| format!("{cause:?}")))
+            .chain(FEATURES.into_iter().filter(|feature| self.features(feature) == 0).map(str::to_owned))
+            .collect()
     }
 
     fn hit(&mut self, feature: &'static str) {

@@ -158,10 +158,9 @@ pub fn feed(model: &mut Model, time_ms: &mut TimeMs, origin: RecordIndex, input:
     }
 }
 
-/// Sequences of 30 to 80 steps. In some a short seller is squeezed first, because chance alone hardly ever brings an
-/// account to the edge where a fill must be refused to it.
+/// Sequences of 30 to 80 steps. Some begin with a situation that chance alone hardly ever makes.
 pub fn sequence() -> impl Strategy<Value = Sequence> {
-    let start = prop_oneof![3 => Just(Vec::new()), 1 => squeeze()];
+    let start = prop_oneof![5 => Just(Vec::new()), 2 => squeeze(), 1 => lean()];
     let steps = collection::vec(step(), 30..=80);
     (prop_oneof![3 => Just(false), 1 => Just(true)], start, steps).prop_map(|(has_two_segments, mut start, steps)| {
         start.extend(steps);
@@ -169,25 +168,26 @@ pub fn sequence() -> impl Strategy<Value = Sequence> {
     })
 }
 
+/// A plain limit order.
+fn limit(market: u16, side: Side, price: u64, quantity: u64) -> PlaceOrder {
+    PlaceOrder {
+        market: MarketId::new(market),
+        side,
+        kind: OrderKind::Limit(LimitTerms {
+            price: PriceTicks::from_ticks(price),
+            time_in_force: TimeInForce::GoodTillCancel,
+        }),
+        quantity: QuantityLots::from_lots(quantity),
+        client_id: ClientOrderId::NONE,
+        is_reduce_only: false,
+        self_trade: SelfTradeMode::CancelResting,
+    }
+}
+
 /// A poor account sells all it can of market 2 and offers more, then two rich accounts trade the price up twofold, and
 /// somebody moves.
 fn squeeze() -> impl Strategy<Value = Vec<Step>> {
-    let act = |account: u64, side, price: u64, quantity: u64| Step::Act {
-        account: AccountId::new(account),
-        grant: None,
-        plan: Plan::Send(Command::PlaceOrder(PlaceOrder {
-            market: MarketId::new(2),
-            side,
-            kind: OrderKind::Limit(LimitTerms {
-                price: PriceTicks::from_ticks(price),
-                time_in_force: TimeInForce::GoodTillCancel,
-            }),
-            quantity: QuantityLots::from_lots(quantity),
-            client_id: ClientOrderId::NONE,
-            is_reduce_only: false,
-            self_trade: SelfTradeMode::CancelResting,
-        })),
-    };
+    let act = |account, side, price, quantity| send(account, None, limit(2, side, price, quantity));
     // Cash of 5,000 carries 16 lots at 100, and so on by halves.
     let seller = prop_oneof![Just((4, 16)), Just((5, 8)), Just((6, 4))];
     (seller, 0..=3_u64, 95..=105_u64, 130..=148_u64, 180..=215_u64, 0..=60_u64, any::<bool>()).prop_map(
@@ -211,6 +211,35 @@ fn squeeze() -> impl Strategy<Value = Vec<Step>> {
             ]
         },
     )
+}
+
+/// An account sells in market 1, bids for more than it sold, so that part of the bids counts on the short position, and
+/// closes it with an order that only reduces, as maker or as taker.
+fn lean() -> impl Strategy<Value = Vec<Step>> {
+    // The first can carry everything, the others their short position.
+    let seller = prop_oneof![Just((1, 20)), Just((5, 20)), Just((6, 10))];
+    let grant = prop_oneof![Just(None), Just(Some(GrantNumber::new(2)))];
+    (seller, grant, 95..=99_u64, 15..=20_u64, 1..=20_u64, any::<bool>()).prop_map(
+        |((seller, sold), grant, price, more, offered, is_maker)| {
+            let closing = PlaceOrder { is_reduce_only: true, ..limit(1, Side::Bid, 100, sold) };
+            let mut close = [send(seller, grant, closing), send(3, None, limit(1, Side::Ask, 100, offered))];
+            if !is_maker {
+                close.reverse();
+            }
+            let mut steps = vec![
+                send(seller, None, limit(1, Side::Ask, 100, sold)),
+                send(2, None, limit(1, Side::Bid, 100, sold)),
+                send(seller, grant, limit(1, Side::Bid, price, more)),
+                send(seller, None, limit(1, Side::Bid, price - 1, sold - 5)),
+            ];
+            steps.extend(close);
+            steps
+        },
+    )
+}
+
+fn send(account: u64, grant: Option<GrantNumber>, order: PlaceOrder) -> Step {
+    Step::Act { account: AccountId::new(account), grant, plan: Plan::Send(Command::PlaceOrder(order)) }
 }
 
 fn step() -> impl Strategy<Value = Step> {

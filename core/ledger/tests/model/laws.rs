@@ -4,19 +4,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use casemate_protocol::command::{Command, Side};
-use casemate_protocol::event::{Event, OrderRested, RemovalCause};
-use casemate_protocol::{MarketId, QuantityLots, RecordIndex, Reject, RejectCode, SegmentId, TimeMs};
+use casemate_protocol::event::{Event, OrderRested};
+use casemate_protocol::{MarketId, QuantityLots, RecordIndex, Reject, SegmentId, TimeMs};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::Model;
-use super::coverage::{Coverage, FEATURES};
+use super::coverage::Coverage;
 use super::generate::{Input, Sequence, feed, sequence};
 use super::world::{ACCOUNTS, START_MS, World};
 
 const SEQUENCES: u32 = 3_000;
-
-/// Out of reach: two markets cannot be more than 64. `tests.rs` reaches it by hand.
-const UNREACHABLE: [RejectCode; 1] = [RejectCode::PositionsMax];
 
 #[test]
 fn prop_the_laws_hold_and_every_reachable_rule_is_reached() {
@@ -30,30 +27,7 @@ fn prop_the_laws_hold_and_every_reachable_rule_is_reached() {
     });
     outcome.unwrap();
 
-    let coverage = coverage.into_inner();
-    let trading = RejectCode::ALL.iter().copied().filter(|code| (500..=518).contains(&code.number()));
-    let others =
-        [RejectCode::GrantNotionalExceeded, RejectCode::InsufficientFreeCollateral, RejectCode::SegmentNotFound];
-    let codes = trading.chain(others).filter(|code| !UNREACHABLE.contains(code));
-    let causes = [
-        RemovalCause::Cancelled,
-        RemovalCause::CancelledAll,
-        RemovalCause::Amended,
-        RemovalCause::LadderReplaced,
-        RemovalCause::SelfTrade,
-        RemovalCause::Expired,
-        RemovalCause::GrantEnded,
-        RemovalCause::GrantRevoked,
-        RemovalCause::DeadMan,
-        RemovalCause::MakerRisk,
-        RemovalCause::NothingToReduce,
-    ];
-    let missing: Vec<String> = codes
-        .filter(|code| coverage.rejects(*code) == 0)
-        .map(|code| code.name().to_owned())
-        .chain(causes.into_iter().filter(|cause| coverage.removals(*cause) == 0).map(|cause| format!("{cause:?}")))
-        .chain(FEATURES.into_iter().filter(|feature| coverage.features(feature) == 0).map(str::to_owned))
-        .collect();
+    let missing = coverage.borrow().missing();
     assert!(missing.is_empty(), "never reached: {missing:?} of {coverage:#?}");
 }
 

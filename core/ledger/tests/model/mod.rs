@@ -202,6 +202,11 @@ impl Model {
         (lots.iter().filter(|lots| **lots > 0).sum(), -lots.iter().filter(|lots| **lots < 0).sum::<i128>())
     }
 
+    /// The segment of a market.
+    pub fn segment_of(&self, market: MarketId) -> Option<SegmentId> {
+        self.market(market).map(|market| market.rules.segment)
+    }
+
     /// The price of the market's last trade, before the first trade the genesis reference price.
     pub fn reference(&self, market: MarketId) -> i128 {
         let last = self.trades.iter().rev().find(|trade| trade.event.market == market);
@@ -240,6 +245,12 @@ impl Model {
             orders.map(|order| order.reserve(account::tick_value(&market.rules)))
         });
         reserves.sum()
+    }
+
+    /// What a grant has used of its budget in all segments.
+    pub fn grant_used(&self, account: AccountId, grant: GrantNumber) -> i128 {
+        let used = |segment| self.grant_traded(segment, account, grant) + self.grant_reserved(segment, account, grant);
+        self.segments.iter().map(|segment| used(segment.id)).sum()
     }
 
     /// The law of budgets says that the first is never more than the second: the notional traded by orders of a grant
@@ -311,8 +322,7 @@ impl Model {
 /// The events that the model makes. What is left out is bookkeeping that no trading rule reads.
 pub fn comparable(events: &[Event]) -> Vec<Event> {
     let is_made = |event: &&Event| {
-        let is_bookkeeping =
-            matches!(event, Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_));
+        let is_bookkeeping = matches!(event, Event::GrantWatched(_) | Event::GrantUnwatched(_) | Event::DeadManSet(_));
         !is_bookkeeping && !matches!(event, Event::GrantRevoked(_))
     };
     events.iter().filter(is_made).cloned().collect()

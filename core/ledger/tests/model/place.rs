@@ -39,8 +39,7 @@ impl Model {
             return Err(Reject::of(RejectCode::ClientIdInUse).present(place.client_id.number()));
         }
         // 7.
-        let quantity =
-            if place.is_reduce_only { self.reduced(asker, place.market, place.side, asked)? } else { asked };
+        let quantity = if place.is_reduce_only { self.reduced(asker, place.market, place.side, asked)? } else { asked };
         // 8 and 9.
         let price = match place.kind {
             OrderKind::Market(terms) => self.bounded_price(&rules, place.side, terms.slippage_ppm_max.ppm())?,
@@ -81,13 +80,7 @@ impl Model {
     }
 
     /// Check 7: the quantity of a reduce-only order, cut to the position.
-    pub(super) fn reduced(
-        &self,
-        asker: Asker,
-        market: MarketId,
-        side: Side,
-        quantity: i128,
-    ) -> Result<i128, Reject> {
+    pub(super) fn reduced(&self, asker: Asker, market: MarketId, side: Side, quantity: i128) -> Result<i128, Reject> {
         let position = self.position_of(market, asker.account);
         let reducible = position.reducible_by(side);
         if reducible == 0 {
@@ -266,10 +259,7 @@ impl Model {
         let Some(grant) = self.grants.get(&(asker.account, number)) else {
             return Err(Reject::of(RejectCode::GrantNotFound).present(u64::from(number.number())));
         };
-        let used = |segment| {
-            self.grant_traded(segment, asker.account, number) + self.grant_reserved(segment, asker.account, number)
-        };
-        let left = grant.notional_max - self.segments.iter().map(|segment| used(segment.id)).sum::<i128>();
+        let left = grant.notional_max - self.grant_used(asker.account, number);
         let asked: i128 = adding.iter().map(|order| self.dearest_notional(rules, order)).sum();
         if asked > left {
             return Err(Reject::of(RejectCode::GrantNotionalExceeded).quote(micros(left.max(0)), micros(asked)));

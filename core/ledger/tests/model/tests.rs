@@ -113,6 +113,12 @@ impl Bench {
         (reject.code(), required, present)
     }
 
+    /// Starts a block at that time.
+    fn start_block(&mut self, ms: u64) -> Vec<String> {
+        self.time_ms = ms;
+        lines(&self.model.start_block(TimeMs::from_ms(ms)))
+    }
+
     fn cash(&self, account: u64) -> i128 {
         self.model.cash(SegmentId::new(1), AccountId::new(account))
     }
@@ -736,20 +742,19 @@ fn an_order_counts_against_budget_and_fee_at_its_dearest_price() {
     bench.ok(2, bid(95, 5));
     // An ask at 90 may trade whole at 100.
     assert_eq!(bench.no_under(1, 1, ask(90, 11)), (Code::GrantNotionalExceeded, 1_000, 1_100));
-    // It needs 1,000 as a short of 10 at the reference, and a fee of 10 on 10·100.
-    bench.leave(1, 1_009);
-    assert_eq!(bench.no_under(1, 1, ask(90, 10)), (Code::InsufficientFreeCollateral, 1_010, 1_009));
-    bench.leave(1, 1_010);
+    // As a short of 10@90 at a reference of 100 it needs 2·1,000 − 900, and a fee of 10 on 10·100.
+    bench.leave(1, 1_109);
+    assert_eq!(bench.no_under(1, 1, ask(90, 10)), (Code::InsufficientFreeCollateral, 1_110, 1_109));
+    bench.leave(1, 1_110);
     assert_eq!(
         bench.ok_under(1, 1, ask(90, 10)),
         ["#3 of 1 meets #1 of 2: 5@100, fees 0 5", "#3 of 1 meets #2 of 2: 5@95, fees 0 5"]
     );
     assert_eq!(bench.model.grant_law(AccountId::new(1), GrantNumber::new(1)), (975, 1_000));
     // A bid counts at its limit wherever it trades.
-    bench.ok(2, ask(80, 1).with(TimeInForce::PostOnlySlide));
     bench.leave(1, 1_000_000);
     assert_eq!(bench.no_under(1, 1, bid(26, 1)), (Code::GrantNotionalExceeded, 25, 26));
-    // A bid below its own price does not make an ask dearer.
+    bench.ok(2, bid(90, 1)); // A bid below its own price does not make an ask dearer.
     assert_eq!(bench.no_under(1, 1, ask(130, 1)), (Code::GrantNotionalExceeded, 25, 130));
 }
 
@@ -1060,11 +1065,7 @@ fn an_order_past_its_time_does_not_trade() {
     bench.time_ms = 6_000; // And nothing was done at the start of the block.
     assert_eq!(
         bench.ok(3, bid(101, 1)),
-        [
-            "#3 of 1 removed with 2: Expired",
-            "#4 of 1 removed with 3: Expired",
-            "#6 of 3 rests: Bid 1@101",
-        ]
+        ["#3 of 1 removed with 2: Expired", "#4 of 1 removed with 3: Expired", "#6 of 3 rests: Bid 1@101",]
     );
 }
 
@@ -1085,7 +1086,8 @@ fn a_reduce_only_maker_that_would_uncover_other_orders_is_removed() {
         bench.ok(2, ask(99, 15)),
         ["#4 of 1 removed with 10: MakerRisk", "#5 of 2 meets #3 of 1: 15@99, fees 0 0"]
     );
-    assert_eq!(bench.free(1), 1_000 - 970); // Closed 10 for a gain of 10, then 5@99 and a bid for five more.
+    // Closed 10 for a gain of 10; 5@99 and a bid for five more need 990.
+    assert_eq!(bench.free(1), 1_010 - 990);
     let mut bench = with_bids_that_count_on_a_short();
     bench.ok(1, amend(3, 99, 10)); // Without them it may close.
     bench.ok(1, bid(100, 10).reducing());
@@ -1174,17 +1176,13 @@ fn an_amend_checks_price_and_quantity() {
 }
 
 #[test]
-fn nothing_but_zero_speaks_against_an_order_that_only_becomes_smaller() {
+fn an_order_past_its_time_can_only_become_smaller() {
     let mut bench = Bench::new();
-    bench.ok(1, bid(105, 5).with(till(6_000)));
-    bench.ok(2, bid(104, 5));
-    bench.ok(1, ask(106, 5)); // Sold down to 94, so that the band ends at 104.
-    for price in [105, 104] {
-        bench.ok(3, ask(price, 5).with(TimeInForce::ImmediateOrCancel));
-        let _ = price;
-    }
-    assert_eq!(bench.no(1, amend(3, 106, 0)), (Code::QuantityBelowMinimum, 1, 0));
-    bench.ok(1, amend(3, 106, 4));
+    bench.ok(1, bid(100, 5).with(till(6_000)));
+    bench.time_ms = 6_000;
+    assert_eq!(bench.no(1, amend(1, 100, 6)), (Code::GoodTillTimePast, 6_000, 6_000));
+    assert_eq!(bench.no(1, amend(1, 99, 5)), (Code::GoodTillTimePast, 6_000, 6_000));
+    bench.ok(1, amend(1, 100, 4));
 }
 
 #[test]
@@ -1257,15 +1255,22 @@ fn an_amended_order_keeps_its_terms_and_takes_the_amending_grant_and_record() {
 }
 
 #[test]
-fn an_amended_reduce_only_order_takes_no_more_than_its_position() {
+fn an_amended_reduce_only_order_is_cut_to_its_position_like_a_new_one() {
     let mut bench = with_position(Bid, 10);
     bench.ok(1, ask(105, 10).reducing());
     bench.ok(3, bid(100, 20));
     bench.ok(1, ask(100, 6).with(TimeInForce::ImmediateOrCancel)); // Four are left.
+    assert_eq!(bench.ok(1, amend(3, 104, 9)), ["#3 of 1 removed with 10: Amended", "#3 of 1 rests: Ask 4@104"]);
     assert_eq!(
         bench.ok(1, amend(3, 100, 9)),
-        ["#3 of 1 removed with 10: Amended", "#3 of 1 meets #4 of 3: 4@100, fees 0 0", "#3 dropped 5",]
+        ["#3 of 1 removed with 4: Amended", "#3 of 1 meets #4 of 3: 4@100, fees 0 0"]
     );
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(105, 10).reducing());
+    bench.ok(1, ask(101, 10));
+    bench.ok(3, bid(101, 10)); // Nothing is left.
+    assert_eq!(bench.no(1, amend(3, 104, 9)), (Code::ReduceOnlyWouldIncrease, 0, 0));
+    bench.ok(1, amend(3, 105, 9)); // Only smaller.
 }
 
 #[test]
@@ -1428,12 +1433,44 @@ fn orders_expire_by_time_then_number() {
     bench.ok(2, bid(100, 2).with(till(5_500)).in_market(2));
     bench.ok(1, bid(100, 3).with(till(5_500)));
     bench.ok(1, bid(100, 4));
-    assert!(bench.model.expire(TimeMs::from_ms(5_499)).is_empty());
+    assert!(bench.start_block(5_499).is_empty());
     assert_eq!(
-        lines(&bench.model.expire(TimeMs::from_ms(6_000))),
+        bench.start_block(6_000),
         ["#2 of 2 removed with 2: Expired", "#3 of 1 removed with 3: Expired", "#1 of 1 removed with 1: Expired",]
     );
     assert_eq!(bench.book(), ["#4 of 1 rests: Bid 4@100"]);
+}
+
+#[test]
+fn a_block_starts_segment_by_segment_with_what_is_due_first_then_orders_grants_and_switches() {
+    let mut second = usual(2);
+    second.segment = SegmentId::new(2);
+    let mut bench = Bench::of(vec![usual(1), second]);
+    bench.grant(3, 1, 10_000, 6_000);
+    bench.grant(3, 2, 10_000, 5_000 + 1);
+    bench.grant(2, 1, 10_000, 6_000);
+    for market in [1, 2] {
+        bench.ok(1, dead_man(market, 1_000));
+        bench.ok(1, bid(91, 1).in_market(market));
+        bench.ok_under(3, 1, bid(92, 1).in_market(market));
+        bench.ok_under(3, 2, bid(93, 1).in_market(market));
+        bench.ok_under(2, 1, bid(94, 1).in_market(market));
+        bench.ok(3, bid(95, 1).in_market(market).with(till(6_000)));
+        bench.ok(1, bid(96, 1).in_market(market).with(till(6_000)));
+        bench.ok(1, bid(97, 1).in_market(market));
+    }
+    assert_eq!(bench.start_block(5_000), Vec::<String>::new());
+    let of_one = [
+        "#3 of 3 removed with 1: GrantEnded",
+        "#5 of 3 removed with 1: Expired",
+        "#6 of 1 removed with 1: Expired",
+        "#4 of 2 removed with 1: GrantEnded",
+        "#2 of 3 removed with 1: GrantEnded",
+        "#1 of 1 removed with 1: DeadMan",
+        "#7 of 1 removed with 1: DeadMan",
+    ];
+    assert_eq!(bench.start_block(6_000), [of_one, of_one].concat());
+    assert!(bench.start_block(6_000).is_empty());
 }
 
 #[test]
@@ -1447,36 +1484,50 @@ fn a_revoked_grant_loses_all_its_orders_and_an_ended_one_those_that_add_risk() {
         bench
     };
     let (account, grant) = (AccountId::new(1), GrantNumber::new(1));
+    let revoke = |bench: &mut Bench| bench.model.revoke_grant(account, grant, TimeMs::from_ms(bench.time_ms));
+    let missing = Reject::of(Code::GrantNotFound).present(1);
     let mut bench = start();
-    assert!(bench.model.ended_grants(TimeMs::from_ms(5_999)).is_empty());
-    assert_eq!(bench.model.ended_grants(TimeMs::from_ms(6_000)), [(SegmentId::new(1), account, grant)]);
-    let ended = bench.model.expire_grant_orders(SegmentId::new(1), account, grant);
-    assert_eq!(lines(&ended), ["#3 of 1 removed with 2: GrantEnded"]);
-    assert!(bench.model.is_grant_live(account, grant, TimeMs::from_ms(5_999)));
-    let revoked = bench.model.revoke_grant(account, grant);
-    assert_eq!(lines(&revoked), ["#4 of 1 removed with 3: GrantRevoked"]);
-    assert!(!bench.model.is_grant_live(account, grant, TimeMs::from_ms(5_999)));
+    assert!(bench.start_block(5_999).is_empty());
+    assert_eq!(bench.start_block(6_000), ["#3 of 1 removed with 2: GrantEnded"]);
+    assert_eq!(revoke(&mut bench), Err(missing));
+    let mut bench = start();
     assert_eq!(
-        lines(&start().model.revoke_grant(account, grant)),
+        lines(&revoke(&mut bench).unwrap()),
         ["#3 of 1 removed with 2: GrantRevoked", "#4 of 1 removed with 3: GrantRevoked",]
     );
+    assert!(!bench.model.is_grant_live(account, grant, TimeMs::from_ms(NOW)));
+    assert_eq!(revoke(&mut bench), Err(missing));
+}
+
+fn dead_man(segment: u16, timeout_ms: u64) -> Sent {
+    let (segment, timeout_ms) = (SegmentId::new(segment), DurationMs::from_ms(timeout_ms));
+    Sent(Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
 }
 
 #[test]
 fn a_dead_man_switch_has_a_shortest_timeout_and_removes_everything_when_it_fires() {
     let mut bench = Bench::new();
-    let switch = |segment, timeout_ms| {
-        let (segment, timeout_ms) = (SegmentId::new(segment), DurationMs::from_ms(timeout_ms));
-        Sent(Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
-    };
-    assert_eq!(bench.no(1, switch(1, 99)), (Code::DeadManTimeoutNotAllowed, 100, 99));
-    assert_eq!(bench.no(1, switch(2, 100)), (Code::SegmentNotFound, 0, 2));
-    assert!(bench.ok(1, switch(1, 100)).is_empty());
-    assert!(bench.ok(1, switch(1, 0)).is_empty());
+    assert_eq!(bench.no(1, dead_man(1, 99)), (Code::DeadManTimeoutNotAllowed, 100, 99));
+    assert_eq!(bench.no(1, dead_man(2, 100)), (Code::SegmentNotFound, 0, 2));
+    assert_eq!(bench.no(71, dead_man(1, 0)), (Code::InsufficientFreeCollateral, 1, 0));
     bench.ok(1, bid(100, 1));
     bench.ok(2, bid(100, 1));
-    let fired = bench.model.fire_dead_man(SegmentId::new(1), AccountId::new(1));
-    assert_eq!(lines(&fired), ["#1 of 1 removed with 1: DeadMan"]);
+    assert!(bench.ok(1, dead_man(1, 100)).is_empty());
+    assert!(bench.ok(2, dead_man(1, 200)).is_empty());
+    assert!(bench.ok(1, dead_man(1, 150)).is_empty()); // Armed anew.
+    assert!(bench.ok(2, dead_man(1, 0)).is_empty()); // Disarmed.
+    assert!(bench.start_block(NOW + 149).is_empty());
+    assert_eq!(bench.start_block(NOW + 150), ["#1 of 1 removed with 1: DeadMan"]);
+    bench.ok(1, bid(100, 1));
+    assert!(bench.start_block(NOW + 1_000).is_empty());
+}
+
+#[test]
+fn an_account_without_money_is_judged_like_any_other() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.no(71, bid(100, 151)), (Code::QuantityTooLarge, 100, 151));
+    assert_eq!(bench.no(71, bid(100, 2)), (Code::InsufficientFreeCollateral, 200, 0));
+    assert!(bench.ok(71, cancel_all(CancelScope::Segment(SegmentId::new(1)))).is_empty());
 }
 
 #[test]

@@ -288,3 +288,8 @@ fn golden_envelopes() {
         &table(["name", "bytes", "intent_digest", "envelope_digest"], &rows),
     );
 }
+
+#[test]
+fn the_digest_of_no_evidence_is_that_of_the_empty_list() {
+    assert_eq!(EMPTY_LIST_DIGEST, hash::digest(Domain::Evidence, &[&EMPTY_LIST]));
+}

@@ -4,6 +4,7 @@
 mod attacks;
 mod book;
 mod containment;
+mod coverage;
 mod golden;
 mod kit;
 mod laws;

@@ -1,1 +1,221 @@
-//! To come.
+//! INVARIANT(M3): a session never does more than its grant says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use casemate_protocol::command::{CancelScope, OrderKind};
+use casemate_protocol::envelope::{Intent, SignerRole};
+use casemate_protocol::grant::GrantTerms;
+use casemate_protocol::{AccountId, Command, Event, GrantNumber, PriceTicks, PublicKey, QuantityLots, Side};
+use proptest::prelude::*;
+
+use crate::book::EventBook;
+use crate::kit::random::{Choices, STEPS_MS, letters};
+use crate::kit::{
+    FIRST, GENESIS_MS, GRANT_LIFETIME_MS, GRANT_NOTIONAL, Letter, SEEDED, Step, TICK_VALUE, Venue, is_accepted, micros,
+    public_key, session_key, terms,
+};
+
+/// What an outsider knows of a grant from the log alone.
+struct Known {
+    terms: GrantTerms,
+    is_revoked: bool,
+    /// Notional traded by orders that could add risk, at prices no better than their limits.
+    traded_micros: i128,
+}
+
+/// Follows the log and complains.
+struct Watcher {
+    book: EventBook,
+    grants: BTreeMap<(AccountId, GrantNumber), Known>,
+}
+
+impl Watcher {
+    fn new() -> Self {
+        let venue = Venue::new();
+        let seeded = (FIRST..FIRST + SEEDED).map(|account| {
+            let mut terms = terms(&venue, account, 1);
+            terms.expires_ms = casemate_protocol::TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS);
+            terms.notional_quote_micros_max = micros(GRANT_NOTIONAL);
+            ((AccountId::new(account), GrantNumber::new(1)), Known { terms, is_revoked: false, traded_micros: 0 })
+        });
+        Self { book: EventBook::default(), grants: seeded.collect() }
+    }
+
+    fn grant_of(&self, account: AccountId, key: &PublicKey) -> Option<&Known> {
+        self.grants.iter().find(|((owner, _), known)| *owner == account && known.terms.session_key == *key)
+            .map(|(_, known)| known)
+    }
+
+    fn follow(&mut self, venue: &Venue, step: &Step) -> Result<(), String> {
+        let now_ms = step.block.header.time_ms;
+        for record in &step.records {
+            let asked = step.asked(record);
+            if let Some((intent, command)) = asked.filter(|_| is_accepted(record)) {
+                self.require_entitled(venue, intent, command, now_ms)?;
+            }
+            for event in &record.events {
+                self.count(asked, event);
+                self.book.follow(event)?;
+                match event {
+                    Event::GrantRegistered(registered) => {
+                        let key = (registered.account, registered.terms.number);
+                        let known = Known { terms: registered.terms.clone(), is_revoked: false, traded_micros: 0 };
+                        self.grants.insert(key, known);
+                    }
+                    Event::GrantRevoked(revoked) => {
+                        let grant = self.grants.get_mut(&(revoked.account, revoked.number));
+                        grant.ok_or("an unknown grant was revoked")?.is_revoked = true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.require_budgets()?;
+        self.require_no_orders_of_ended_grants(now_ms)
+    }
+
+    /// Only a live grant acts, and only in its actions and markets.
+    fn require_entitled(
+        &self,
+        venue: &Venue,
+        intent: &Intent,
+        command: &Command,
+        now_ms: casemate_protocol::TimeMs,
+    ) -> Result<(), String> {
+        if intent.signer.role == SignerRole::Root {
+            return Ok(());
+        }
+        let known = self.grant_of(intent.account, &intent.signer.key).ok_or("a key without a grant acted")?;
+        if known.is_revoked || now_ms >= known.terms.expires_ms {
+            return Err(format!("{command:?} under a grant that had ended"));
+        }
+        if !known.terms.actions.contains(command.action()) {
+            return Err(format!("{command:?} is not an action of the grant"));
+        }
+        let segment = match command {
+            Command::CancelAllOrders(cancel) => match cancel.scope {
+                CancelScope::Segment(segment) => Some(segment),
+                CancelScope::Market(_) => None,
+            },
+            Command::SetDeadMan(set) => Some(set.segment),
+            _ => None,
+        };
+        let reached = venue.genesis.markets.iter().filter(|market| {
+            Some(market.id) == command.market() || Some(market.segment) == segment
+        });
+        for market in reached {
+            if !known.terms.markets.contains(market.id) {
+                return Err(format!("{command:?} reaches market {} outside the grant", market.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds up what a trade uses of both sides' budgets.
+    fn count(&mut self, asked: Option<(&Intent, &Command)>, event: &Event) {
+        let Event::TradeExecuted(trade) = event else { return };
+        let micros = |price: PriceTicks| notional(price, trade.quantity);
+        if let Some(resting) = self.book.order(trade.market, trade.maker_order.number()).copied()
+            && !resting.is_reduce_only
+            && let Some(known) = self.grants.get_mut(&(resting.account, resting.grant))
+        {
+            known.traded_micros += micros(trade.price);
+        }
+        let (is_reduce_only, limit) = match asked.map(|(_, command)| command) {
+            Some(Command::PlaceOrder(order)) => match order.kind {
+                OrderKind::Limit(terms) => (order.is_reduce_only, terms.price),
+                // The limit of a market order is not in the log; nothing is a safe lower bound of it.
+                OrderKind::Market(_) => (order.is_reduce_only, PriceTicks::ZERO),
+            },
+            // An amended order keeps its terms; whether it may only reduce is no longer in the book.
+            Some(Command::AmendOrder(_)) => (true, PriceTicks::ZERO),
+            _ => (true, PriceTicks::ZERO),
+        };
+        let price = match trade.taker_side {
+            Side::Bid => trade.price,
+            Side::Ask => trade.price.min(limit),
+        };
+        if let Some(known) = self.grants.get_mut(&(trade.taker, trade.taker_grant)).filter(|_| !is_reduce_only) {
+            known.traded_micros += micros(price);
+        }
+    }
+
+    fn require_budgets(&self) -> Result<(), String> {
+        for (&(account, number), known) in &self.grants {
+            let open = self.book.orders().filter(|order| {
+                order.account == account && order.grant == number && !order.is_reduce_only
+            });
+            let resting: i128 = open.map(|order| notional(order.price, order.quantity)).sum();
+            let budget = i128::from(known.terms.notional_quote_micros_max.micros());
+            if known.traded_micros + resting > budget {
+                return Err(format!(
+                    "grant {number} of account {account}: {} traded and {resting} resting of {budget}",
+                    known.traded_micros
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// In the block of a revocation all of the grant's orders are gone, in every segment; after its natural end those
+    /// that can add risk.
+    fn require_no_orders_of_ended_grants(&self, now_ms: casemate_protocol::TimeMs) -> Result<(), String> {
+        for order in self.book.orders() {
+            let Some(known) = self.grants.get(&(order.account, order.grant)) else { continue };
+            let has_ended = now_ms >= known.terms.expires_ms && !order.is_reduce_only;
+            if known.is_revoked || has_ended {
+                return Err(format!("{order:?} outlived its grant"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn notional(price: PriceTicks, quantity: QuantityLots) -> i128 {
+    i128::from(price.ticks()) * i128::from(quantity.lots()) * i128::from(TICK_VALUE)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// INVARIANT(M3)
+    #[test]
+    fn prop_a_session_stays_within_actions_markets_time_and_notional_of_its_grant(
+        bytes in proptest::collection::vec(any::<u8>(), 400..4_000)
+    ) {
+        let mut choices = Choices::new(&bytes);
+        let mut venue = Venue::new();
+        let mut watcher = Watcher::new();
+        while !choices.is_over() {
+            let step_ms = choices.pick(&STEPS_MS);
+            let letters = letters(&mut choices, &mut venue, 8);
+            let step = venue.propose(step_ms, letters.iter().map(Letter::sealed).collect());
+            venue.replica.adopt();
+            if let Err(wrong) = watcher.follow(&venue, &step) {
+                return Err(TestCaseError::fail(wrong));
+            }
+        }
+    }
+
+    /// No session key is registered twice, whatever is swept in between.
+    #[test]
+    fn prop_a_session_key_is_registered_once_ever(bytes in proptest::collection::vec(any::<u8>(), 400..4_000)) {
+        let mut choices = Choices::new(&bytes);
+        let mut venue = Venue::new();
+        let mut seen: BTreeSet<PublicKey> =
+            (FIRST..FIRST + SEEDED).map(|account| public_key(&session_key(account, 1))).collect();
+        while !choices.is_over() {
+            let step_ms = choices.pick(&STEPS_MS);
+            let letters = letters(&mut choices, &mut venue, 8);
+            let step = venue.propose(step_ms, letters.iter().map(Letter::sealed).collect());
+            venue.replica.adopt();
+            for event in step.events() {
+                if let Event::GrantRegistered(registered) = event {
+                    prop_assert!(seen.insert(registered.terms.session_key));
+                    prop_assert!(venue.ledger().accounts().is_session_key_known(&registered.terms.session_key));
+                }
+            }
+            prop_assert!(seen.iter().all(|key| venue.ledger().accounts().is_session_key_known(key)));
+        }
+    }
+}

@@ -41,7 +41,7 @@ pub const BOND: i64 = 5_000_000;
 pub const OPENING_MIN: i64 = 10_000_000;
 pub const BALANCE: i64 = 20_000_000;
 pub const GRANT_NOTIONAL: i64 = 30_000_000;
-pub const GRANT_LIFETIME_MS: u64 = 120_000;
+pub const GRANT_LIFETIME_MS: u64 = 600_000;
 pub const OPEN_ORDERS_MAX: u32 = 12;
 
 /// Work in the reverse order, cut as for seven workers: results must not depend on it.
@@ -111,6 +111,7 @@ pub fn genesis() -> Genesis {
             count: SEEDED,
             seed: [7; 32],
             balance: micros(BALANCE),
+            position_lots: QuantityLots::ZERO,
             grant_notional: micros(GRANT_NOTIONAL),
             grant_commands_per_minute: 200,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS),

@@ -13,7 +13,7 @@ use casemate_protocol::{
 };
 use ed25519_zebra::SigningKey;
 
-use super::{ATTESTORS, FIRST, Letter, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key};
+use super::{ATTESTORS, FIRST, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key};
 
 /// Bytes read as choices; zero once they are used up.
 pub struct Choices<'a> {
@@ -46,16 +46,10 @@ impl<'a> Choices<'a> {
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[usize::from(self.byte()) % of.len()]
     }
-
-    pub fn take(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.bytes.split_at(count.min(self.bytes.len()));
-        self.bytes = rest;
-        taken
-    }
 }
 
 /// Lengths of block time that matter to some clock of the venue.
-pub const STEPS_MS: [u64; 8] = [1, 5, 5, 5, 500, 1_000, 2_000, 61_000];
+pub const STEPS_MS: [u64; 13] = [1, 5, 5, 5, 5, 5, 500, 500, 500, 1_000, 1_000, 2_000, 61_000];
 
 /// Who signs.
 #[derive(Clone)]
@@ -73,11 +67,11 @@ pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> 
 }
 
 fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
-    let kind = choices.below(32);
-    if kind == 30 {
+    let kind = choices.below(24);
+    if kind == 22 {
         return venue.opening(opener_key(choices.below(3)));
     }
-    let actor = if kind == 31 { opened(choices, venue) } else { actor(choices, venue) };
+    let actor = if kind == 23 { opened(choices, venue) } else { actor(choices, venue) };
     let count = [1, 1, 1, 1, 2, 3, 5][usize::try_from(choices.below(7)).expect("small")];
     let commands: Vec<Command> = (0..count).map(|_| command(choices, venue, &actor)).collect();
     let is_group = count > 1 && choices.one_in(2);
@@ -96,12 +90,12 @@ fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
 }
 
 fn actor(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
-    match choices.below(10) {
-        0 | 1 => {
+    match choices.below(12) {
+        0..=2 => {
             let account = 1 + choices.below(ATTESTORS);
             Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
         }
-        2..=5 => {
+        3..=7 => {
             let account = FIRST + choices.below(SEEDED);
             Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
         }
@@ -127,11 +121,13 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
     if actor.account <= ATTESTORS && !choices.one_in(8) {
         return Command::AttestDeposit(Box::new(deposit_claim(choices)));
     }
-    let action = match choices.below(40) {
+    let action = match choices.below(44) {
         0..=16 => Action::PlaceOrder,
+        _ if actor.role == SignerRole::Session && choices.one_in(2) => Action::PlaceOrder,
         17..=19 => Action::AmendOrder,
         20..=22 => Action::CancelOrder,
-        23 | 24 => Action::CancelAllOrders,
+        23 => Action::CancelAllOrders,
+        24 | 36 => Action::RegisterGrant,
         25..=27 => Action::QuoteLadder,
         28 => Action::SetDeadMan,
         29 => Action::AttestDeposit,
@@ -139,9 +135,10 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         32 => Action::CancelWithdrawal,
         33 | 34 => Action::RequestTransfer,
         35 => Action::CancelTransfer,
-        36 => Action::RegisterGrant,
         37 => Action::RevokeGrant,
         38 => Action::CloseAccount,
+        39 | 40 => Action::CancelWithdrawal,
+        41 | 42 => Action::CancelTransfer,
         _ => Action::PlaceOrder,
     };
     command_of(choices, venue, actor, action)
@@ -150,13 +147,13 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
 fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: Action) -> Command {
     match action {
         Action::OpenAccount => Command::OpenAccount,
-        Action::CloseAccount => Command::CloseAccount(Box::new(CloseAccount {
-            chain: 1,
-            destination: list(choices.take(usize::from(choices.one_in(8)) + 1).to_vec()),
-        })),
+        Action::CloseAccount => {
+            let length = if choices.one_in(8) { 0 } else { 20 };
+            Command::CloseAccount(Box::new(CloseAccount { chain: 1, destination: list(vec![5; length]) }))
+        }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms(choices, venue, actor))),
         Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(u32::try_from(choices.below(6)).expect("small")),
+            number: GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small")),
         }),
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
@@ -166,8 +163,8 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             destination: list(vec![9; 20]),
         })),
         Action::CancelWithdrawal => Command::CancelWithdrawal(CancelWithdrawal {
-            segment: segment(choices),
-            number: WithdrawalNumber::new(choices.below(8)),
+            segment: SegmentId::new(1),
+            number: WithdrawalNumber::new(own_withdrawal(choices, venue, actor)),
         }),
         Action::RequestTransfer => Command::RequestTransfer(RequestTransfer {
             from: segment(choices),
@@ -175,16 +172,21 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             amount: amount(choices),
         }),
         Action::CancelTransfer => Command::CancelTransfer(CancelTransfer {
-            segment: segment(choices),
-            number: TransferNumber::new(choices.below(8)),
+            segment: SegmentId::new(1),
+            number: TransferNumber::new(own_transfer(choices, venue, actor)),
         }),
         Action::PlaceOrder => Command::PlaceOrder(place_order(choices, venue)),
         Action::AmendOrder => {
-            let (market, order) = own_order(choices, venue, actor);
-            Command::AmendOrder(AmendOrder { market, order, price: price(choices), quantity: quantity(choices) })
+            let (market, order, now) = own_order(choices, venue, actor);
+            let (mut price, mut quantity) = (price(choices), quantity(choices));
+            if let Some((price_now, quantity_now)) = now.filter(|_| choices.one_in(2)) {
+                price = price_now;
+                quantity = QuantityLots::from_lots(choices.below(quantity_now.lots().min(100) + 2));
+            }
+            Command::AmendOrder(AmendOrder { market, order, price, quantity })
         }
         Action::CancelOrder => {
-            let (market, order) = own_order(choices, venue, actor);
+            let (market, order, _) = own_order(choices, venue, actor);
             Command::CancelOrder(CancelOrder { market, order })
         }
         Action::CancelAllOrders => Command::CancelAllOrders(CancelAllOrders {
@@ -233,8 +235,14 @@ fn place_order(choices: &mut Choices<'_>, venue: &Venue) -> PlaceOrder {
     }
 }
 
-/// An order of the actor, mostly one that rests.
-fn own_order(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> (MarketId, OrderReference) {
+type PriceAndQuantity = (PriceTicks, QuantityLots);
+
+/// An order of the actor, mostly one that rests, with what it is now.
+fn own_order(
+    choices: &mut Choices<'_>,
+    venue: &Venue,
+    actor: &Actor,
+) -> (MarketId, OrderReference, Option<PriceAndQuantity>) {
     let segment_id = segment(choices);
     let any = OrderReference::Number(OrderNumber::new(choices.below(64)));
     let resting = venue.ledger().segment(segment_id).and_then(|segment| {
@@ -249,11 +257,35 @@ fn own_order(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> (Market
     });
     match resting {
         Some((market, order)) if order.client_id != 0 && choices.one_in(2) => {
-            (market, OrderReference::Client(ClientOrderId::new(order.client_id)))
+            let reference = OrderReference::Client(ClientOrderId::new(order.client_id));
+            (market, reference, Some((order.price, order.remaining)))
         }
-        Some((market, order)) => (market, OrderReference::Number(order.number)),
-        None => (market(choices), any),
+        Some((market, order)) => {
+            (market, OrderReference::Number(order.number), Some((order.price, order.remaining)))
+        }
+        None => (market(choices), any, None),
     }
+}
+
+/// The last withdrawal of the actor in segment 1, or any number.
+fn own_withdrawal(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> u64 {
+    let Some(segment) = venue.ledger().segment(SegmentId::new(1)) else { return 0 };
+    let is_own = |number: &u64| {
+        let row = segment.withdrawal(WithdrawalNumber::new(*number));
+        row.is_some_and(|row| row.account.number() == actor.account)
+    };
+    let own = (1..=segment.totals().last_withdrawal).rev().find(is_own);
+    own.filter(|_| !choices.one_in(6)).unwrap_or(choices.below(9))
+}
+
+fn own_transfer(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> u64 {
+    let Some(segment) = venue.ledger().segment(SegmentId::new(1)) else { return 0 };
+    let is_own = |number: &u64| {
+        let row = segment.transfer(TransferNumber::new(*number));
+        row.is_some_and(|row| row.account.number() == actor.account)
+    };
+    let own = (1..=segment.totals().last_transfer).rev().find(is_own);
+    own.filter(|_| !choices.one_in(6)).unwrap_or(choices.below(9))
 }
 
 fn ladder(choices: &mut Choices<'_>) -> QuoteLadder {
@@ -273,21 +305,31 @@ fn ladder(choices: &mut Choices<'_>) -> QuoteLadder {
     QuoteLadder { market: market(choices), bids, asks }
 }
 
+/// One of a few true claims, now and then with something wrong about it.
 fn deposit_claim(choices: &mut Choices<'_>) -> DepositClaim {
-    let beneficiary = match choices.below(6) {
-        0 => Beneficiary::Account(AccountId::new(choices.below(16))),
-        1 | 2 => Beneficiary::Account(AccountId::new(FIRST + choices.below(SEEDED))),
-        _ => Beneficiary::RootKey(public_key(&opener_key(choices.below(3)))),
-    };
-    DepositClaim {
+    let transaction = choices.below(6);
+    let mut claim = DepositClaim {
         chain: 7,
-        transaction: list(vec![u8::try_from(choices.below(6)).expect("small")]),
-        output: u32::from(choices.one_in(4)),
-        asset: AssetId::new(if choices.one_in(24) { 2 } else { 1 }),
-        amount: micros(choices.pick(&[10_000_000, 10_000_000, 12_000_000, 1, 0, -1, i64::MAX])),
-        segment: segment(choices),
-        beneficiary,
+        transaction: list(vec![u8::try_from(transaction).expect("small")]),
+        output: 0,
+        asset: AssetId::new(1),
+        amount: micros(OPENING_MIN + 1_000_000),
+        segment: SegmentId::new(if transaction == 5 { 2 } else { 1 }),
+        beneficiary: match transaction {
+            0 | 1 => Beneficiary::RootKey(public_key(&opener_key(transaction))),
+            2 | 5 => Beneficiary::RootKey(public_key(&opener_key(0))),
+            account => Beneficiary::Account(AccountId::new(FIRST + account)),
+        },
+    };
+    match choices.below(24) {
+        0 => claim.output = 1,
+        1 => claim.segment = segment(choices),
+        2 => claim.amount = micros(choices.pick(&[1, 0, -1, i64::MAX])),
+        3 => claim.asset = AssetId::new(2),
+        4 => claim.beneficiary = Beneficiary::Account(AccountId::new(choices.below(16))),
+        _ => {}
     }
+    claim
 }
 
 fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GrantTerms {
@@ -295,7 +337,7 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
     let next = row.and_then(|row| row.grants().last()).map_or(1, |grant| grant.number().number() + 1);
     let number = if choices.one_in(12) { next + 1 } else { next };
     let key_number = if choices.one_in(12) { actor.grant.max(1) } else { number };
-    let notional = choices.pick(&[1_000_000, 3_000_000, 10_000_000, 0, i64::MAX]);
+    let notional = choices.pick(&[1_000_000, 3_000_000, 3_000_000, 3_000_000, 10_000_000, 10_000_000, 0, i64::MAX]);
     let now_ms = venue.time_ms;
     GrantTerms {
         number: GrantNumber::new(number),
@@ -309,9 +351,9 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
         },
         notional_quote_micros_max: micros(notional),
         loss_quote_micros_max: micros(if choices.one_in(24) { 1 } else { notional }),
-        commands_per_minute_max: choices.pick(&[100, 100, 6, 0]),
-        expires_ms: TimeMs::from_ms(choices.pick(&[now_ms + 3_000, now_ms + 70_000, now_ms, u64::MAX])),
-        register_before_ms: TimeMs::from_ms(choices.pick(&[u64::MAX, u64::MAX, u64::MAX, now_ms])),
+        commands_per_minute_max: choices.pick(&[100, 100, 100, 6, 6, 0]),
+        expires_ms: TimeMs::from_ms(choices.pick(&[now_ms + 3_000, now_ms + 70_000, now_ms + 70_000, now_ms + 70_000, now_ms, u64::MAX])),
+        register_before_ms: TimeMs::from_ms(choices.pick(&[u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, now_ms])),
     }
 }
 
