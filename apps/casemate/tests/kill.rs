@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use casemate_audit::{RecordSource, Verdict};
+use casemate_audit::{Log, RecordSource, Verdict};
 use casemate_node::node::{decode_block, decode_records};
 use casemate_node::{Node, NodeOptions};
 use casemate_protocol::{Digest, Envelope, Side};
@@ -177,24 +177,27 @@ impl Past {
         let mut verdicts: Vec<(Option<(Digest, u16)>, bool)> = Vec::new();
         if node.height() > 0 {
             let mut parent = Digest::ZERO;
+            let mut log = Log::default();
+            let mut records = node.records().read_from(1).unwrap();
             for kept in node.journal().read_from(1).unwrap() {
                 let kept = kept.unwrap();
-                let header = decode_block(kept.height, &kept.payload).unwrap().header;
+                let block = decode_block(kept.height, &kept.payload).unwrap();
+                let header = &block.header;
                 let known = self.roots.insert(kept.height, header.state_root);
                 assert!(known.is_none_or(|root| root == header.state_root), "root of block {} differs", kept.height);
                 assert_eq!(header.parent, parent, "parent of block {}", kept.height);
                 parent = header.id();
-            }
-            for kept in node.records().read_from(1).unwrap() {
-                let kept = kept.unwrap();
-                for record in decode_records(kept.height, &kept.payload).unwrap() {
-                    assert_eq!(record.header.index.number(), verdicts.len() as u64, "a record is missing or repeated");
+                let kept_records = records.next().expect("records of every block").unwrap();
+                assert_eq!(kept_records.height, kept.height, "records of a block are missing or repeated");
+                for record in decode_records(&block, &kept_records.payload).unwrap() {
+                    assert_eq!(record.header.index, log.append(record.header.leaf()));
                     let source = match record.body.source {
                         RecordSource::Command { envelope, command_index, .. } => Some((envelope, command_index)),
                         RecordSource::System(_) => None,
                     };
                     verdicts.push((source, record.body.verdict == Verdict::Accepted));
                 }
+                assert_eq!((log.size(), log.root()), (header.log_size, header.log_root), "log at block {}", kept.height);
             }
         }
         assert_eq!(self.roots.len() as u64, node.height(), "an acknowledged block is gone");

@@ -100,6 +100,13 @@ impl<T> PagedTable<T> {
         )
     }
 
+    /// Reads the marks of a row; see `touch`.
+    pub(crate) fn touch_marks(&self, number: u64) -> u64 {
+        let Some((page, place)) = split(number) else { return 0 };
+        let page = self.pages.get(page).and_then(Option::as_ref);
+        page.and_then(|page| page.marks.get(place)).map_or(0, |marks| u64::from(*marks))
+    }
+
     /// Counts a change of a row.
     pub fn mark(&mut self, number: u64) {
         let Some(marks) = self.marks_mut(number) else { return };
@@ -148,6 +155,9 @@ impl<T> PagedTable<T> {
 pub trait Row {
     /// Appends the row's canonical bytes.
     fn encode_row(&self, out: &mut Vec<u8>);
+
+    /// Reads what encoding the row will need; see `touch`.
+    fn touch(&self) -> u64;
 
     /// Commitment of the row under a salt.
     fn commitment(&self, salt: &Digest, buffer: &mut Vec<u8>) -> Digest {

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::merkle::{self, RowProof, TableId, TableKind, TableSummary};
-use casemate_protocol::parallel::Parallel;
+use casemate_protocol::parallel::{Parallel, Sequential};
 use casemate_protocol::{AccountId, BoundedVec, Digest, Height, QuoteMicros, SegmentId};
 
 use crate::accounts::{Accounts, KeyRegistry};
@@ -213,8 +213,8 @@ impl Ledger {
     }
 
     /// Puts the trees of a snapshot in place: seals in the order of [`Ledger::row_seals`], rows from the tables.
-    pub(crate) fn restore_trees(&mut self, seals: Vec<Vec<RowSeal>>) {
-        let mut seals = seals.into_iter().map(PageTree::from_seals);
+    pub(crate) fn restore_trees<P: Parallel>(&mut self, seals: Vec<Vec<RowSeal>>, parallel: &P) {
+        let mut seals = seals.into_iter().map(|seals| PageTree::from_seals(seals, parallel));
         let mut next = || seals.next().unwrap_or_default();
         let chain_row = encode(&ChainRow { facts: &self.chain, registry: &self.accounts.registry });
         let mut trees = Trees {
@@ -358,7 +358,7 @@ impl SmallTable {
             .filter(|(row, index)| usize::try_from(*index).ok().and_then(|at| before.rows.get(at)) != Some(row))
             .map(|(row, index)| (index, sealing.seal(table, index, row)))
             .collect();
-        self.tree.update(count, &seals);
+        self.tree.update(count, &seals, &Sequential);
         self.rows = rows;
         before
     }
@@ -373,6 +373,8 @@ impl Sealing {
 
 /// Rows hashed by one piece of parallel work.
 const ROWS_PER_PIECE: usize = 128;
+/// Rows that are read together before the first is hashed, see `touch`.
+const ROWS_TOUCHED: usize = 32;
 
 /// Numbers of rows, and the seals made of them.
 type SealingPiece<'a> = (&'a [u64], Vec<(u64, RowSeal)>);
@@ -390,16 +392,20 @@ fn seal_paged<T: Row + Sync, P: Parallel>(
     let rows = &*rows;
     parallel.for_each_mut(&mut pieces, |(numbers, seals)| {
         let mut buffer = Vec::with_capacity(512);
-        seals.extend(numbers.iter().map(|&number| {
-            let seal = rows.row(number).map_or_else(RowSeal::default, |row| {
-                let salt = row_salt(&sealing.seed, table, number, sealing.height);
-                RowSeal::new(row.commitment(&salt, &mut buffer), sealing.height)
-            });
-            (number, seal)
-        }));
+        for numbers in numbers.chunks(ROWS_TOUCHED) {
+            let touched = numbers.iter().filter_map(|&number| rows.row(number)).fold(0u64, |sum, row| sum ^ row.touch());
+            core::hint::black_box(touched);
+            seals.extend(numbers.iter().map(|&number| {
+                let seal = rows.row(number).map_or_else(RowSeal::default, |row| {
+                    let salt = row_salt(&sealing.seed, table, number, sealing.height);
+                    RowSeal::new(row.commitment(&salt, &mut buffer), sealing.height)
+                });
+                (number, seal)
+            }));
+        }
     });
     let seals: Vec<(u64, RowSeal)> = pieces.into_iter().flat_map(|(_, seals)| seals).collect();
-    tree.update(rows.row_count(), &seals)
+    tree.update(rows.row_count(), &seals, parallel)
 }
 
 fn seal_numbered<'a, T: BorshSerialize + 'a>(
@@ -412,7 +418,7 @@ fn seal_numbered<'a, T: BorshSerialize + 'a>(
 ) -> TreeUndo {
     let seal = |number| row(number).map_or_else(RowSeal::default, |row| sealing.seal(table, number, &encode(row)));
     let seals: Vec<(u64, RowSeal)> = changed.iter().map(|&number| (number, seal(number))).collect();
-    tree.update(row_count, &seals)
+    tree.update(row_count, &seals, &Sequential)
 }
 
 fn paged_matches<T: Row + Sync, P: Parallel>(

@@ -116,7 +116,7 @@ impl Ledger {
         for _ in 0..ledger.segments.len().saturating_mul(7).saturating_add(2) {
             seals.push(read_seals(reader).map_err(malformed)?);
         }
-        ledger.restore_trees(seals);
+        ledger.restore_trees(seals, parallel);
         if ledger.state_root() != *expected_root {
             return Err(SnapshotError::RootMismatch);
         }

@@ -9,6 +9,7 @@ use casemate_protocol::{AccountId, Command, MarketId, PublicKey, Side};
 
 use crate::ledger::Ledger;
 use crate::market;
+use crate::paged::Row;
 use crate::segment::{Segment, SubAccount};
 
 impl Ledger {
@@ -16,29 +17,44 @@ impl Ledger {
     #[must_use]
     pub fn touch_account(&self, account: AccountId, key: &PublicKey) -> u64 {
         let Some(row) = self.accounts.account(account) else { return 0 };
-        row.nonces().next().wrapping_add(row.grant_of(key).map_or(0, |grant| grant.nonces().next()))
+        let nonces = row.grant_of(key).map_or(0, |grant| grant.nonces().next());
+        nonces ^ row.nonces().next() ^ self.accounts.rows.touch_marks(account.number())
     }
 
-    /// Reads what a command of an account needs: its own rows, the order it names, the maker it would meet.
+    /// Reads what a command of an account needs: its own rows, the order it names, the maker it would meet, and where
+    /// its grant would be watched.
     #[must_use]
-    pub fn touch_command(&self, account: AccountId, command: &Command) -> u64 {
+    pub fn touch_command(&self, account: AccountId, key: &PublicKey, command: &Command) -> u64 {
         let Some(segment) = self.segment_of_command(command).and_then(|id| self.segment(id)) else { return 0 };
-        let own = segment.sub_account(account).map_or(0, touch_row);
         let other = match command {
             Command::CancelOrder(cancel) => touch_order(segment, account, cancel.market, cancel.order),
             Command::AmendOrder(amend) => touch_order(segment, account, amend.market, amend.order),
-            Command::PlaceOrder(order) => touch_maker(segment, order.market, order.side.opposite()),
+            Command::PlaceOrder(order) => {
+                touch_maker(segment, order.market, order.side.opposite()) ^ self.touch_watch(segment, account, key)
+            }
+            Command::QuoteLadder(_) => self.touch_watch(segment, account, key),
             _ => 0,
         };
-        own.wrapping_add(other)
+        touch_row(segment, account) ^ other
+    }
+
+    /// Reads the place in the queue of grants' ends that a first use of this grant will write.
+    fn touch_watch(&self, segment: &Segment, account: AccountId, key: &PublicKey) -> u64 {
+        let Some(grant) = self.accounts.account(account).and_then(|row| row.grant_of(key)) else { return 0 };
+        let number = grant.number().number();
+        let is_watched = segment.sub_account(account).is_some_and(|row| row.usage().iter().any(|usage| usage.grant == number));
+        if is_watched {
+            return 0;
+        }
+        let key = (grant.expires_ms().ms(), account.number(), number);
+        segment.grant_watches.get(&key).map_or(0, |origin| origin.number())
     }
 }
 
-fn touch_row(row: &SubAccount) -> u64 {
-    let position = row.positions().first().map_or(0, |position| position.lots().unsigned_abs());
-    let order = row.orders().first().map_or(0, |order| order.number());
-    let usage = row.usage().first().map_or(0, |usage| u64::from(usage.grant));
-    position.wrapping_add(order).wrapping_add(usage)
+fn touch_row(segment: &Segment, account: AccountId) -> u64 {
+    let marks = segment.sub_accounts.touch_marks(account.number());
+    let order = |row: &SubAccount| row.orders().first().map_or(0, |order| order.number());
+    marks ^ segment.sub_account(account).map_or(0, |row| row.touch() ^ order(row))
 }
 
 fn touch_order(segment: &Segment, account: AccountId, market: MarketId, reference: OrderReference) -> u64 {
@@ -54,5 +70,5 @@ fn touch_maker(segment: &Segment, market: MarketId, side: Side) -> u64 {
         .and_then(|place| segment.market(place))
         .and_then(|market| market.book().best(side));
     let maker = best.and_then(|(_, slot)| segment.orders().order(slot)).map(|order| order.owner());
-    maker.and_then(|maker| segment.sub_account(maker)).map_or(0, touch_row)
+    maker.map_or(0, |maker| touch_row(segment, maker))
 }

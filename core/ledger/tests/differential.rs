@@ -1,5 +1,5 @@
 //! The ledger against the model: random sequences go through both, and after every step the verdict, the events and
-//! everything that can be read must be equal.
+//! everything that can be read must be equal. Every command is taken back once before it counts, every block too.
 
 #![cfg(test)]
 
@@ -18,7 +18,7 @@ use casemate_protocol::event::OrderRested;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::parallel::Sequential;
 use casemate_protocol::{
-    AccountId, AssetId, BoundedVec, ClientOrderId, DurationMs, Event, GrantNumber, Height, MarketId, PublicKey,
+    AccountId, AssetId, BoundedVec, ClientOrderId, Digest, DurationMs, Event, GrantNumber, Height, MarketId, PublicKey,
     RecordIndex, Reject, SegmentId, SystemCommand, TimeMs,
 };
 use model::coverage::Coverage;
@@ -79,14 +79,45 @@ struct Pair<'a> {
     model: Model,
     block: BlockContext,
     next_record: u64,
+    /// What the ledger was given in this block.
+    given: Vec<Given>,
+}
+
+/// Something that the ledger was given, and what came of it.
+struct Given {
+    work: Work,
+    record: RecordIndex,
+    outcome: Result<Vec<Event>, Reject>,
+}
+
+#[derive(Clone)]
+enum Work {
+    Account { account: AccountId, grant: Option<GrantNumber>, command: Command },
+    System(SystemCommand),
+}
+
+impl Work {
+    fn verified(&self) -> Verified<'_> {
+        Verified::assertion(match self {
+            Self::Account { account, grant, command } => VerifiedWork::Account {
+                account: *account,
+                role: if grant.is_some() { SignerRole::Session } else { SignerRole::Root },
+                // The ledger asks for the key of an opening only.
+                key: PublicKey::Ed25519([0; 32]),
+                grant: *grant,
+                command,
+            },
+            Self::System(command) => VerifiedWork::System(command),
+        })
+    }
 }
 
 impl<'a> Pair<'a> {
-    /// Both at the start of the first block, balances and grants of the world in place.
+    /// Both at the start of a block, balances and grants of the world in place.
     fn new(world: &'a World) -> Self {
         let mut ledger = Ledger::new(&world.genesis, core::iter::empty()).unwrap();
-        let block = ledger.begin_block(Height::new(1), TimeMs::from_ms(START_MS)).unwrap();
-        let mut pair = Self { world, ledger, model: world.model(), block, next_record: 1 };
+        let block = ledger.begin_block(Height::new(1), TimeMs::from_ms(START_MS - 1)).unwrap();
+        let mut pair = Self { world, ledger, model: world.model(), block, next_record: 1, given: Vec::new() };
         for (output, &(segment, account, amount)) in (0..).zip(&world.balances) {
             let claim = DepositClaim {
                 chain: 1,
@@ -102,6 +133,8 @@ impl<'a> Pair<'a> {
         for grant in &world.grants {
             pair.act(grant.account, None, &Command::RegisterGrant(Box::new(terms(grant)))).unwrap();
         }
+        pair.end_block().unwrap();
+        pair.begin_block(TimeMs::from_ms(START_MS)).unwrap();
         pair
     }
 
@@ -122,8 +155,7 @@ impl<'a> Pair<'a> {
             Input::Command { account, grant, command } => self.act(*account, *grant, command),
             Input::Wait { ms, is_behind } => {
                 self.end_block()?;
-                let time_ms = self.block.time_ms.plus(DurationMs::from_ms(*ms));
-                self.block = self.ledger.begin_block(self.block.height.next(), time_ms).ok_or("time stands still")?;
+                self.begin_block(self.block.time_ms.plus(DurationMs::from_ms(*ms)))?;
                 if *is_behind { Ok(Vec::new()) } else { self.run_due() }
             }
             Input::CatchUp => self.run_due(),
@@ -135,39 +167,68 @@ impl<'a> Pair<'a> {
 
     /// A command, and what it leaves to be done right after it.
     fn act(&mut self, account: AccountId, grant: Option<GrantNumber>, command: &Command) -> Result<Vec<Event>, Reject> {
-        let role = if grant.is_some() { SignerRole::Session } else { SignerRole::Root };
-        // The ledger asks for the key of an opening only.
-        let key = PublicKey::Ed25519([0; 32]);
-        let mut events = self.apply(VerifiedWork::Account { account, role, key, grant, command })?;
+        let segment = self.ledger.segment_of_command(command);
+        let work = Work::Account { account, grant, command: command.clone() };
+        // Where a group of commands would be taken back, so is this one, once.
+        if let Some(group) = segment.and_then(|segment| self.ledger.begin_group(segment)) {
+            let _forgotten = self.apply(&work, RecordIndex::new(self.next_record));
+            self.ledger.roll_back_group(group);
+        }
+        let mut events = self.give_work(work)?;
         for work in self.ledger.take_follow_ups() {
-            events.extend(self.apply(VerifiedWork::System(&work))?);
+            events.extend(self.give_work(Work::System(work))?);
         }
         Ok(events)
     }
 
     fn run_due(&mut self) -> Result<Vec<Event>, Reject> {
         let mut events = Vec::new();
-        let due: Vec<SystemCommand> = self.ledger.due_at_start(&self.block);
-        for work in due {
-            events.extend(self.apply(VerifiedWork::System(&work))?);
+        for work in self.ledger.due_at_start(&self.block) {
+            events.extend(self.give_work(Work::System(work))?);
         }
         Ok(events)
     }
 
-    fn apply(&mut self, work: VerifiedWork<'_>) -> Result<Vec<Event>, Reject> {
+    fn give_work(&mut self, work: Work) -> Result<Vec<Event>, Reject> {
         let record = RecordIndex::new(self.next_record);
         self.next_record += 1;
+        let outcome = self.apply(&work, record);
+        self.given.push(Given { work, record, outcome: outcome.clone() });
+        outcome
+    }
+
+    fn apply(&mut self, work: &Work, record: RecordIndex) -> Result<Vec<Event>, Reject> {
         let mut events = Vec::new();
-        self.ledger.apply(&self.block, Verified::assertion(work), record, &mut events)?;
+        self.ledger.apply(&self.block, work.verified(), record, &mut events)?;
         Ok(events)
     }
 
+    fn begin_block(&mut self, time_ms: TimeMs) -> Result<(), String> {
+        let height = self.ledger.chain().height.next();
+        self.block = self.ledger.begin_block(height, time_ms).ok_or("the block does not follow")?;
+        Ok(())
+    }
+
+    /// Ends the block, after taking it back and doing it again.
     fn end_block(&mut self) -> Result<(), String> {
-        same(format_args!("broken laws"), &self.ledger.enforce_laws(), &Vec::new())?;
-        same(format_args!("laws broken in rows"), &self.ledger.check_laws_from_rows(), &Vec::new())?;
-        self.ledger.seal(&SealSecret([7; 32]), &Sequential);
+        let root = self.seal_block()?;
+        self.ledger.roll_back_block();
+        self.begin_block(self.block.time_ms)?;
+        for Given { work, record, outcome } in core::mem::take(&mut self.given) {
+            let again = self.apply(&work, record);
+            same(format_args!("what comes of record {record} when it is done again"), &again, &outcome)?;
+        }
+        self.ledger.take_follow_ups();
+        let again = self.seal_block()?;
+        same(format_args!("state root of a block that is done again"), &again, &root)?;
         self.ledger.settle();
         Ok(())
+    }
+
+    fn seal_block(&mut self) -> Result<Digest, String> {
+        same(format_args!("broken laws"), &self.ledger.enforce_laws(), &Vec::new())?;
+        same(format_args!("laws broken in rows"), &self.ledger.check_laws_from_rows(), &Vec::new())?;
+        Ok(self.ledger.seal(&SealSecret([7; 32]), &Sequential))
     }
 
     /// Everything that both can be asked.
@@ -259,7 +320,7 @@ fn terms(grant: &WorldGrant) -> GrantTerms {
         loss_quote_micros_max: grant.notional_max,
         commands_per_minute_max: 1,
         expires_ms: grant.expires_ms,
-        register_before_ms: TimeMs::from_ms(START_MS + 1),
+        register_before_ms: TimeMs::from_ms(START_MS),
     }
 }
 

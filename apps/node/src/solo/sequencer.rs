@@ -196,12 +196,13 @@ impl<C: Clock> Sequencer<C> {
         let mut left_out = proposed.left_out.into_iter().peekable();
         let mut receipts = Vec::with_capacity(seats.len());
         let mut carried_over = Vec::new();
+        let mut refused = Vec::new();
         self.recent.begin_block(height);
         for (place, (reply, arrived, identity)) in seats.into_iter().enumerate() {
             if let Some((_, reject, envelope)) = left_out.next_if(|(at, ..)| *at == place) {
                 match reject.code() {
                     RejectCode::BlockFull => carried_over.push(WaitingEnvelope { envelope, reply, arrived }),
-                    _ => self.answer_refusal(reply, &identity, reject),
+                    _ => refused.push((reply, identity, reject)),
                 }
             } else if let Some((outcome, position)) = outcomes.next() {
                 let (envelope, commands) = (outcome.envelope, outcome.commands);
@@ -211,6 +212,10 @@ impl<C: Clock> Sequencer<C> {
             }
         }
         self.postman.post(Delivery { height, receipts });
+        // After the receipts, so that of the same bytes twice in a block the first answer is the receipt itself.
+        for (reply, identity, reject) in refused {
+            self.answer_refusal(reply, &identity, reject);
+        }
         self.waiting.put_back(carried_over);
     }
 

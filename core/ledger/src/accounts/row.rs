@@ -262,6 +262,10 @@ impl RateBudget {
 }
 
 impl Row for Account {
+    fn touch(&self) -> u64 {
+        self.grants.iter().fold(0, |sum, grant| sum ^ grant.expires_ms.ms())
+    }
+
     fn encode_row(&self, out: &mut Vec<u8>) {
         // Writing into memory cannot fail.
         let _infallible = self.serialize(out);

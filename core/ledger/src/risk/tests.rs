@@ -89,7 +89,7 @@ fn what_must_not_fall_is_told_with_what_is_missing() {
     assert_eq!((reject.code(), reject.numbers()), (RejectCode::InsufficientFreeCollateral, (1_207, 1_000)));
 }
 
-/// A fill of one lot at the reference for an account with a position of account 1 in the first market.
+/// A fill of account 1 in the first market, without fee.
 fn fill(side: Side, quantity: u64, price: u64, is_reduce_only: bool) -> ProposedFill {
     ProposedFill {
         market: 0,
@@ -163,6 +163,8 @@ proptest! {
         prop_assert_eq!(free_after, cash + cash_delta - requirement(&after, &segment.markets[0]));
         let verdict = require_free(&FullCollateral, row, &segment.markets, &after, delta, None);
         prop_assert_eq!(verdict.is_ok(), free_after >= 0 || free_after >= free_before);
+        // What needs as much as before is not refused.
+        prop_assert!(require_free(&FullCollateral, row, &segment.markets, &before, QuoteMicros::ZERO, None).is_ok());
         // A command that has changed something since says what was free before it.
         let known = Some(QuoteMicros::from_micros(free_before - 1));
         let verdict = require_free(&FullCollateral, row, &segment.markets, &after, delta, known);

@@ -238,6 +238,11 @@ impl OpenOrder {
 }
 
 impl Row for SubAccount {
+    fn touch(&self) -> u64 {
+        let position = self.positions().first().map_or(0, |position| position.lots.unsigned_abs());
+        position ^ self.usage().first().map_or(0, |usage| u64::from(usage.grant))
+    }
+
     /// Balance, what is set aside, positions with the sums of resting orders, budgets used, dead-man switch. The
     /// orders one by one are in the book's digest.
     fn encode_row(&self, out: &mut Vec<u8>) {

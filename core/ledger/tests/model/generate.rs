@@ -366,14 +366,20 @@ fn cancel_all() -> impl Strategy<Value = Command> {
 fn ladder() -> impl Strategy<Value = Command> {
     let middle = prop_oneof![6 => 96..=104_u64, 2 => 80..=120_u64];
     let side = || collection::vec((1..=4_u64, prop_oneof![20 => 2..=5_u64, 1 => 0..=25_u64]), 0..=4);
-    let shape = prop_oneof![14 => Just(Shape::Fine), 1 => Just(Shape::Unsorted), 1 => Just(Shape::Crossed)];
+    let faulty = sample::select(vec![Shape::Unsorted, Shape::Crossed, Shape::Touching]);
+    let shape = prop_oneof![14 => Just(Shape::Fine), 2 => faulty];
     (market(), middle, side(), side(), shape).prop_map(|(market, middle, bids, asks, shape)| {
         let mut bids = levels(&bids, |distance| middle.saturating_sub(distance));
         let mut asks = levels(&asks, |distance| middle.saturating_add(distance));
         if shape == Shape::Crossed {
             core::mem::swap(&mut bids, &mut asks);
         }
-        if shape != Shape::Fine {
+        if shape == Shape::Touching {
+            let level = QuoteLevel { price: PriceTicks::from_ticks(middle), quantity: QuantityLots::from_lots(2) };
+            bids.insert(0, level);
+            asks.insert(0, level);
+        }
+        if matches!(shape, Shape::Unsorted | Shape::Crossed) {
             bids.reverse();
             asks.reverse();
         }
@@ -387,6 +393,7 @@ enum Shape {
     Fine,
     Unsorted,
     Crossed,
+    Touching,
 }
 
 /// Levels further and further from the middle.

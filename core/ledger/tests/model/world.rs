@@ -10,7 +10,7 @@ use casemate_protocol::{
 
 use super::Model;
 
-/// Block time at which every world starts, in the block after genesis.
+/// Block time at which every world starts. The block before brings balances and grants, and genesis is before that.
 pub const START_MS: u64 = 1_000_000;
 /// The accounts of a world are 1 to this.
 pub const ACCOUNTS: u64 = 6;
@@ -149,7 +149,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
     });
     Genesis {
         name: BoundedVec::new(b"model".to_vec()).unwrap_or_default(),
-        time_ms: TimeMs::from_ms(START_MS - 1),
+        time_ms: TimeMs::from_ms(START_MS - 2),
         is_development: true,
         log_mode: LogMode::Open,
         accounts: AccountRules {
