@@ -88,6 +88,16 @@ struct Shown {
     json: Value,
 }
 
+/// Lines of a name and a value.
+#[derive(Default)]
+struct Sheet(String);
+
+impl Sheet {
+    fn line(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.0 += &format!("{name:<18} {value}\n");
+    }
+}
+
 fn open(data: &Path) -> Result<Node, CliError> {
     crate::node::require_node_folder(data)?;
     let spinner = ProgressBar::new_spinner().with_message("opening and verifying");

@@ -1,7 +1,5 @@
 //! One account, read from the bytes of its proofs and from nothing else.
 
-use std::fmt::Write as _;
-
 use borsh::BorshDeserialize;
 use casemate_ledger::accounts::Account;
 use casemate_ledger::{SubAccountRow, VaultRow};
@@ -12,7 +10,7 @@ use casemate_protocol::merkle::{RowProof, TableKind};
 use casemate_protocol::{AccountId, MarketId, QuoteMicros, SegmentId};
 use serde_json::{Value, json};
 
-use super::{Shown, last_header};
+use super::{Sheet, Shown, last_header};
 use crate::error::CliError;
 
 pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, CliError> {
@@ -33,16 +31,14 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
     };
     let live = account.grants().iter().filter(|grant| grant.is_live(header.time_ms)).count();
     let status = if account.is_open() { "open" } else { "closed" };
-    let mut text = String::new();
-    // Writing into memory cannot fail.
-    let mut line = |name: &str, value: String| drop(writeln!(text, "{name:<18} {value}"));
-    line("account", format!("{number} ({status})"));
-    line("root key", public_key_text(account.root_key()));
-    line("next root nonce", account.nonces().next().to_string());
-    line("live grants", live.to_string());
+    let mut sheet = Sheet::default();
+    sheet.line("account", format!("{number} ({status})"));
+    sheet.line("root key", public_key_text(account.root_key()));
+    sheet.line("next root nonce", account.nonces().next().to_string());
+    sheet.line("live grants", live);
     let mut segments_json = Vec::new();
     for segment in segments {
-        segments_json.push(inspect_segment(node, &header, id, segment, &mut line)?);
+        segments_json.push(inspect_segment(node, &header, id, segment, &mut sheet)?);
     }
     let json = json!({
         "account": number,
@@ -53,8 +49,8 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
         "segments": segments_json,
         "proof": proof_json(&header),
     });
-    line("proof", format!("verified against state root {} of block {}", header.state_root, header.height));
-    Ok(Shown { text, json })
+    sheet.line("proof", format!("verified against state root {} of block {}", header.state_root, header.height));
+    Ok(Shown { text: sheet.0, json })
 }
 
 fn inspect_segment(
@@ -62,14 +58,14 @@ fn inspect_segment(
     header: &Header,
     account: AccountId,
     segment: SegmentId,
-    line: &mut impl FnMut(&str, String),
+    sheet: &mut Sheet,
 ) -> Result<Value, CliError> {
     let ledger = node.replica().ledger();
     let (table, index) = (segment.number(), account.number());
     let vault = ledger.prove_vault(segment).ok_or_else(|| unreadable("vault"))?;
     let vault: VaultRow = borsh::from_slice(proven(&vault, header, TableKind::Vault, table, 0)?)
         .map_err(|_error| unreadable("vault"))?;
-    line("segment", segment.to_string());
+    sheet.line("segment", segment);
     let sub_account = match ledger.prove_sub_account(segment, account) {
         None => None,
         Some(proof) => {
@@ -79,17 +75,17 @@ fn inspect_segment(
         }
     };
     let Some(SubAccount { head, positions }) = sub_account else {
-        line("  cash", "none: the account has no part in this segment".to_owned());
-        line("  vault", format!("{} of asset {}", quote(vault.balance), vault.asset));
+        sheet.line("  cash", "none: the account has no part in this segment".to_owned());
+        sheet.line("  vault", format!("{} of asset {}", quote(vault.balance), vault.asset));
         return Ok(json!({ "segment": table, "sub_account": null, "vault_micros": vault.balance.to_string() }));
     };
-    line("  cash", head.cash.to_string());
-    line("  set aside", format!("{} for {} withdrawals and transfers", head.pending, head.pending_count));
+    sheet.line("  cash", head.cash);
+    sheet.line("  set aside", format!("{} for {} withdrawals and transfers", head.pending, head.pending_count));
     let mut positions_json = Vec::new();
     for position in positions {
         let market = market_id(node, segment, position.market)?;
         let notional = QuoteMicros::from_micros(position.entry_notional);
-        line(
+        sheet.line(
             &format!("  market {market}"),
             format!(
                 "{} lots, entry notional {notional}; {} resting orders: bids {} lots, asks {} lots",
@@ -105,7 +101,7 @@ fn inspect_segment(
             "ask_lots": position.ask_lots,
         }));
     }
-    line("  vault", format!("{} of asset {}", quote(vault.balance), vault.asset));
+    sheet.line("  vault", format!("{} of asset {}", quote(vault.balance), vault.asset));
     Ok(json!({
         "segment": table,
         "sub_account": {

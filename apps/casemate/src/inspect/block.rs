@@ -1,13 +1,11 @@
 //! One block.
 
-use std::fmt::Write as _;
-
 use casemate_node::Node;
 use casemate_protocol::block::envelope_root;
 use casemate_protocol::{BoundedVec, Digest, Envelope};
 use serde_json::{Value, json};
 
-use super::{Shown, no_block, read_block};
+use super::{Sheet, Shown, no_block, read_block};
 use crate::error::CliError;
 
 pub fn inspect(node: &Node, height: &str) -> Result<Shown, CliError> {
@@ -30,19 +28,17 @@ pub fn inspect(node: &Node, height: &str) -> Result<Shown, CliError> {
     }
     let log_size_before = if height == 1 { 0 } else { read_block(node, height - 1)?.header.log_size };
     let envelopes = envelopes(block.envelopes.iter().map(BoundedVec::as_slice))?;
-    let mut text = String::new();
-    // Writing into memory cannot fail.
-    let mut line = |name: &str, value: String| drop(writeln!(text, "{name:<18} {value}"));
-    line("block", height.to_string());
-    line("id", header.id().to_string());
-    line("parent", header.parent.to_string());
-    line("time", format!("{} ms since 1970-01-01 UTC", header.time_ms.ms()));
-    line("envelopes", header.envelope_count.to_string());
-    line("records", format!("{} from index {log_size_before}", header.log_size - log_size_before));
-    line("state root", header.state_root.to_string());
-    line("log root", format!("{} over {} records", header.log_root, header.log_size));
-    line("policy epoch", header.policy_epoch.to_string());
-    line("proof", "envelope root, seal commitment and links to the blocks beside it are verified".to_owned());
+    let mut sheet = Sheet::default();
+    sheet.line("block", height);
+    sheet.line("id", header.id().to_string());
+    sheet.line("parent", header.parent);
+    sheet.line("time", format!("{} ms since 1970-01-01 UTC", header.time_ms.ms()));
+    sheet.line("envelopes", header.envelope_count);
+    sheet.line("records", format!("{} from index {log_size_before}", header.log_size - log_size_before));
+    sheet.line("state root", header.state_root);
+    sheet.line("log root", format!("{} over {} records", header.log_root, header.log_size));
+    sheet.line("policy epoch", header.policy_epoch);
+    sheet.line("proof", "envelope root, seal commitment and links to the blocks beside it are verified".to_owned());
     let json = json!({
         "height": height,
         "id": header.id().to_string(),
@@ -61,7 +57,7 @@ pub fn inspect(node: &Node, height: &str) -> Result<Shown, CliError> {
         "log_root": header.log_root.to_string(),
         "is_verified": true,
     });
-    Ok(Shown { text, json })
+    Ok(Shown { text: sheet.0, json })
 }
 
 /// The block before is its parent, and the block behind, or the state, names it as theirs.

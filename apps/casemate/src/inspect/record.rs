@@ -1,7 +1,5 @@
 //! One record: its body against the commitment in its header, its header against the log root of the last block.
 
-use std::fmt::Write as _;
-
 use casemate_audit::{OpenedRecord, RecordSource, Verdict, inclusion_proof};
 use casemate_node::Node;
 use casemate_node::node::{KeptRecord, decode_block, decode_records};
@@ -11,7 +9,7 @@ use casemate_protocol::merkle::InclusionProof;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{Shown, last_header};
+use super::{Sheet, Shown, last_header};
 use crate::error::CliError;
 use crate::verdict::refusal_json;
 
@@ -25,14 +23,12 @@ pub fn inspect(node: &Node, index: u64) -> Result<Shown, CliError> {
     let (record, leaves) = find(node, index)?;
     let proof = prove(&record, &leaves, &header)?;
     let KeptRecord { header: place, salt, body } = &record;
-    let mut text = String::new();
-    // Writing into memory cannot fail.
-    let mut line = |name: &str, value: String| drop(writeln!(text, "{name:<18} {value}"));
-    line("record", index.to_string());
-    line("block", format!("{}, place {}", place.height, place.position));
-    line("commitment", place.commitment.to_string());
-    line("source", source_text(&body.source));
-    line(
+    let mut sheet = Sheet::default();
+    sheet.line("record", index);
+    sheet.line("block", format!("{}, place {}", place.height, place.position));
+    sheet.line("commitment", place.commitment);
+    sheet.line("source", source_text(&body.source));
+    sheet.line(
         "verdict",
         match &body.verdict {
             Verdict::Accepted => "accepted".to_owned(),
@@ -40,10 +36,10 @@ pub fn inspect(node: &Node, index: u64) -> Result<Shown, CliError> {
         },
     );
     for event in &body.events {
-        line("event", format!("{event:?}"));
+        sheet.line("event", format!("{event:?}"));
     }
-    line("proof", "body and salt verified against the record's commitment".to_owned());
-    line(
+    sheet.line("proof", "body and salt verified against the record's commitment".to_owned());
+    sheet.line(
         "proof",
         format!("verified against log root {} of block {} ({} hashes)", header.log_root, header.height, proof.path.len()),
     );
@@ -68,7 +64,7 @@ pub fn inspect(node: &Node, index: u64) -> Result<Shown, CliError> {
             "path": proof.path.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
     });
-    Ok(Shown { text, json })
+    Ok(Shown { text: sheet.0, json })
 }
 
 /// Reads the whole log: the record, and the leaves that its proof is made of.

@@ -121,6 +121,7 @@ impl Segment {
     }
 
     /// INVARIANT(S1): writes down how to take a change back, and marks the row that it changes.
+    #[inline(always)]
     fn remember(&mut self, step: SegmentUndo) {
         if let Some(account) = self.account_of_step(&step) {
             self.sub_accounts.mark(account);

@@ -98,7 +98,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);
     assert_eq!(known_tags::<MarketScope>(), [1, 2]);
-    assert_eq!(known_tags::<RemovalCause>(), (1..=12).collect::<Vec<u8>>());
+    assert_eq!(known_tags::<RemovalCause>(), (1..=11).collect::<Vec<u8>>());
     assert_eq!(known_tags::<LogMode>(), [1, 2]);
     assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
     assert_eq!(
