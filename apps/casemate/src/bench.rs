@@ -114,7 +114,16 @@ fn cannot(doing: &str, path: &std::path::Path, error: &std::io::Error) -> CliErr
 fn table(results: &[Value]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header([
-        "row", "cores", "raw/s", "engine/s", "ratio", "commands/s/core", "p50 ms", "p99 ms", "fills/cmd", "refused",
+        "row",
+        "cores",
+        "raw/s",
+        "engine/s",
+        "ratio",
+        "commands/s/core",
+        "p50 ms",
+        "p99 ms",
+        "fills/cmd",
+        "refused",
     ]);
     for row in results {
         let number = |field: &str, digits: usize| {
@@ -149,5 +158,6 @@ fn machine() -> String {
 
 fn commit() -> String {
     let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    output.map_or_else(|_error| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .map_or_else(|_error| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

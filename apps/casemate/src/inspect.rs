@@ -64,9 +64,8 @@ pub struct InspectArgs {
 /// # Errors
 /// It is not there, or it does not fit its proof.
 pub fn run(command: &InspectCommand) -> Result<(), CliError> {
-    let (InspectCommand::Block { at, .. }
-    | InspectCommand::Record { at, .. }
-    | InspectCommand::Account { at, .. }) = command;
+    let (InspectCommand::Block { at, .. } | InspectCommand::Record { at, .. } | InspectCommand::Account { at, .. }) =
+        command;
     let node = open(&at.data)?;
     let shown = match command {
         InspectCommand::Block { height, .. } => block::inspect(&node, height)?,

@@ -86,7 +86,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), CliError> {
 
 fn read_rows(path: &Path) -> Result<Vec<rows::Row>, CliError> {
     let fail = |error: rows::OrderFileError| CliError::new(error.to_string(), error.hint());
-    rows::open(path).map_err(fail)?.collect::<Result<_, _>>().map_err(fail)
+    rows::read(path).map_err(fail)
 }
 
 /// A folder that goes away with the run, if the user named none.

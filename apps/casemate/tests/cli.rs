@@ -32,7 +32,8 @@ fn genesis_init_writes_a_file_that_check_accepts_and_never_overwrites_it() {
 
 #[test]
 fn wrong_usage_has_exit_code_2_and_failures_1() {
-    for arguments in [&["genesis", "init"][..], &["nodes"], &["node"], &[], &["inspect", "account", "x", "--data", "."]] {
+    for arguments in [&["genesis", "init"][..], &["nodes"], &["node"], &[], &["inspect", "account", "x", "--data", "."]]
+    {
         assert_eq!(casemate(arguments).status.code(), Some(2), "{arguments:?}");
     }
     for arguments in [&["genesis", "check", "/no/such/file"][..], &["keys", "show", "/no/such/file"]] {
@@ -79,8 +80,7 @@ fn a_trade_can_be_inspected_with_proofs() {
     let genesis = write_genesis(&genesis_path, 10);
     let data = folder.path().join("data");
     let mut clients = Clients::new(&genesis);
-    let mut node =
-        NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
+    let mut node = NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
     let opened = node.next().unwrap();
     assert_eq!(opened["opened"]["chain_id"], genesis.chain_id().to_string());
     assert_eq!(opened["opened"]["is_development"], true);
@@ -105,7 +105,7 @@ fn a_trade_can_be_inspected_with_proofs() {
     let shown = inspect(&["record", &record.to_string()], &data);
     assert_eq!(shown["source"]["envelope"], taking["receipt"]["envelope"]);
     assert_eq!((&shown["is_accepted"], &shown["proof"]["is_verified"]), (&Value::Bool(true), &Value::Bool(true)));
-    assert!(shown["events"][0].as_str().unwrap().starts_with("TradeExecuted"), "{shown}");
+    assert!(shown["events"].to_string().contains("TradeExecuted"), "{shown}");
     assert_eq!(shown["proof"]["log_root"], latest["log_root"]);
 
     let taker = clients.account(1).to_string();
@@ -122,13 +122,12 @@ fn a_trade_can_be_inspected_with_proofs() {
     assert_eq!(maker["segments"].as_array().unwrap().len(), 1);
 
     let text = stdout(&casemate(&["inspect", "account", &taker, "--data", data.to_str().unwrap()]));
-    let proof = format!(
-        "verified against state root {} of block {}",
-        latest["state_root"].as_str().unwrap(),
-        latest["height"]
-    );
+    let proof =
+        format!("verified against state root {} of block {}", latest["state_root"].as_str().unwrap(), latest["height"]);
     assert!(text.contains(&proof), "{text}");
-    for missing in [&["account", "9999"][..], &["record", "9999"], &["block", "9999"], &["account", &taker, "--segment", "9"]] {
+    for missing in
+        [&["account", "9999"][..], &["record", "9999"], &["block", "9999"], &["account", &taker, "--segment", "9"]]
+    {
         let mut arguments = vec!["inspect"];
         arguments.extend(missing);
         arguments.extend(["--data", data.to_str().unwrap()]);
@@ -173,8 +172,7 @@ fn slow_restart_from_a_snapshot() {
     let genesis = write_genesis(&genesis_path, accounts);
     let data = folder.path().join("data");
     let mut clients = Clients::new(&genesis);
-    let mut node =
-        NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
+    let mut node = NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
     node.next().unwrap();
     let order = clients.order(accounts as usize - 1, Side::Bid, 990_000, 1, 0);
     let receipt = node.ask_envelope(&order);
@@ -208,8 +206,7 @@ fn slow_receipts_through_standard_input() {
             support::hex(&clients.order(number % 1_000, side, price, 1, 0).encode())
         })
         .collect();
-    let mut node =
-        NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
+    let mut node = NodeProcess::start(&["--data", data.to_str().unwrap(), "--genesis", genesis_path.to_str().unwrap()]);
     node.next().unwrap();
     let started = Instant::now();
     let mut stdin = node.stdin.take().unwrap();

@@ -99,6 +99,8 @@ impl Traffic {
         asked.extend((0..200).map(|_| dice.roll(self.sent.len().max(1) as u64) as usize));
         asked.retain(|place| *place < self.sent.len());
         asked.extend(std::mem::take(&mut self.open));
+        // Few at a time make many small blocks, many at a time large ones.
+        let in_flight_max = [20, 200, 2_000][dice.roll(3) as usize];
         let mut queue = asked.into_iter();
         let mut lines: HashMap<u64, usize> = HashMap::new();
         let mut answered = 0;
@@ -106,7 +108,7 @@ impl Traffic {
             let place = queue.next().unwrap_or_else(|| self.make(dice));
             let Some(line) = node.submit(&self.sent[place]) else { panic!("the node ended: {}", ended(node)) };
             lines.insert(line, place);
-            let mut next = if lines.len() >= IN_FLIGHT_MAX { node.next() } else { node.try_next() };
+            let mut next = if lines.len() >= in_flight_max { node.next() } else { node.try_next() };
             while let Some(answer) = next {
                 self.take(&mut lines, &answer);
                 answered += 1;
@@ -156,9 +158,6 @@ impl Traffic {
     }
 }
 
-/// Unanswered envelopes at most.
-const IN_FLIGHT_MAX: usize = 2_000;
-
 fn ended(node: NodeProcess) -> String {
     String::from_utf8(node.finish().1.stderr).unwrap()
 }
@@ -197,7 +196,12 @@ impl Past {
                     };
                     verdicts.push((source, record.body.verdict == Verdict::Accepted));
                 }
-                assert_eq!((log.size(), log.root()), (header.log_size, header.log_root), "log at block {}", kept.height);
+                assert_eq!(
+                    (log.size(), log.root()),
+                    (header.log_size, header.log_root),
+                    "log at block {}",
+                    kept.height
+                );
             }
         }
         assert_eq!(self.roots.len() as u64, node.height(), "an acknowledged block is gone");

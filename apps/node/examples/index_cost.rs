@@ -15,19 +15,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = folder.join("index-cost.redb");
     let (indexes, opened) = Indexes::open(&path, &[1; 32])?;
     println!("`{}`: {opened:?}; batches of {BATCH_IDS} random ids", path.display());
-    println!(
-        "{:>12} {:>14} {:>12} {:>12} {:>12}",
-        "ids before", "us per id", "persist ms", "look-up us", "file MiB"
-    );
+    println!("{:>12} {:>14} {:>12} {:>12} {:>12}", "ids before", "us per id", "persist ms", "look-up us", "file MiB");
     let mut ids = random_ids();
     let mut height = indexes.indexed_up_to()?.unwrap_or(0);
     let mut count = 0;
     while count < IDS_MAX {
         let mut times = Vec::new();
         for _ in 0..BATCHES_PER_LINE {
-            let entries: Vec<_> = (1..=BATCH_IDS / BLOCK_IDS)
-                .map(|next| entry(height + next, &mut ids))
-                .collect();
+            let entries: Vec<_> = (1..=BATCH_IDS / BLOCK_IDS).map(|next| entry(height + next, &mut ids)).collect();
             height += entries.len() as u64;
             let started = Instant::now();
             indexes.put_batch(&entries)?;
@@ -61,10 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn entry(height: u64, ids: &mut impl Iterator<Item = [u8; 32]>) -> BlockIndexEntry {
     BlockIndexEntry {
         height,
-        location: Location {
-            segment_first_height: height / 100,
-            offset_bytes: height,
-        },
+        location: Location { segment_first_height: height / 100, offset_bytes: height },
         first_record: height * 10_000,
         envelope_ids: ids.take(BLOCK_IDS as usize).collect(),
     }

@@ -17,14 +17,8 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).map_or_else(env::temp_dir, PathBuf::from);
-    println!(
-        "append and fdatasync in `{}`, {SAMPLES} samples each, in rounds",
-        folder.display()
-    );
-    println!(
-        "{:>10} {:>14} {:>10} {:>10} {:>10}",
-        "block", "layout", "p50 ms", "p90 ms", "p99 ms"
-    );
+    println!("append and fdatasync in `{}`, {SAMPLES} samples each, in rounds", folder.display());
+    println!("{:>10} {:>14} {:>10} {:>10} {:>10}", "block", "layout", "p50 ms", "p90 ms", "p99 ms");
     for block_bytes in BLOCK_BYTES {
         // Layouts take turns in short rounds, so that a disk that slows down for a while slows all of them.
         let mut samples = LAYOUTS.map(|_| Vec::with_capacity(SAMPLES));
@@ -44,10 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn print_line(block_bytes: usize, layout: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let [p50, p90, p99] = [50, 90, 99].map(|percent| quantile_ms(&times, percent));
-    println!(
-        "{:>6} KiB {layout:>14} {p50:>10.3} {p90:>10.3} {p99:>10.3}",
-        block_bytes / KIB
-    );
+    println!("{:>6} KiB {layout:>14} {p50:>10.3} {p90:>10.3} {p99:>10.3}", block_bytes / KIB);
 }
 
 /// The journal itself: checksum, copy, `append`, `sync` and mark, across segment borders.
@@ -77,11 +68,7 @@ fn measure_open(folder: &Path) -> Result<(), Box<dyn Error>> {
     writer.close()?;
     let started = Instant::now();
     let (_, _, report) = Journal::open(&dir, &CHAIN, JournalOptions::default())?;
-    println!(
-        "opening and checking 512 MiB in {} blocks: {:?}",
-        report.blocks,
-        started.elapsed()
-    );
+    println!("opening and checking 512 MiB in {} blocks: {:?}", report.blocks, started.elapsed());
     fs::remove_dir_all(&dir)?;
     Ok(())
 }
@@ -110,9 +97,7 @@ fn measure_round(folder: &Path, layout: Layout, block_bytes: usize) -> io::Resul
     let block = vec![0xA5; block_bytes];
     // The first append pays for opening the extent tree; a segment pays that once.
     append(&file, &block, 0)?;
-    let times = (1..=ROUND_SAMPLES)
-        .map(|index| append(&file, &block, (index * block_bytes) as u64))
-        .collect();
+    let times = (1..=ROUND_SAMPLES).map(|index| append(&file, &block, (index * block_bytes) as u64)).collect();
     drop(file);
     fs::remove_file(&path)?;
     times
@@ -126,9 +111,7 @@ fn append(file: &File, block: &[u8], offset_bytes: u64) -> io::Result<Duration> 
 }
 
 fn quantile_ms(sorted: &[Duration], percent: usize) -> f64 {
-    sorted
-        .get(sorted.len() * percent / 100)
-        .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    sorted.get(sorted.len() * percent / 100).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
 }
 
 const CHAIN: [u8; 32] = [1; 32];

@@ -395,6 +395,7 @@ mod tests {
             count,
             seed: SEED,
             balance: QuoteMicros::from_micros(1),
+            position_lots: casemate_protocol::QuantityLots::ZERO,
             grant_notional: QuoteMicros::from_micros(1),
             grant_commands_per_minute: 1,
             grant_lifetime_ms: DurationMs::from_ms(1),

@@ -63,25 +63,13 @@ impl FileHeader {
         let supported = STORE_FORMAT_VERSION;
         let path = path.to_path_buf();
         if version > supported {
-            return Err(Fault::FormatTooNew {
-                path,
-                found: version,
-                supported,
-            });
+            return Err(Fault::FormatTooNew { path, found: version, supported });
         }
         if version < supported {
-            return Err(Fault::FormatTooOld {
-                path,
-                found: version,
-                supported,
-            });
+            return Err(Fault::FormatTooOld { path, found: version, supported });
         }
         if header.chain_id != *chain_id {
-            return Err(Fault::WrongChain {
-                path,
-                expected: *chain_id,
-                found: header.chain_id,
-            });
+            return Err(Fault::WrongChain { path, expected: *chain_id, found: header.chain_id });
         }
         Ok(header)
     }
@@ -104,16 +92,8 @@ impl FileKind {
     pub(crate) fn corrupt(self, path: &Path, offset_bytes: u64, found: &'static str) -> Fault {
         let path = path.to_path_buf();
         match self {
-            Self::Segment => Fault::CorruptSegment {
-                path,
-                offset_bytes,
-                found,
-            },
-            Self::Snapshot => Fault::CorruptSnapshot {
-                path,
-                offset_bytes,
-                found,
-            },
+            Self::Segment => Fault::CorruptSegment { path, offset_bytes, found },
+            Self::Snapshot => Fault::CorruptSnapshot { path, offset_bytes, found },
         }
     }
 
@@ -168,10 +148,8 @@ impl NumberedFiles {
 
     /// Heights of the files present, ascending. Files with other names are not ours and are left alone.
     pub(crate) fn heights(self, dir: &Path) -> Result<Vec<u64>, Fault> {
-        let mut heights: Vec<u64> = file_names(dir)?
-            .iter()
-            .filter_map(|name| self.height_in(name.strip_suffix(self.suffix)?))
-            .collect();
+        let mut heights: Vec<u64> =
+            file_names(dir)?.iter().filter_map(|name| self.height_in(name.strip_suffix(self.suffix)?)).collect();
         heights.sort_unstable();
         Ok(heights)
     }
@@ -180,9 +158,7 @@ impl NumberedFiles {
     pub(crate) fn remove_temporaries(self, dir: &Path) -> Result<Vec<PathBuf>, Fault> {
         let mut removed = Vec::new();
         for name in file_names(dir)? {
-            let stem = name
-                .strip_suffix(TEMPORARY_SUFFIX)
-                .and_then(|n| n.strip_suffix(self.suffix));
+            let stem = name.strip_suffix(TEMPORARY_SUFFIX).and_then(|n| n.strip_suffix(self.suffix));
             if stem.and_then(|stem| self.height_in(stem)).is_some() {
                 let path = dir.join(&name);
                 fs::remove_file(&path).map_err(|error| Fault::io(&path, "delete", error))?;
@@ -209,9 +185,7 @@ pub(crate) fn publish(file: &File, temporary: &Path, path: &Path) -> Result<(), 
 
 /// Makes names created, renamed or deleted in `dir` durable.
 pub(crate) fn sync_directory(dir: &Path) -> Result<(), Fault> {
-    File::open(dir)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Fault::io(dir, "sync", error))
+    File::open(dir).and_then(|file| file.sync_all()).map_err(|error| Fault::io(dir, "sync", error))
 }
 
 /// Creates `dir` with its parents if missing, each made durable in its own parent.
@@ -245,9 +219,7 @@ impl FolderLock {
             .map_err(|error| Fault::io(&path, "open", error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Fault::FolderLocked {
-                path: dir.to_path_buf(),
-            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Fault::FolderLocked { path: dir.to_path_buf() }),
             Err(error) => Err(Fault::io(&path, "lock", io::Error::from(error))),
         }
     }

@@ -211,11 +211,7 @@ impl Fault {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::PermissionDenied { path, doing }
             }
-            _ => Self::Io {
-                path,
-                doing,
-                error: Arc::new(error),
-            },
+            _ => Self::Io { path, doing, error: Arc::new(error) },
         }
     }
 }
@@ -236,44 +232,20 @@ impl fmt::Display for Fault {
             Self::FolderLocked { path } => {
                 write!(f, "`{}` is in use by another process", path.display())
             }
-            Self::CorruptSegment {
-                path,
-                offset_bytes,
-                found,
-            } => {
-                write!(
-                    f,
-                    "journal segment `{}` is damaged at byte `{offset_bytes}`: {found}",
-                    path.display()
-                )
+            Self::CorruptSegment { path, offset_bytes, found } => {
+                write!(f, "journal segment `{}` is damaged at byte `{offset_bytes}`: {found}", path.display())
             }
-            Self::SegmentGap {
-                path,
-                expected_height,
-                found_height,
-            } => write!(
+            Self::SegmentGap { path, expected_height, found_height } => write!(
                 f,
                 "journal segment `{}` starts at height `{found_height}` where `{expected_height}` should come next",
                 path.display()
             ),
-            Self::CorruptSnapshot {
-                path,
-                offset_bytes,
-                found,
-            } => {
-                write!(
-                    f,
-                    "snapshot `{}` is damaged at byte `{offset_bytes}`: {found}",
-                    path.display()
-                )
+            Self::CorruptSnapshot { path, offset_bytes, found } => {
+                write!(f, "snapshot `{}` is damaged at byte `{offset_bytes}`: {found}", path.display())
             }
-            Self::WrongChain { path, expected, found } => write!(
-                f,
-                "`{}` belongs to chain `{}`, not to `{}`",
-                path.display(),
-                Hex(found),
-                Hex(expected)
-            ),
+            Self::WrongChain { path, expected, found } => {
+                write!(f, "`{}` belongs to chain `{}`, not to `{}`", path.display(), Hex(found), Hex(expected))
+            }
             Self::FormatTooNew { path, found, supported } => write!(
                 f,
                 "`{}` has store format `{found}`, newer than `{supported}`, the newest this software reads",
@@ -284,12 +256,7 @@ impl fmt::Display for Fault {
                 "`{}` has store format `{found}`, older than `{supported}`, the oldest this software reads",
                 path.display()
             ),
-            Self::JournalBehind {
-                path,
-                last_height,
-                required_height,
-                evidence,
-            } => {
+            Self::JournalBehind { path, last_height, required_height, evidence } => {
                 write!(f, "journal `{}` ", path.display())?;
                 match last_height {
                     Some(last_height) => write!(f, "ends at height `{last_height}`")?,
@@ -297,11 +264,7 @@ impl fmt::Display for Fault {
                 }
                 write!(f, ", but {evidence} shows that it reached `{required_height}`")
             }
-            Self::HeightOutOfOrder {
-                path,
-                expected_height,
-                given_height,
-            } => write!(
+            Self::HeightOutOfOrder { path, expected_height, given_height } => write!(
                 f,
                 "block at height `{given_height}` does not follow in `{}`: `{expected_height}` comes next",
                 path.display()
@@ -313,11 +276,7 @@ impl fmt::Display for Fault {
                     None => write!(f, ": it is empty"),
                 }
             }
-            Self::PayloadTooLarge {
-                height,
-                size_bytes,
-                size_bytes_max,
-            } => write!(
+            Self::PayloadTooLarge { height, size_bytes, size_bytes_max } => write!(
                 f,
                 "block at height `{height}` has `{size_bytes}` bytes, more than the `{size_bytes_max}` of a record"
             ),
@@ -367,42 +326,21 @@ mod tests {
     #[test]
     fn messages_are_lower_case_without_full_stop_and_quote_values() {
         let path = PathBuf::from("data/x");
-        let stopped = Fault::DiskFull {
-            path: path.clone(),
-            doing: "sync",
-        };
+        let stopped = Fault::DiskFull { path: path.clone(), doing: "sync" };
         let faults = [
             Fault::io(&path, "read", io::Error::other("gone")),
             Fault::FolderLocked { path: path.clone() },
-            Fault::CorruptSegment {
-                path: path.clone(),
-                offset_bytes: 64,
-                found: "checksum does not match",
-            },
-            Fault::WrongChain {
-                path: path.clone(),
-                expected: [1; 32],
-                found: [2; 32],
-            },
-            Fault::FormatTooNew {
-                path: path.clone(),
-                found: 2,
-                supported: 1,
-            },
+            Fault::CorruptSegment { path: path.clone(), offset_bytes: 64, found: "checksum does not match" },
+            Fault::WrongChain { path: path.clone(), expected: [1; 32], found: [2; 32] },
+            Fault::FormatTooNew { path: path.clone(), found: 2, supported: 1 },
             Fault::JournalBehind {
                 path: path.clone(),
                 last_height: None,
                 required_height: 7,
                 evidence: "the newest snapshot",
             },
-            Fault::HeightNotHeld {
-                path,
-                height: 7,
-                held: Some((8, 9)),
-            },
-            Fault::WriterStopped {
-                cause: Arc::new(stopped),
-            },
+            Fault::HeightNotHeld { path, height: 7, held: Some((8, 9)) },
+            Fault::WriterStopped { cause: Arc::new(stopped) },
         ];
         for fault in faults {
             for text in [fault.to_string(), fault.hint().to_owned()] {
@@ -415,15 +353,9 @@ mod tests {
 
     #[test]
     fn a_stopped_writer_says_why_and_that_a_restart_is_needed() {
-        let cause = Fault::DiskFull {
-            path: PathBuf::from("j.seg"),
-            doing: "sync",
-        };
+        let cause = Fault::DiskFull { path: PathBuf::from("j.seg"), doing: "sync" };
         let stopped = Fault::WriterStopped { cause: Arc::new(cause) };
-        assert_eq!(
-            stopped.to_string(),
-            "journal writer has stopped: disk is full: cannot sync `j.seg`"
-        );
+        assert_eq!(stopped.to_string(), "journal writer has stopped: disk is full: cannot sync `j.seg`");
         assert!(stopped.hint().contains("restart the node"));
     }
 }

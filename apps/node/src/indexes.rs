@@ -123,10 +123,7 @@ impl Indexes {
     pub fn block_location(&self, height: u64) -> Result<Option<Location>, Fault> {
         self.read(|transaction| {
             let place = transaction.open_table(BLOCKS)?.get(height)?.map(|place| place.value());
-            Ok(place.map(|(segment_first_height, offset_bytes)| Location {
-                segment_first_height,
-                offset_bytes,
-            }))
+            Ok(place.map(|(segment_first_height, offset_bytes)| Location { segment_first_height, offset_bytes }))
         })
     }
 
@@ -155,10 +152,7 @@ impl Indexes {
 
     fn create(path: &Path, chain_id: &[u8; 32]) -> Result<Self, Fault> {
         let database = builder().create(path).map_err(|error| fault(path, "create", error))?;
-        let indexes = Self {
-            path: path.to_path_buf(),
-            database: Some(database),
-        };
+        let indexes = Self { path: path.to_path_buf(), database: Some(database) };
         indexes.write(Durability::Immediate, |transaction| put_owner(transaction, chain_id))?;
         Ok(indexes)
     }
@@ -166,10 +160,7 @@ impl Indexes {
     /// Sorts failures into those that an empty file cures and those that it does not.
     fn open_existing(path: &Path, chain_id: &[u8; 32]) -> Result<Usable, Fault> {
         let opened = caught(path, "open", || Ok(builder().open(path)?)).and_then(|database| {
-            let indexes = Self {
-                path: path.to_path_buf(),
-                database: Some(database),
-            };
+            let indexes = Self { path: path.to_path_buf(), database: Some(database) };
             let owner = indexes.owner()?;
             // A commit loads and stores the list of free pages, the part of the file where damage shows late.
             indexes.persist()?;
@@ -199,11 +190,7 @@ impl Indexes {
         for entry in entries {
             if let Some(expected_height) = last_height.map(|last| last + 1).filter(|next| *next != entry.height) {
                 let path = self.path.clone();
-                return Err(Fault::HeightOutOfOrder {
-                    path,
-                    expected_height,
-                    given_height: entry.height,
-                });
+                return Err(Fault::HeightOutOfOrder { path, expected_height, given_height: entry.height });
             }
             last_height = Some(entry.height);
         }
@@ -257,19 +244,12 @@ fn put_entries(transaction: &WriteTransaction, entries: &[BlockIndexEntry]) -> R
     let mut records = transaction.open_table(RECORDS)?;
     // In order of height, so that of two blocks with the same first record the later one stays: it has the record.
     for entry in entries {
-        blocks.insert(
-            entry.height,
-            (entry.location.segment_first_height, entry.location.offset_bytes),
-        )?;
+        blocks.insert(entry.height, (entry.location.segment_first_height, entry.location.offset_bytes))?;
         records.insert(entry.first_record, entry.height)?;
     }
     let mut places: Vec<(&[u8; 32], u64, u32)> = entries
         .iter()
-        .flat_map(|entry| {
-            (0..)
-                .zip(&entry.envelope_ids)
-                .map(|(position, id)| (id, entry.height, position))
-        })
+        .flat_map(|entry| (0..).zip(&entry.envelope_ids).map(|(position, id)| (id, entry.height, position)))
         .collect();
     places.sort_unstable();
     let mut envelopes = transaction.open_table(ENVELOPES)?;
@@ -284,9 +264,7 @@ fn put_owner(transaction: &WriteTransaction, chain_id: &[u8; 32]) -> Result<(), 
     transaction.open_table(BLOCKS)?;
     transaction.open_table(RECORDS)?;
     transaction.open_table(ENVELOPES)?;
-    transaction
-        .open_table(OWNER)?
-        .insert((), (STORE_FORMAT_VERSION, *chain_id))?;
+    transaction.open_table(OWNER)?.insert((), (STORE_FORMAT_VERSION, *chain_id))?;
     Ok(())
 }
 
@@ -295,26 +273,16 @@ fn put_owner(transaction: &WriteTransaction, chain_id: &[u8; 32]) -> Result<(), 
 fn caught<T>(path: &Path, doing: &'static str, call: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|error| fault(path, doing, error)),
-        Err(_) => Err(Fault::Index {
-            path: path.to_path_buf(),
-            doing,
-            error: "the file is damaged".to_owned(),
-        }),
+        Err(_) => Err(Fault::Index { path: path.to_path_buf(), doing, error: "the file is damaged".to_owned() }),
     }
 }
 
 /// Everything that an empty file would cure becomes [`Fault::Index`]; no space and no access would meet it too.
 fn fault(path: &Path, doing: &'static str, error: impl Into<redb::Error>) -> Fault {
     match error.into() {
-        redb::Error::DatabaseAlreadyOpen => Fault::FolderLocked {
-            path: path.to_path_buf(),
-        },
+        redb::Error::DatabaseAlreadyOpen => Fault::FolderLocked { path: path.to_path_buf() },
         redb::Error::Io(error) if !is_damage(&error) => Fault::io(path, doing, error),
-        error => Fault::Index {
-            path: path.to_path_buf(),
-            doing,
-            error: error.to_string(),
-        },
+        error => Fault::Index { path: path.to_path_buf(), doing, error: error.to_string() },
     }
 }
 

@@ -318,7 +318,13 @@ impl Node {
         let outcomes = std::mem::take(&mut executed.envelopes);
         let envelope_ids = outcomes.iter().map(|outcome| outcome.envelope.0).collect();
         let records = encode_records(&executed);
-        self.keeper.keep(BlockToKeep { height, block: encode(&proposal.block), records, first_record, envelope_ids })?;
+        self.keeper.keep(BlockToKeep {
+            height,
+            block: encode(&proposal.block),
+            records,
+            first_record,
+            envelope_ids,
+        })?;
         self.replica.adopt();
         let broken = executed.broken.clone();
         Ok(ProposedBlock { height, outcomes, executed, left_out: proposal.left_out, broken })
@@ -451,8 +457,7 @@ fn replay_journal(
         let height = kept.height;
         let block = decode_block(height, &kept.payload)?;
         if height > base {
-            let executed =
-                replica.execute(&block, threads).map_err(|invalid| NodeError::Block { height, invalid })?;
+            let executed = replica.execute(&block, threads).map_err(|invalid| NodeError::Block { height, invalid })?;
             report.blocks_replayed += 1;
             if files.records.next_height().is_none_or(|next| next == height) {
                 let records = executed.map(|executed| encode_records(&executed));
@@ -584,7 +589,9 @@ impl NodeError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Fault(fault) => fault.hint(),
-            Self::GenesisFile(_) | Self::Genesis(_) => "correct the genesis file; `casemate genesis init --dev` writes a full one",
+            Self::GenesisFile(_) | Self::Genesis(_) => {
+                "correct the genesis file; `casemate genesis init --dev` writes a full one"
+            }
             Self::OtherGenesis { .. } => "name another folder, or the genesis that the folder was made with",
             Self::Block { .. } | Self::BlockMalformed { .. } => {
                 "the journal is whole but not a valid chain for this software: restore it from a copy, and keep this one as evidence"

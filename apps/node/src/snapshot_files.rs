@@ -44,21 +44,13 @@ pub fn write_snapshot(
     create_directory(dir)?;
     let temporary = SNAPSHOTS.temporary_path(dir, height);
     let path = SNAPSHOTS.path(dir, height);
-    let header = FileHeader {
-        chain_id: *chain_id,
-        height,
-        salt: 0,
-    };
+    let header = FileHeader { chain_id: *chain_id, height, salt: 0 };
     let contents_bytes = write_file(&temporary, &path, &header, write).inspect_err(|_| {
         // Opening deletes it too; this only frees the space sooner.
         let _ = fs::remove_file(&temporary);
     })?;
     let deleted = delete_older(dir, height)?;
-    Ok(SnapshotWritten {
-        path,
-        contents_bytes,
-        deleted,
-    })
+    Ok(SnapshotWritten { path, contents_bytes, deleted })
 }
 
 /// What a folder of snapshots holds.
@@ -80,11 +72,7 @@ pub struct SnapshotsOpened {
 pub fn open_latest(dir: &Path, chain_id: &[u8; 32]) -> Result<SnapshotsOpened, Fault> {
     create_directory(dir)?;
     let temporaries_deleted = SNAPSHOTS.remove_temporaries(dir)?;
-    let mut opened = SnapshotsOpened {
-        latest: None,
-        skipped: Vec::new(),
-        temporaries_deleted,
-    };
+    let mut opened = SnapshotsOpened { latest: None, skipped: Vec::new(), temporaries_deleted };
     for height in SNAPSHOTS.heights(dir)?.into_iter().rev() {
         match open_verified(dir, height, chain_id) {
             Ok(reader) => {
@@ -134,11 +122,7 @@ impl SnapshotReader {
         let file = File::open(&path).map_err(|error| Fault::io(&path, "open", error))?;
         let mut reader = Self {
             path,
-            header: FileHeader {
-                chain_id: *chain_id,
-                height,
-                salt: 0,
-            },
+            header: FileHeader { chain_id: *chain_id, height, salt: 0 },
             file: BufReader::with_capacity(CHUNK_BYTES, file),
             offset_bytes: 0,
             chunk: Vec::new(),
@@ -192,10 +176,7 @@ impl SnapshotReader {
         if u64::from_le_bytes(total) != self.contents_bytes || crc != crc32c::crc32c_append(self.crc, &total) {
             return Err(self.corrupt("length or checksum of the whole does not match"));
         }
-        let behind = self
-            .file
-            .read(&mut [0])
-            .map_err(|error| Fault::io(&self.path, "read", error))?;
+        let behind = self.file.read(&mut [0]).map_err(|error| Fault::io(&self.path, "read", error))?;
         if behind > 0 {
             return Err(self.corrupt("there is more behind the end"));
         }
@@ -206,14 +187,12 @@ impl SnapshotReader {
     }
 
     fn read_exact_or_corrupt(&mut self, buffer: &mut [u8]) -> Result<(), Fault> {
-        self.file
-            .read_exact(buffer)
-            .map_err(|error| match error.raw_os_error() {
-                None => self.corrupt("the file is cut short"),
-                // A sector that cannot be read is damage too, and the snapshot before may be sound.
-                Some(EIO) => self.corrupt("the disk cannot read it"),
-                Some(_) => Fault::io(&self.path, "read", error),
-            })
+        self.file.read_exact(buffer).map_err(|error| match error.raw_os_error() {
+            None => self.corrupt("the file is cut short"),
+            // A sector that cannot be read is damage too, and the snapshot before may be sound.
+            Some(EIO) => self.corrupt("the disk cannot read it"),
+            Some(_) => Fault::io(&self.path, "read", error),
+        })
     }
 
     fn corrupt(&self, found: &'static str) -> Fault {
@@ -272,13 +251,7 @@ impl<'a> ChunkWriter<'a> {
         let header = header.encode(FileKind::Snapshot);
         file.write_all(&header)?;
         let crc = crc32c::crc32c(&header);
-        Ok(Self {
-            file,
-            chunk: Vec::with_capacity(CHUNK_BYTES),
-            chunks: 0,
-            contents_bytes: 0,
-            crc,
-        })
+        Ok(Self { file, chunk: Vec::with_capacity(CHUNK_BYTES), chunks: 0, contents_bytes: 0, crc })
     }
 
     fn write_chunk(&mut self) -> io::Result<()> {
@@ -334,11 +307,7 @@ fn chunk_crc(chunk_number: u64, chunk: &[u8]) -> u32 {
 /// Keeps the snapshot just written at `height` and the newest before it. One above `height` is left alone: it was
 /// skipped as damaged, and must not take the place of a sound one.
 fn delete_older(dir: &Path, height: u64) -> Result<Vec<PathBuf>, Fault> {
-    let older = SNAPSHOTS
-        .heights(dir)?
-        .into_iter()
-        .rev()
-        .filter(|other| *other <= height);
+    let older = SNAPSHOTS.heights(dir)?.into_iter().rev().filter(|other| *other <= height);
     let mut deleted = Vec::new();
     for superseded in older.skip(SNAPSHOTS_KEPT) {
         let path = SNAPSHOTS.path(dir, superseded);
@@ -351,10 +320,7 @@ fn delete_older(dir: &Path, height: u64) -> Result<Vec<PathBuf>, Fault> {
     Ok(deleted)
 }
 
-const SNAPSHOTS: NumberedFiles = NumberedFiles {
-    prefix: "snapshot-",
-    suffix: ".snap",
-};
+const SNAPSHOTS: NumberedFiles = NumberedFiles { prefix: "snapshot-", suffix: ".snap" };
 const CHUNK_BYTES: usize = 1024 * 1024;
 const CHUNK_HEADER_BYTES: usize = 8;
 const EIO: i32 = 5;

@@ -75,11 +75,7 @@ pub fn inclusion_proof<L: LeafSource + ?Sized>(leaves: &L, index: RecordIndex, s
         }
     }
     path.reverse();
-    Some(InclusionProof {
-        index: place,
-        size,
-        path: BoundedVec::new(path)?,
-    })
+    Some(InclusionProof { index: place, size, path: BoundedVec::new(path)? })
 }
 
 /// Proof that the log of the first `old_size` records is a prefix of that of the first `new_size` (RFC 6962 §2.1.2).
@@ -107,11 +103,7 @@ pub fn consistency_proof<L: LeafSource + ?Sized>(leaves: &L, old_size: u64, new_
         path.push(subtree_root(leaves, begin, end)?);
     }
     path.reverse();
-    Some(ConsistencyProof {
-        old_size,
-        new_size,
-        path: BoundedVec::new(path)?,
-    })
+    Some(ConsistencyProof { old_size, new_size, path: BoundedVec::new(path)? })
 }
 
 /// Root over the leaves of a range.

@@ -123,12 +123,7 @@ impl OpenedRecord {
 pub fn seal(secret: &SealSecret, index: RecordIndex, height: Height, position: u32, body_bytes: &[u8]) -> RecordHeader {
     let salt = record_salt(secret, index);
     let commitment = hash::digest(Domain::RecordBody, &[salt.bytes(), body_bytes]);
-    RecordHeader {
-        index,
-        height,
-        position,
-        commitment,
-    }
+    RecordHeader { index, height, position, commitment }
 }
 
 /// The salt of a record: shown with its body, it opens this record alone.
@@ -165,11 +160,7 @@ pub struct TooManyEvents {
 
 impl core::fmt::Display for TooManyEvents {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            formatter,
-            "`{}` events do not fit one record, which holds `{RECORD_EVENTS_MAX}`",
-            self.count
-        )
+        write!(formatter, "`{}` events do not fit one record, which holds `{RECORD_EVENTS_MAX}`", self.count)
     }
 }
 

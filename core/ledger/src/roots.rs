@@ -393,7 +393,8 @@ fn seal_paged<T: Row + Sync, P: Parallel>(
     parallel.for_each_mut(&mut pieces, |(numbers, seals)| {
         let mut buffer = Vec::with_capacity(512);
         for numbers in numbers.chunks(ROWS_TOUCHED) {
-            let touched = numbers.iter().filter_map(|&number| rows.row(number)).fold(0u64, |sum, row| sum ^ row.touch());
+            let touched =
+                numbers.iter().filter_map(|&number| rows.row(number)).fold(0u64, |sum, row| sum ^ row.touch());
             core::hint::black_box(touched);
             seals.extend(numbers.iter().map(|&number| {
                 let seal = rows.row(number).map_or_else(RowSeal::default, |row| {

@@ -42,7 +42,8 @@ impl Ledger {
     fn touch_watch(&self, segment: &Segment, account: AccountId, key: &PublicKey) -> u64 {
         let Some(grant) = self.accounts.account(account).and_then(|row| row.grant_of(key)) else { return 0 };
         let number = grant.number().number();
-        let is_watched = segment.sub_account(account).is_some_and(|row| row.usage().iter().any(|usage| usage.grant == number));
+        let is_watched =
+            segment.sub_account(account).is_some_and(|row| row.usage().iter().any(|usage| usage.grant == number));
         if is_watched {
             return 0;
         }

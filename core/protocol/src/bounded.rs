@@ -104,10 +104,7 @@ mod tests {
     fn a_list_longer_than_its_maximum_is_refused_before_its_first_element() {
         let bytes = borsh::to_vec(&vec![1u8, 2, 3]).unwrap();
         assert!(borsh::from_slice::<BoundedVec<u8, 2>>(&bytes).is_err());
-        assert_eq!(
-            borsh::from_slice::<BoundedVec<u8, 3>>(&bytes).unwrap().as_slice(),
-            &[1, 2, 3]
-        );
+        assert_eq!(borsh::from_slice::<BoundedVec<u8, 3>>(&bytes).unwrap().as_slice(), &[1, 2, 3]);
         let only_a_length = u32::MAX.to_le_bytes();
         assert!(borsh::from_slice::<BoundedVec<[u8; 1024], 3>>(&only_a_length).is_err());
     }
@@ -117,24 +114,15 @@ mod tests {
     fn a_list_of_elements_that_cannot_exist_encodes_as_its_length() {
         let none = BoundedVec::<crate::envelope::Evidence, 8>::empty();
         assert_eq!(borsh::to_vec(&none).unwrap(), [0; 4]);
-        assert_eq!(
-            borsh::from_slice::<BoundedVec<crate::envelope::Evidence, 8>>(&[0; 4]).unwrap(),
-            none
-        );
+        assert_eq!(borsh::from_slice::<BoundedVec<crate::envelope::Evidence, 8>>(&[0; 4]).unwrap(), none);
     }
 
     #[test]
     fn bytes_and_other_elements_are_read_alike() {
         let bytes: Vec<u8> = (0..=255).collect();
         let encoded = borsh::to_vec(&bytes).unwrap();
-        assert_eq!(
-            borsh::from_slice::<BoundedVec<u8, 256>>(&encoded).unwrap().as_slice(),
-            bytes
-        );
-        assert_eq!(
-            borsh::to_vec(&BoundedVec::<u8, 256>::new(bytes).unwrap()).unwrap(),
-            encoded
-        );
+        assert_eq!(borsh::from_slice::<BoundedVec<u8, 256>>(&encoded).unwrap().as_slice(), bytes);
+        assert_eq!(borsh::to_vec(&BoundedVec::<u8, 256>::new(bytes).unwrap()).unwrap(), encoded);
         for length in 0..encoded.len() {
             assert!(borsh::from_slice::<BoundedVec<u8, 256>>(&encoded[..length]).is_err());
         }

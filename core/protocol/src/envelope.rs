@@ -152,14 +152,7 @@ impl Envelope {
         let intent_bytes = leading(bytes, after_intent);
         let evidence_bytes = leading(after_intent, after_evidence);
         let digests = digests_of(hash::digest(Domain::Intent, &[intent_bytes]), evidence_bytes);
-        Ok((
-            Self {
-                intent,
-                evidence,
-                signature,
-            },
-            digests,
-        ))
+        Ok((Self { intent, evidence, signature }, digests))
     }
 
     /// Canonical bytes.
@@ -182,7 +175,10 @@ pub fn digests_without_evidence(intent: &Intent) -> EnvelopeDigests {
 /// Encoding of a list without elements.
 const EMPTY_LIST: [u8; 4] = [0; 4];
 /// Its digest under [`Domain::Evidence`]: most envelopes need no other, and the hot path should not hash it again.
-const EMPTY_LIST_DIGEST: Digest = Digest([0xcd, 0xa7, 0x4e, 0x13, 0x21, 0xcd, 0x75, 0x49, 0x2a, 0x1d, 0x7e, 0x80, 0x76, 0x9c, 0x10, 0x87, 0xbc, 0xd3, 0x9a, 0x9d, 0x95, 0xdd, 0x83, 0xa6, 0x75, 0xb8, 0x1d, 0xda, 0x98, 0x04, 0x66, 0xbb]);
+const EMPTY_LIST_DIGEST: Digest = Digest([
+    0xcd, 0xa7, 0x4e, 0x13, 0x21, 0xcd, 0x75, 0x49, 0x2a, 0x1d, 0x7e, 0x80, 0x76, 0x9c, 0x10, 0x87, 0xbc, 0xd3, 0x9a,
+    0x9d, 0x95, 0xdd, 0x83, 0xa6, 0x75, 0xb8, 0x1d, 0xda, 0x98, 0x04, 0x66, 0xbb,
+]);
 
 fn digests_of(intent: Digest, evidence_bytes: &[u8]) -> EnvelopeDigests {
     let evidence = if evidence_bytes == EMPTY_LIST {

@@ -198,11 +198,7 @@ impl Genesis {
                 place,
                 GenesisRule::IdsInOrder,
             )?;
-            require(
-                self.segment(market.segment).is_some(),
-                place,
-                GenesisRule::SegmentExists,
-            )?;
+            require(self.segment(market.segment).is_some(), place, GenesisRule::SegmentExists)?;
             market.validate().map_err(|rule| GenesisError { place, rule })?;
             let seeded_lots = self.seeded.map_or(QuantityLots::ZERO, |seeded| seeded.position_lots);
             require(seeded_lots <= market.position_lots_max, place, GenesisRule::SeededInRange)?;
@@ -226,11 +222,7 @@ impl Genesis {
         let place = GenesisPlace::Chain;
         require(!self.segments.is_empty(), place, GenesisRule::SegmentExists)?;
         require(self.accounts.bond.is_positive(), place, GenesisRule::BondPositive)?;
-        require(
-            self.accounts.opening_deposit_min >= self.accounts.bond,
-            place,
-            GenesisRule::OpeningDepositCoversBond,
-        )?;
+        require(self.accounts.opening_deposit_min >= self.accounts.bond, place, GenesisRule::OpeningDepositCoversBond)?;
         require(
             self.accounts.weight_per_second > 0 && self.accounts.weight_burst >= LEAST_WEIGHT_BURST,
             place,
@@ -240,24 +232,12 @@ impl Genesis {
         let mut operators: Vec<OperatorId> = self.attestors.iter().map(|attestor| attestor.operator).collect();
         operators.sort_unstable();
         operators.dedup();
-        require(
-            operators.iter().all(|operator| !operator.is_none()),
-            place,
-            GenesisRule::AttestorQuorum,
-        )?;
-        require(
-            usize::from(self.attestor_quorum) <= operators.len(),
-            place,
-            GenesisRule::AttestorQuorum,
-        )?;
+        require(operators.iter().all(|operator| !operator.is_none()), place, GenesisRule::AttestorQuorum)?;
+        require(usize::from(self.attestor_quorum) <= operators.len(), place, GenesisRule::AttestorQuorum)?;
         let mut keys: Vec<PublicKey> = self.attestors.iter().map(|attestor| attestor.root_key).collect();
         keys.sort_unstable();
         keys.dedup();
-        require(
-            keys.len() == self.attestors.len(),
-            place,
-            GenesisRule::AttestorKeysDistinct,
-        )?;
+        require(keys.len() == self.attestors.len(), place, GenesisRule::AttestorKeysDistinct)?;
         let Some(seeded) = &self.seeded else { return Ok(()) };
         require(self.is_development, place, GenesisRule::SeededOnlyInDevelopment)?;
         require(
@@ -282,10 +262,7 @@ impl SegmentRules {
         let delays = self.withdrawal_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN
             && self.transfer_delay_ms.ms() >= WITHDRAWAL_DELAY_MS_MIN;
         hold(delays, GenesisRule::DelayAboveMinimum)?;
-        hold(
-            !self.inbound.window_ms.is_zero() && self.inbound.amount_max.is_positive(),
-            GenesisRule::LimitPositive,
-        )?;
+        hold(!self.inbound.window_ms.is_zero() && self.inbound.amount_max.is_positive(), GenesisRule::LimitPositive)?;
         hold(!self.outbound.is_empty(), GenesisRule::LimiterPresent)?;
         for window in &self.outbound {
             let is_share_fine = window.vault_share.ppm() > 0 && i128::from(window.vault_share.ppm()) <= PPM;
@@ -294,10 +271,7 @@ impl SegmentRules {
                 GenesisRule::LimitPositive,
             )?;
         }
-        hold(
-            self.open_orders_max > 0 && self.open_orders_max <= OPEN_ORDERS_MAX,
-            GenesisRule::OpenOrdersInRange,
-        )?;
+        hold(self.open_orders_max > 0 && self.open_orders_max <= OPEN_ORDERS_MAX, GenesisRule::OpenOrdersInRange)?;
         hold(!self.dead_man_timeout_min_ms.is_zero(), GenesisRule::LimitPositive)?;
         let shares =
             i128::from(self.fee_share_insurance.ppm()).saturating_add(i128::from(self.fee_share_validators.ppm()));
@@ -312,27 +286,15 @@ impl MarketRules {
     /// The first rule that fails.
     pub fn validate(&self) -> Result<(), GenesisRule> {
         hold(self.tick_value.micros() > 0, GenesisRule::TickValuePositive)?;
-        hold(
-            !self.price_max.is_zero() && self.price_max.ticks() <= PRICE_TICKS_MAX,
-            GenesisRule::PriceInRange,
-        )?;
+        hold(!self.price_max.is_zero() && self.price_max.ticks() <= PRICE_TICKS_MAX, GenesisRule::PriceInRange)?;
         hold(
             !self.reference_price.is_zero() && self.reference_price <= self.price_max,
             GenesisRule::ReferencePriceInRange,
         )?;
-        hold(
-            self.band.ppm() > 0 && i128::from(self.band.ppm()) <= PPM,
-            GenesisRule::BandInRange,
-        )?;
+        hold(self.band.ppm() > 0 && i128::from(self.band.ppm()) <= PPM, GenesisRule::BandInRange)?;
         let lots = [self.order_lots_min, self.order_lots_max, self.position_lots_max];
-        hold(
-            lots.is_sorted() && !self.order_lots_min.is_zero(),
-            GenesisRule::LotsInOrder,
-        )?;
-        hold(
-            self.position_lots_max.lots() <= QUANTITY_LOTS_MAX,
-            GenesisRule::LotsInOrder,
-        )?;
+        hold(lots.is_sorted() && !self.order_lots_min.is_zero(), GenesisRule::LotsInOrder)?;
+        hold(self.position_lots_max.lots() <= QUANTITY_LOTS_MAX, GenesisRule::LotsInOrder)?;
         // Twice: a price at the far edge of the band reaches up to double the highest traded price.
         let worst = notional(self.price_max, self.position_lots_max, self.tick_value)
             .and_then(|worst| worst.checked_add(worst));
@@ -340,15 +302,9 @@ impl MarketRules {
             worst.is_some_and(|worst| worst.micros() <= POSITION_NOTIONAL_MICROS_MAX),
             GenesisRule::NotionalFitsMoney,
         )?;
-        hold(
-            self.taker_fee.ppm() >= 0 && i128::from(self.taker_fee.ppm()) < PPM,
-            GenesisRule::FeesInRange,
-        )?;
+        hold(self.taker_fee.ppm() >= 0 && i128::from(self.taker_fee.ppm()) < PPM, GenesisRule::FeesInRange)?;
         hold(self.maker_fee.ppm() <= self.taker_fee.ppm(), GenesisRule::FeesInRange)?;
-        hold(
-            self.maker_fee.ppm().saturating_add(self.taker_fee.ppm()) >= 0,
-            GenesisRule::RebateWithinTakerFee,
-        )
+        hold(self.maker_fee.ppm().saturating_add(self.taker_fee.ppm()) >= 0, GenesisRule::RebateWithinTakerFee)
     }
 }
 
@@ -357,11 +313,7 @@ fn hold(holds: bool, rule: GenesisRule) -> Result<(), GenesisRule> {
 }
 
 fn require(holds: bool, place: GenesisPlace, rule: GenesisRule) -> Result<(), GenesisError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(GenesisError { place, rule })
-    }
+    if holds { Ok(()) } else { Err(GenesisError { place, rule }) }
 }
 
 /// A rule of genesis that does not hold, and where.
@@ -436,11 +388,9 @@ impl core::fmt::Display for GenesisError {
         match self.place {
             GenesisPlace::Chain => write!(formatter, "genesis: {}", self.rule.sentence()),
             GenesisPlace::Segment(id) => write!(formatter, "segment `{id}` of genesis: {}", self.rule.sentence()),
-            GenesisPlace::Market(id) => write!(
-                formatter,
-                "market `{id}` fails its listing check: {}",
-                self.rule.sentence()
-            ),
+            GenesisPlace::Market(id) => {
+                write!(formatter, "market `{id}` fails its listing check: {}", self.rule.sentence())
+            }
         }
     }
 }

@@ -32,10 +32,6 @@ pub struct SignatureBytes(pub [u8; SIGNATURE_BYTES]);
 
 impl core::fmt::Debug for SignatureBytes {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            formatter,
-            "SignatureBytes({}…)",
-            crate::hash::Hex(self.0.get(..8).unwrap_or(&[]))
-        )
+        write!(formatter, "SignatureBytes({}…)", crate::hash::Hex(self.0.get(..8).unwrap_or(&[])))
     }
 }

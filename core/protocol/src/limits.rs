@@ -72,39 +72,21 @@ pub const BALANCE_MICROS_MAX: i64 = 1 << 60;
 /// Shortest delay of any withdrawal: a constant of the software version, genesis can only lengthen it.
 pub const WITHDRAWAL_DELAY_MS_MIN: u64 = 1_000;
 
-const _: () = assert!(
-    BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX,
-    "one envelope of any legal size fits a block"
-);
+const _: () = assert!(BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX, "one envelope of any legal size fits a block");
 const _: () = assert!(NONCE_WINDOW == 64, "the nonce window is one machine word");
-#[expect(
-    clippy::as_conversions,
-    reason = "widening only, and `From` is not usable in constants"
-)]
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
 const _: () = assert!(
     POSITION_NOTIONAL_MICROS_MAX as i128 * 2 * POSITIONS_MAX as i128 <= i64::MAX as i128,
     "the sum over all positions of an account, with resting orders on top, stays inside i64"
 );
-#[expect(
-    clippy::as_conversions,
-    reason = "widening only, and `From` is not usable in constants"
-)]
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
 const _: () = assert!(
     BALANCE_MICROS_MAX as i128 + POSITION_NOTIONAL_MICROS_MAX as i128 * POSITIONS_MAX as i128 <= i64::MAX as i128,
     "a full balance and the profit of all positions stay inside i64"
 );
-#[expect(
-    clippy::as_conversions,
-    reason = "widening only, and `From` is not usable in constants"
-)]
-const _: () = assert!(
-    2 * QUOTE_LEVELS_MAX <= OPEN_ORDERS_MAX as usize,
-    "a full ladder fits the open-order ceiling"
-);
-#[expect(
-    clippy::as_conversions,
-    reason = "widening only, and `From` is not usable in constants"
-)]
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
+const _: () = assert!(2 * QUOTE_LEVELS_MAX <= OPEN_ORDERS_MAX as usize, "a full ladder fits the open-order ceiling");
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
 const _: () = assert!(
     RECORD_EVENTS_MAX > 4 * MATCH_STEPS_MAX as usize + MAKERS_REMOVED_MAX as usize,
     "a command that takes every step it can, with four events a step, still fits one record"

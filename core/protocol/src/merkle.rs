@@ -82,10 +82,7 @@ impl BorshDeserialize for Frontier {
         if frontier.is_consistent() {
             Ok(frontier)
         } else {
-            Err(Error::new(
-                ErrorKind::InvalidData,
-                "number of subtrees does not fit the size of the log",
-            ))
+            Err(Error::new(ErrorKind::InvalidData, "number of subtrees does not fit the size of the log"))
         }
     }
 }
@@ -144,8 +141,7 @@ impl ConsistencyProof {
     /// Whether the proof leads from the old root to the new one.
     #[must_use]
     pub fn verify(&self, old_root: &Digest, new_root: &Digest) -> bool {
-        self.roots(old_root)
-            .is_some_and(|(old, new)| old == *old_root && new == *new_root)
+        self.roots(old_root).is_some_and(|(old, new)| old == *old_root && new == *new_root)
     }
 
     fn roots(&self, old_root: &Digest) -> Option<(Digest, Digest)> {
@@ -161,11 +157,7 @@ impl ConsistencyProof {
             node >>= 1;
             last >>= 1;
         }
-        let seed = if self.old_size.is_power_of_two() {
-            *old_root
-        } else {
-            path.next()?
-        };
+        let seed = if self.old_size.is_power_of_two() { *old_root } else { path.next()? };
         let (mut old, mut new) = (seed, seed);
         for sibling in path {
             if last == 0 {
@@ -211,10 +203,7 @@ pub fn row_commitment(salt: &Digest, row: &[u8]) -> Digest {
 /// Root of a table over its row count and page tree.
 #[must_use]
 pub fn table_root(table: TableId, row_count: u64, tree_root: &Digest) -> Digest {
-    hash::digest(
-        Domain::TableRoot,
-        &[&table.bytes(), &row_count.to_le_bytes(), tree_root.bytes()],
-    )
+    hash::digest(Domain::TableRoot, &[&table.bytes(), &row_count.to_le_bytes(), tree_root.bytes()])
 }
 
 /// Name of a table in the state root: what it holds, and of which segment (0 for the whole chain).

@@ -49,11 +49,7 @@ impl NonceWindow {
             return;
         }
         let advance = nonce.saturating_sub(self.highest);
-        self.used = if advance >= NONCE_WINDOW {
-            0
-        } else {
-            self.used << advance
-        };
+        self.used = if advance >= NONCE_WINDOW { 0 } else { self.used << advance };
         self.used |= 1;
         self.highest = nonce;
     }
@@ -65,9 +61,7 @@ impl NonceWindow {
     }
 
     fn out_of_window(&self, nonce: u64) -> Reject {
-        Reject::of(RejectCode::NonceOutOfWindow)
-            .required(self.next())
-            .present(nonce)
+        Reject::of(RejectCode::NonceOutOfWindow).required(self.next()).present(nonce)
     }
 }
 
@@ -85,10 +79,7 @@ mod tests {
         assert_eq!(window.require_free(0).unwrap_err().code(), RejectCode::NonceOutOfWindow);
         assert_eq!(window.require_free(1), Ok(()));
         assert_eq!(window.require_free(64), Ok(()));
-        assert_eq!(
-            window.require_free(65).unwrap_err().code(),
-            RejectCode::NonceOutOfWindow
-        );
+        assert_eq!(window.require_free(65).unwrap_err().code(), RejectCode::NonceOutOfWindow);
     }
 
     #[test]
@@ -110,10 +101,7 @@ mod tests {
 
     #[test]
     fn the_window_holds_at_the_end_of_the_range() {
-        let mut window = NonceWindow {
-            highest: u64::MAX - 1,
-            used: 1,
-        };
+        let mut window = NonceWindow { highest: u64::MAX - 1, used: 1 };
         window.consume(u64::MAX);
         assert_eq!(window.next(), u64::MAX);
         assert_eq!(window.require_free(u64::MAX).unwrap_err().code(), RejectCode::NonceUsed);

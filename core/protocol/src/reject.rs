@@ -189,39 +189,25 @@ impl Reject {
     /// A refusal by a rule that has compared nothing yet.
     #[must_use]
     pub const fn of(code: RejectCode) -> Self {
-        Self {
-            code,
-            required: 0,
-            present: 0,
-        }
+        Self { code, required: 0, present: 0 }
     }
 
     /// What the rule requires, in the code's measure; held at the end of the range.
     #[must_use]
     pub fn required(self, number: u64) -> Self {
-        Self {
-            required: i64::try_from(number).unwrap_or(i64::MAX),
-            ..self
-        }
+        Self { required: i64::try_from(number).unwrap_or(i64::MAX), ..self }
     }
 
     /// What was there, in the code's measure; held at the end of the range.
     #[must_use]
     pub fn present(self, number: u64) -> Self {
-        Self {
-            present: i64::try_from(number).unwrap_or(i64::MAX),
-            ..self
-        }
+        Self { present: i64::try_from(number).unwrap_or(i64::MAX), ..self }
     }
 
     /// Both amounts of a refusal about money.
     #[must_use]
     pub const fn quote(self, required: QuoteMicros, present: QuoteMicros) -> Self {
-        Self {
-            code: self.code,
-            required: required.micros(),
-            present: present.micros(),
-        }
+        Self { code: self.code, required: required.micros(), present: present.micros() }
     }
 
     /// The rule that refused.
@@ -251,11 +237,8 @@ impl core::fmt::Display for Reject {
             Measure::Nothing | Measure::Count | Measure::Ticks | Measure::Lots => number.to_string(),
         };
         let message = self.code.message();
-        formatter.write_str(
-            &message
-                .replace("{required}", &show(self.required))
-                .replace("{present}", &show(self.present)),
-        )
+        formatter
+            .write_str(&message.replace("{required}", &show(self.required)).replace("{present}", &show(self.present)))
     }
 }
 
@@ -273,11 +256,7 @@ impl BorshDeserialize for Reject {
     fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
         let code = RejectCode::from_number(u16::deserialize_reader(reader)?)
             .ok_or_else(|| Error::new(ErrorKind::InvalidData, "unknown refusal number"))?;
-        Ok(Self {
-            code,
-            required: i64::deserialize_reader(reader)?,
-            present: i64::deserialize_reader(reader)?,
-        })
+        Ok(Self { code, required: i64::deserialize_reader(reader)?, present: i64::deserialize_reader(reader)? })
     }
 }
 

@@ -196,12 +196,7 @@ impl core::fmt::Display for QuoteMicros {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let magnitude = self.0.unsigned_abs();
         let sign = if self.0 < 0 { "-" } else { "" };
-        write!(
-            formatter,
-            "{sign}{}.{:06}",
-            magnitude / 1_000_000,
-            magnitude % 1_000_000
-        )
+        write!(formatter, "{sign}{}.{:06}", magnitude / 1_000_000, magnitude % 1_000_000)
     }
 }
 
@@ -242,9 +237,7 @@ impl PositionLots {
 /// Notional of a fill: price × quantity × tick value, exact. `None` where it leaves the range of money.
 #[must_use]
 pub fn notional(price: PriceTicks, quantity: QuantityLots, tick_value: TickValueMicros) -> Option<QuoteMicros> {
-    let micros = u128::from(price.0)
-        .checked_mul(u128::from(quantity.0))?
-        .checked_mul(u128::from(tick_value.0))?;
+    let micros = u128::from(price.0).checked_mul(u128::from(quantity.0))?.checked_mul(u128::from(tick_value.0))?;
     i64::try_from(micros).ok().map(QuoteMicros)
 }
 

@@ -227,7 +227,9 @@ impl<'a> Execution<'a> {
         let intents = ahead.map(|seat| &seat.envelope().envelope().intent);
         let touched = intents.fold(0u64, |sum, intent| {
             let commands = intent.commands.iter().filter(|command| wanted(command)).take(TOUCHED_COMMANDS_MAX);
-            commands.fold(sum, |sum, command| sum.wrapping_add(self.ledger.touch_command(intent.account, &intent.signer.key, command)))
+            commands.fold(sum, |sum, command| {
+                sum.wrapping_add(self.ledger.touch_command(intent.account, &intent.signer.key, command))
+            })
         });
         core::hint::black_box(touched);
     }

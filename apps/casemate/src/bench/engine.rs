@@ -153,7 +153,10 @@ impl Chain {
             [Side::Bid, Side::Ask].map(|side| market.book().slots(side, segment.orders()).count()).iter().sum()
         };
         let segments = ledger.segments().iter();
-        segments.flat_map(|segment| segment.markets().iter().map(move |market| count(market, segment))).min().unwrap_or(0)
+        segments
+            .flat_map(|segment| segment.markets().iter().map(move |market| count(market, segment)))
+            .min()
+            .unwrap_or(0)
     }
 
     /// Ends the node and deletes its folder.
@@ -177,11 +180,7 @@ impl EngineRun {
 }
 
 /// Decodes and verifies a batch; returns nanoseconds spent as well.
-pub fn verify(
-    batch: &[Vec<u8>],
-    chain_id: &Digest,
-    threads: &Threads,
-) -> Result<(Vec<Authenticated>, u64), CliError> {
+pub fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Vec<Authenticated>, u64), CliError> {
     let started = Instant::now();
     let refused = |reject| CliError::defect(format!("an envelope of the load was refused: {reject}"));
     let mut decoded = Vec::with_capacity(batch.len());
@@ -193,6 +192,9 @@ pub fn verify(
     Ok((verified.map_err(refused)?, ns))
 }
 
+/// Key, signature, and the digest that it signs.
+type SignedDigest = ([u8; 32], [u8; 64], [u8; 32]);
+
 /// Bare verification of a load's signatures: envelopes per second.
 pub fn raw_verification_rate(load: &Load, threads: &Threads) -> Result<f64, CliError> {
     // Keys, digests and signatures are taken out beforehand: only the signature library is measured.
@@ -202,7 +204,7 @@ pub fn raw_verification_rate(load: &Load, threads: &Threads) -> Result<f64, CliE
             .map_err(|reject| CliError::defect(format!("an envelope of the load does not decode: {reject}")))?;
         items.push((*envelope.intent.signer.key.bytes(), envelope.signature.0, digests.envelope.0));
     }
-    let mut pieces: Vec<(&[([u8; 32], [u8; 64], [u8; 32])], bool)> =
+    let mut pieces: Vec<(&[SignedDigest], bool)> =
         items.chunks(EQUATION_SIGNATURES).map(|piece| (piece, false)).collect();
     let started = Instant::now();
     threads.for_each_mut(&mut pieces, |(piece, is_valid)| {
@@ -221,7 +223,7 @@ pub fn raw_verification_rate(load: &Load, threads: &Threads) -> Result<f64, CliE
 }
 
 /// Coefficients for bare verification: from the batch's first signature, which is all that a benchmark needs.
-fn coefficients(piece: &[([u8; 32], [u8; 64], [u8; 32])]) -> chacha20::ChaCha20Rng {
+fn coefficients(piece: &[SignedDigest]) -> chacha20::ChaCha20Rng {
     let seed = piece.first().map_or(Digest::ZERO, |(_, signature, _)| hash::digest(Domain::Development, &[signature]));
     chacha20::rand_core::SeedableRng::from_seed(seed.0)
 }

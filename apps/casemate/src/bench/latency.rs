@@ -61,9 +61,9 @@ pub fn at_rate(chain: &mut Chain, load: Load, rate_per_s: f64) -> Result<Latenci
         let notices: Vec<_> = chain.node.notices().collect();
         for notice in notices {
             while let Some((_, range)) = in_flight.pop_front_if(|(height, _)| *height <= notice.height) {
-                sorted_ms.extend(range.map(|index| {
-                    notice.at.saturating_duration_since(arrival(index)).as_secs_f64() * 1_000.0
-                }));
+                sorted_ms.extend(
+                    range.map(|index| notice.at.saturating_duration_since(arrival(index)).as_secs_f64() * 1_000.0),
+                );
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use casemate_node::{Node, NodeOptions, SecretSource};
 use casemate_node::keeper::KeeperOptions;
+use casemate_node::{Node, NodeOptions, SecretSource};
 use serde_json::json;
 
 use super::engine::{Chain, EngineRun};
@@ -26,7 +26,8 @@ pub fn run(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path) ->
         chain.run(load, &mut EngineRun::default())?;
     }
     let order_bytes = resident_bytes().saturating_sub(before_orders_bytes);
-    let orders = chain.node.replica().ledger().segments().iter().map(|segment| segment.orders().live_count()).sum::<u64>();
+    let orders =
+        chain.node.replica().ledger().segments().iter().map(|segment| segment.orders().live_count()).sum::<u64>();
     let (path, snapshot_s) = timed(|| chain.node.snapshot());
     let snapshot_bytes = std::fs::metadata(path?).map_or(0, |metadata| metadata.len());
     let root = *chain.node.replica().state_root();

@@ -15,13 +15,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use casemate_node::development_keys::{public_key, session_key, sign_envelope};
 use casemate_protocol::command::{
-    AmendOrder, CancelOrder, LimitTerms, OrderKind, OrderReference, PlaceOrder, QuoteLadder, QuoteLevel,
-    SelfTradeMode, TimeInForce,
+    AmendOrder, CancelOrder, LimitTerms, OrderKind, OrderReference, PlaceOrder, QuoteLadder, QuoteLevel, SelfTradeMode,
+    TimeInForce,
 };
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::{
-    AccountId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, MarketId, PriceTicks, QuantityLots, Side,
-    TimeMs,
+    AccountId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, MarketId, PriceTicks, QuantityLots, Side, TimeMs,
 };
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};

@@ -25,9 +25,14 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
     let account: Account = borsh::from_slice(row).map_err(|_error| unreadable("account"))?;
     let segments = match segment {
         None => ledger.segments().iter().map(casemate_ledger::segment::Segment::id).collect(),
-        Some(named) => vec![ledger.segment(SegmentId::new(named)).map(casemate_ledger::segment::Segment::id).ok_or_else(
-            || CliError::new(format!("segment `{named}` does not exist"), format!("there are {}", ledger.segments().len())),
-        )?],
+        Some(named) => {
+            vec![ledger.segment(SegmentId::new(named)).map(casemate_ledger::segment::Segment::id).ok_or_else(|| {
+                CliError::new(
+                    format!("segment `{named}` does not exist"),
+                    format!("there are {}", ledger.segments().len()),
+                )
+            })?]
+        }
     };
     let live = account.grants().iter().filter(|grant| grant.is_live(header.time_ms)).count();
     let status = if account.is_open() { "open" } else { "closed" };
@@ -63,8 +68,8 @@ fn inspect_segment(
     let ledger = node.replica().ledger();
     let (table, index) = (segment.number(), account.number());
     let vault = ledger.prove_vault(segment).ok_or_else(|| unreadable("vault"))?;
-    let vault: VaultRow = borsh::from_slice(proven(&vault, header, TableKind::Vault, table, 0)?)
-        .map_err(|_error| unreadable("vault"))?;
+    let vault: VaultRow =
+        borsh::from_slice(proven(&vault, header, TableKind::Vault, table, 0)?).map_err(|_error| unreadable("vault"))?;
     sheet.line("segment", segment);
     let sub_account = match ledger.prove_sub_account(segment, account) {
         None => None,
@@ -176,7 +181,8 @@ fn proof_json(header: &Header) -> Value {
 }
 
 fn quote(micros: i128) -> String {
-    i64::try_from(micros).map_or_else(|_| format!("{micros} micros"), |micros| QuoteMicros::from_micros(micros).to_string())
+    i64::try_from(micros)
+        .map_or_else(|_| format!("{micros} micros"), |micros| QuoteMicros::from_micros(micros).to_string())
 }
 
 fn unreadable(what: &str) -> CliError {

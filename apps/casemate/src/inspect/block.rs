@@ -63,8 +63,11 @@ pub fn inspect(node: &Node, height: &str) -> Result<Shown, CliError> {
 /// The block before is its parent, and the block behind, or the state, names it as theirs.
 fn require_links(node: &Node, height: u64, parent: Digest, id: Digest) -> Result<(), CliError> {
     let before = if height == 1 { Digest::ZERO } else { read_block(node, height - 1)?.header.id() };
-    let named =
-        if height == node.height() { *node.replica().last_block_id() } else { read_block(node, height + 1)?.header.parent };
+    let named = if height == node.height() {
+        *node.replica().last_block_id()
+    } else {
+        read_block(node, height + 1)?.header.parent
+    };
     if before == parent && named == id {
         return Ok(());
     }

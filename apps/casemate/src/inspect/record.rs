@@ -41,7 +41,12 @@ pub fn inspect(node: &Node, index: u64) -> Result<Shown, CliError> {
     sheet.line("proof", "body and salt verified against the record's commitment".to_owned());
     sheet.line(
         "proof",
-        format!("verified against log root {} of block {} ({} hashes)", header.log_root, header.height, proof.path.len()),
+        format!(
+            "verified against log root {} of block {} ({} hashes)",
+            header.log_root,
+            header.height,
+            proof.path.len()
+        ),
     );
     let json = json!({
         "index": index,
@@ -116,7 +121,9 @@ fn source_text(source: &RecordSource) -> String {
         RecordSource::Command { envelope, command_index, account, action, policy_epoch, .. } => format!(
             "account {account}: {action:?}, command {command_index} of envelope {envelope}, policy epoch {policy_epoch}"
         ),
-        RecordSource::System(command) => format!("the ledger itself: {:?}, from record {}", command.work, command.origin),
+        RecordSource::System(command) => {
+            format!("the ledger itself: {:?}, from record {}", command.work, command.origin)
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl RecordedBook {
     }
 
     /// The order, if the record shows it as resting.
+    #[cfg(test)]
     #[must_use]
     pub fn order(&self, id: u64) -> Option<&LiveOrder> {
         self.record.order(id)

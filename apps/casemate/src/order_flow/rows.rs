@@ -237,6 +237,7 @@ pub enum RowProblem {
     },
 }
 
+#[cfg(test)]
 impl OrderFileError {
     /// The line, from 1, where there is one to name.
     #[must_use]
@@ -255,7 +256,9 @@ impl OrderFileError {
     pub const fn problem(&self) -> &RowProblem {
         &self.problem
     }
+}
 
+impl OrderFileError {
     /// What the user can do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {

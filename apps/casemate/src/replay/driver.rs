@@ -5,9 +5,9 @@ use std::num::NonZeroU64;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::{Authenticated, Decoded, authenticate_batch};
+use casemate_node::Node;
 use casemate_node::development_keys::{public_key, session_key, sign_envelope};
 use casemate_node::node::{decode_block, decode_records};
-use casemate_node::Node;
 use casemate_protocol::command::{
     CancelOrder, LimitTerms, OrderKind, OrderReference, PlaceOrder, SelfTradeMode, TimeInForce,
 };
@@ -36,7 +36,7 @@ pub struct Driver<'plan> {
     pub(super) node: Node,
     pub(super) comparison: Comparison<'plan>,
     pub(super) totals: Totals,
-    plan: &'plan Plan,
+    pub(super) plan: &'plan Plan,
     seed: [u8; 32],
     accounts: NonZeroU64,
     signers: HashMap<u64, SessionSigner>,

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::driver::{Driver, Totals};
 use crate::error::CliError;
 use crate::order_flow::LOT_SATOSHI;
-use crate::order_flow::comparison::ComparisonReport;
+use crate::order_flow::comparison::{ComparisonReport, ShortfallCause};
+use crate::order_flow::plan::PlanCounts;
 
 /// The outcome of a replay.
 pub struct ReplayReport {
@@ -19,6 +20,7 @@ pub struct ReplayReport {
     final_state_root: String,
     final_log_root: String,
     is_conserved: bool,
+    counts: PlanCounts,
     elapsed: Duration,
 }
 
@@ -31,6 +33,7 @@ impl ReplayReport {
         let replica = driver.node.replica();
         let report = Self {
             comparison: driver.comparison.report(),
+            counts: driver.plan.counts.clone(),
             height: driver.node.height(),
             final_state_root: replica.state_root().to_string(),
             final_log_root: replica.log().root().to_string(),
@@ -72,9 +75,34 @@ impl ReplayReport {
                 "asks_equal": best.asks_equal,
                 "left_out_crossed": best.crossed,
             },
+            "record": self.counts_json(),
             "conservation_ok": self.is_conserved,
             "elapsed_s": self.elapsed.as_secs_f64(),
             "commands_per_s": self.commands_per_s(),
+        })
+    }
+
+    /// What was found in the file, so that nothing is left out silently.
+    fn counts_json(&self) -> Value {
+        let counts = &self.counts;
+        let not_sent: Map<String, Value> = counts
+            .not_sent
+            .iter()
+            .map(|(reason, count)| (ShortfallCause::NotSent(*reason).sentence().to_owned(), json!(count)))
+            .collect();
+        json!({
+            "created_rows": counts.created_rows,
+            "changed_rows": counts.changed_rows,
+            "deleted_rows": counts.deleted_rows,
+            "fill_rows": counts.fill_rows,
+            "opening_orders": counts.opening_orders,
+            "opening_orders_inferred": counts.opening_orders_inferred,
+            "orders_placed": counts.orders_placed,
+            "orders_repriced": counts.orders_repriced,
+            "cancels": counts.cancels,
+            "rounded_off_satoshi": counts.remainder_satoshi,
+            "orders_not_sent": not_sent,
+            "rows_without_meaning": counts.contradictions.values().sum::<u64>(),
         })
     }
 
@@ -88,6 +116,16 @@ impl fmt::Display for ReplayReport {
         let bitcoin = |satoshi: u64| satoshi as f64 / 1e8;
         writeln!(f, "final state root  {}", self.final_state_root)?;
         writeln!(f, "final log root    {}", self.final_log_root)?;
+        let counts = &self.counts;
+        writeln!(
+            f,
+            "record            {} created, {} changed, {} deleted; {} orders of the opening book, {} rows without meaning",
+            counts.created_rows,
+            counts.changed_rows,
+            counts.deleted_rows,
+            counts.opening_orders,
+            counts.contradictions.values().sum::<u64>(),
+        )?;
         let Totals { envelopes, commands, trades, blocks_found, .. } = self.totals;
         writeln!(f, "blocks            {} ({blocks_found} of them from an earlier run)", self.height)?;
         writeln!(f, "envelopes         {envelopes} with {commands} commands, {trades} trades")?;

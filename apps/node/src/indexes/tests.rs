@@ -3,17 +3,9 @@ use super::*;
 const CHAIN: [u8; 32] = [7; 32];
 
 fn entry(height: u64, first_record: u64, envelopes: u8) -> BlockIndexEntry {
-    let location = Location {
-        segment_first_height: height / 10 * 10,
-        offset_bytes: height * 100,
-    };
+    let location = Location { segment_first_height: height / 10 * 10, offset_bytes: height * 100 };
     let envelope_ids = (0..envelopes).map(|position| id(height, position)).collect();
-    BlockIndexEntry {
-        height,
-        location,
-        first_record,
-        envelope_ids,
-    }
+    BlockIndexEntry { height, location, first_record, envelope_ids }
 }
 
 fn id(height: u64, position: u8) -> [u8; 32] {
@@ -50,19 +42,9 @@ fn a_record_belongs_to_the_last_block_that_starts_at_or_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let (indexes, _) = open(&dir.path().join("indexes.redb"));
     // Block 12 has no records: record 103 is the first of block 13.
-    indexes
-        .put_batch(&[
-            entry(11, 100, 0),
-            entry(12, 103, 0),
-            entry(13, 103, 0),
-            entry(14, 110, 0),
-        ])
-        .unwrap();
+    indexes.put_batch(&[entry(11, 100, 0), entry(12, 103, 0), entry(13, 103, 0), entry(14, 110, 0)]).unwrap();
     let heights = [99, 100, 102, 103, 109, 110, 999].map(|record| indexes.height_of_record(record).unwrap());
-    assert_eq!(
-        heights,
-        [None, Some(11), Some(11), Some(13), Some(13), Some(14), Some(14)]
-    );
+    assert_eq!(heights, [None, Some(11), Some(11), Some(13), Some(13), Some(14), Some(14)]);
 }
 
 #[test]
@@ -70,11 +52,7 @@ fn a_gap_is_refused_and_nothing_of_the_batch_is_added() {
     let dir = tempfile::tempdir().unwrap();
     let (indexes, _) = open(&dir.path().join("indexes.redb"));
     indexes.put_batch(&[entry(1, 1, 1)]).unwrap();
-    for batch in [
-        vec![entry(3, 2, 1)],
-        vec![entry(2, 2, 1), entry(4, 3, 1)],
-        vec![entry(1, 1, 1)],
-    ] {
+    for batch in [vec![entry(3, 2, 1)], vec![entry(2, 2, 1), entry(4, 3, 1)], vec![entry(1, 1, 1)]] {
         assert!(matches!(indexes.put_batch(&batch), Err(Fault::HeightOutOfOrder { .. })));
     }
     assert_eq!(indexes.indexed_up_to().unwrap(), Some(1));
@@ -123,12 +101,7 @@ fn a_file_of_no_use_is_replaced_by_an_empty_one_and_the_reason_given() {
     open(&path).0.put_batch(&[entry(1, 1, 4)]).unwrap();
     let sound = fs::read(&path).unwrap();
     let garbage: Vec<u8> = sound.iter().map(|byte| byte ^ 0xA5).collect();
-    for useless in [
-        b"short".to_vec(),
-        garbage,
-        vec![0; 10_000],
-        sound[..sound.len() / 2].to_vec(),
-    ] {
+    for useless in [b"short".to_vec(), garbage, vec![0; 10_000], sound[..sound.len() / 2].to_vec()] {
         fs::write(&path, useless).unwrap();
         let (indexes, opened) = open(&path);
         assert!(matches!(opened, IndexesOpened::Recreated { reason } if !reason.is_empty()));
@@ -151,10 +124,7 @@ fn indexes_of_another_chain_are_replaced() {
 fn a_flipped_byte_anywhere_never_stops_the_node() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("indexes.redb");
-    open(&path)
-        .0
-        .put_batch(&[entry(1, 1, 200), entry(2, 300, 200)])
-        .unwrap();
+    open(&path).0.put_batch(&[entry(1, 1, 200), entry(2, 300, 200)]).unwrap();
     let sound = fs::read(&path).unwrap();
     // Every eighth byte of the header, then a sample of the pages in use: some make the library panic.
     for byte in (0..512).step_by(8).chain((512..100_000).step_by(1531)) {

@@ -80,27 +80,14 @@ impl RecordHeader {
 /// Appends one block to `buffer`. The caller has checked the payload against [`PAYLOAD_BYTES_MAX`].
 pub(super) fn put_block(buffer: &mut Vec<u8>, salt: u64, height: u64, durable_before: u64, payload: &[u8]) {
     let length = payload.len() as u32;
-    let header = RecordHeader {
-        salt,
-        height,
-        durable_before,
-        length,
-        crc: 0,
-    };
+    let header = RecordHeader { salt, height, durable_before, length, crc: 0 };
     buffer.extend_from_slice(&header.encode(payload));
     buffer.extend_from_slice(payload);
 }
 
 /// A mark that says: all blocks below `durable_before` are durable.
 pub(super) fn mark(salt: u64, durable_before: u64) -> [u8; RECORD_HEADER_BYTES] {
-    RecordHeader {
-        salt,
-        height: durable_before,
-        durable_before,
-        length: MARK,
-        crc: 0,
-    }
-    .encode(&[])
+    RecordHeader { salt, height: durable_before, durable_before, length: MARK, crc: 0 }.encode(&[])
 }
 
 /// Whether any whole record in `bytes` was written after block `height` had become durable.
@@ -108,16 +95,12 @@ pub(super) fn mark(salt: u64, durable_before: u64) -> [u8; RECORD_HEADER_BYTES] 
 /// Tries every position, as the damage in front may have hidden where records start.
 pub(super) fn proves_durable(bytes: &[u8], salt: u64, height: u64) -> bool {
     bytes.windows(RECORD_HEADER_BYTES).enumerate().any(|(start, window)| {
-        let header = window
-            .first_chunk()
-            .and_then(|window| RecordHeader::parse(window, salt));
-        header
-            .filter(|header| header.durable_before > height)
-            .is_some_and(|header| {
-                let payload_start = start + RECORD_HEADER_BYTES;
-                let payload = bytes.get(payload_start..payload_start + header.payload_bytes());
-                payload.is_some_and(|payload| header.matches(payload))
-            })
+        let header = window.first_chunk().and_then(|window| RecordHeader::parse(window, salt));
+        header.filter(|header| header.durable_before > height).is_some_and(|header| {
+            let payload_start = start + RECORD_HEADER_BYTES;
+            let payload = bytes.get(payload_start..payload_start + header.payload_bytes());
+            payload.is_some_and(|payload| header.matches(payload))
+        })
     })
 }
 

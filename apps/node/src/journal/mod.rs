@@ -82,10 +82,7 @@ pub struct JournalOptions {
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self {
-            segment_bytes: 64 * 1024 * 1024,
-            verify_from_height: 0,
-        }
+        Self { segment_bytes: 64 * 1024 * 1024, verify_from_height: 0 }
     }
 }
 
@@ -145,7 +142,4 @@ impl Journal {
     }
 }
 
-const SEGMENTS: NumberedFiles = NumberedFiles {
-    prefix: "journal-",
-    suffix: ".seg",
-};
+const SEGMENTS: NumberedFiles = NumberedFiles { prefix: "journal-", suffix: ".seg" };

@@ -40,12 +40,7 @@ impl Journal {
     /// [`Fault::HeightNotHeld`] if `height` was pruned or lies further ahead; otherwise if the file cannot be read.
     pub fn read_from(&self, height: u64) -> Result<Blocks, Fault> {
         let end_height = self.durable_before();
-        let mut blocks = Blocks {
-            journal: self.clone(),
-            segment: None,
-            next_height: height,
-            end_height,
-        };
+        let mut blocks = Blocks { journal: self.clone(), segment: None, next_height: height, end_height };
         if height != end_height {
             blocks.segment = Some(self.segment_at(height)?);
         }
@@ -124,11 +119,7 @@ impl Journal {
     }
 
     fn not_held(&self, height: u64) -> Fault {
-        Fault::HeightNotHeld {
-            path: self.shared.dir.clone(),
-            height,
-            held: self.held(),
-        }
+        Fault::HeightNotHeld { path: self.shared.dir.clone(), height, held: self.held() }
     }
 }
 

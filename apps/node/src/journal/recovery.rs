@@ -54,11 +54,7 @@ pub(super) fn scan(dir: &Path, chain_id: &[u8; 32], verify_from_height: u64) -> 
         let expected_height = tail.map_or(first_height, |tail| tail.next_height);
         if first_height != expected_height {
             let path = reader.path().to_path_buf();
-            return Err(Fault::SegmentGap {
-                path,
-                expected_height,
-                found_height: first_height,
-            });
+            return Err(Fault::SegmentGap { path, expected_height, found_height: first_height });
         }
         tail = Some(match segments.get(index + 1) {
             Some(&successor) if successor <= verify_from_height => skip(&reader, successor),
@@ -86,11 +82,7 @@ fn scan_segment(reader: &mut SegmentReader, place: Place) -> Result<Tail, Fault>
             Found::Damage(found) => break require_torn(reader, found)?,
         }
     };
-    Ok(Tail {
-        unmarked_from_bytes,
-        torn_bytes,
-        ..skip(reader, reader.next_height())
-    })
+    Ok(Tail { unmarked_from_bytes, torn_bytes, ..skip(reader, reader.next_height()) })
 }
 
 /// The rule of the module documentation: damage is a torn tail unless a record behind it proves otherwise.

@@ -82,9 +82,7 @@ impl SegmentReader {
 
     /// Continues at `offset_bytes`, where the record of block `height` starts.
     pub(super) fn seek(&mut self, offset_bytes: u64, height: u64) -> Result<(), Fault> {
-        self.file
-            .seek(SeekFrom::Start(offset_bytes))
-            .map_err(|error| self.unreadable(error))?;
+        self.file.seek(SeekFrom::Start(offset_bytes)).map_err(|error| self.unreadable(error))?;
         self.offset_bytes = offset_bytes;
         self.next_height = height;
         Ok(())
@@ -124,9 +122,7 @@ impl SegmentReader {
             return Ok(Found::Damage("checksum of a record does not match"));
         }
         if header.height != self.next_height {
-            return Ok(Found::Damage(
-                "a record has another height than the one that comes next",
-            ));
+            return Ok(Found::Damage("a record has another height than the one that comes next"));
         }
         let location = self.location();
         self.offset_bytes += header.record_bytes();
@@ -134,20 +130,14 @@ impl SegmentReader {
             return Ok(Found::Mark);
         }
         self.next_height += 1;
-        Ok(Found::Block(Block {
-            height: header.height,
-            location,
-            payload,
-        }))
+        Ok(Found::Block(Block { height: header.height, location, payload }))
     }
 
     /// Everything from `offset_bytes` to the end of the file.
     pub(super) fn rest_from(&mut self, offset_bytes: u64) -> Result<Vec<u8>, Fault> {
         self.seek(offset_bytes, self.next_height)?;
         let mut rest = Vec::new();
-        self.file
-            .read_to_end(&mut rest)
-            .map_err(|error| self.unreadable(error))?;
+        self.file.read_to_end(&mut rest).map_err(|error| self.unreadable(error))?;
         Ok(rest)
     }
 
@@ -176,10 +166,7 @@ impl SegmentReader {
     }
 
     pub(super) fn location(&self) -> Location {
-        Location {
-            segment_first_height: self.segment_first_height,
-            offset_bytes: self.offset_bytes,
-        }
+        Location { segment_first_height: self.segment_first_height, offset_bytes: self.offset_bytes }
     }
 
     pub(super) fn next_height(&self) -> u64 {

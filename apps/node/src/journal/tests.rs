@@ -10,10 +10,7 @@ use super::*;
 use crate::durable_files::{FileHeader, FileKind};
 
 const CHAIN: [u8; 32] = [7; 32];
-const SMALL: JournalOptions = JournalOptions {
-    segment_bytes: 2048,
-    verify_from_height: 0,
-};
+const SMALL: JournalOptions = JournalOptions { segment_bytes: 2048, verify_from_height: 0 };
 
 type Opened = (Journal, JournalWriter, OpenReport);
 
@@ -47,16 +44,11 @@ fn write_journal(dir: &Path, sizes_bytes: &[usize]) -> Vec<Location> {
 
 fn read_all(journal: &Journal, from_height: u64) -> Vec<(u64, Vec<u8>)> {
     let blocks = journal.read_from(from_height).unwrap();
-    blocks
-        .map(|block| block.map(|block| (block.height, block.payload)).unwrap())
-        .collect()
+    blocks.map(|block| block.map(|block| (block.height, block.payload)).unwrap()).collect()
 }
 
 fn expected(sizes_bytes: &[usize]) -> Vec<(u64, Vec<u8>)> {
-    (1..)
-        .zip(sizes_bytes)
-        .map(|(height, size)| (height, payload(height, 0, *size)))
-        .collect()
+    (1..).zip(sizes_bytes).map(|(height, size)| (height, payload(height, 0, *size))).collect()
 }
 
 fn segments(dir: &Path) -> Vec<u64> {
@@ -72,10 +64,7 @@ fn a_new_journal_is_empty_and_takes_any_first_height() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("data").join("journal");
     let (journal, mut writer, report) = open(&folder).unwrap();
-    assert_eq!(
-        (report.blocks, report.first_height, report.last_height),
-        (0, None, None)
-    );
+    assert_eq!((report.blocks, report.first_height, report.last_height), (0, None, None));
     assert_eq!((journal.held(), writer.next_height()), (None, None));
     assert!(read_all(&journal, 0).is_empty());
     writer.append(41, b"x").unwrap();
@@ -88,10 +77,7 @@ fn blocks_come_back_after_reopening_and_appending_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     write_journal(dir.path(), &[10, 0, 300]);
     let (journal, mut writer, report) = open(dir.path()).unwrap();
-    assert_eq!(
-        (report.blocks, report.first_height, report.last_height),
-        (3, Some(1), Some(3))
-    );
+    assert_eq!((report.blocks, report.first_height, report.last_height), (3, Some(1), Some(3)));
     assert_eq!(report.torn_bytes_dropped, 0);
     writer.append(4, &payload(4, 0, 20)).unwrap();
     writer.append(5, &payload(5, 0, 30)).unwrap();
@@ -109,25 +95,14 @@ fn segments_roll_and_reading_crosses_them() {
     let dir = tempfile::tempdir().unwrap();
     let sizes = [900; 20];
     let locations = write_journal(dir.path(), &sizes);
-    assert_eq!(
-        segments(dir.path()).len(),
-        10,
-        "two blocks of 900 bytes fit a segment of 2048"
-    );
+    assert_eq!(segments(dir.path()).len(), 10, "two blocks of 900 bytes fit a segment of 2048");
     let (journal, _writer, _) = open(dir.path()).unwrap();
     let all = expected(&sizes);
     for from in 1..=20_u64 {
         assert_eq!(read_all(&journal, from), all[from as usize - 1..]);
     }
     for (location, (height, payload)) in locations.iter().zip(all) {
-        assert_eq!(
-            journal.read_at(*location).unwrap(),
-            Some(Block {
-                height,
-                location: *location,
-                payload
-            })
-        );
+        assert_eq!(journal.read_at(*location).unwrap(), Some(Block { height, location: *location, payload }));
     }
 }
 
@@ -173,14 +148,7 @@ fn blocks_are_invisible_until_synced() {
     let location = writer.append(2, b"two").unwrap();
     assert_eq!(read_all(&journal, 1).len(), 1);
     assert_eq!(journal.read_at(location).unwrap(), None);
-    assert!(matches!(
-        journal.read_from(3),
-        Err(Fault::HeightNotHeld {
-            height: 3,
-            held: Some((1, 1)),
-            ..
-        })
-    ));
+    assert!(matches!(journal.read_from(3), Err(Fault::HeightNotHeld { height: 3, held: Some((1, 1)), .. })));
     writer.sync().unwrap();
     assert_eq!(read_all(&journal, 1).len(), 2);
     assert_eq!(journal.read_at(location).unwrap().unwrap().payload, b"two");
@@ -214,16 +182,10 @@ fn a_wrong_location_gives_nothing() {
     let locations = write_journal(dir.path(), &[100, 100]);
     let (journal, _writer, _) = open(dir.path()).unwrap();
     for offset_bytes in (0..3000).filter(|offset| locations.iter().all(|location| location.offset_bytes != *offset)) {
-        let location = Location {
-            segment_first_height: 1,
-            offset_bytes,
-        };
+        let location = Location { segment_first_height: 1, offset_bytes };
         assert_eq!(journal.read_at(location).unwrap(), None);
     }
-    let location = Location {
-        segment_first_height: 2,
-        offset_bytes: 64,
-    };
+    let location = Location { segment_first_height: 2, offset_bytes: 64 };
     assert_eq!(journal.read_at(location).unwrap(), None);
 }
 
@@ -256,30 +218,15 @@ fn a_journal_of_another_chain_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_journal(dir.path(), &[10]);
     let refused = Journal::open(dir.path(), &[8; 32], SMALL);
-    assert!(matches!(
-        refused,
-        Err(Fault::WrongChain {
-            expected: [8, ..],
-            found: [7, ..],
-            ..
-        })
-    ));
+    assert!(matches!(refused, Err(Fault::WrongChain { expected: [8, ..], found: [7, ..], .. })));
 }
 
 #[test]
 fn a_journal_of_another_format_is_refused_by_its_age() {
     for (version, is_new) in [(0, false), (2, true), (u32::MAX, true)] {
         let dir = tempfile::tempdir().unwrap();
-        let header = FileHeader {
-            chain_id: CHAIN,
-            height: 1,
-            salt: 1,
-        };
-        fs::write(
-            SEGMENTS.path(dir.path(), 1),
-            header.encode_version(FileKind::Segment, version),
-        )
-        .unwrap();
+        let header = FileHeader { chain_id: CHAIN, height: 1, salt: 1 };
+        fs::write(SEGMENTS.path(dir.path(), 1), header.encode_version(FileKind::Segment, version)).unwrap();
         match open(dir.path()) {
             Err(Fault::FormatTooNew { found, .. }) => assert!(is_new && found == version),
             Err(Fault::FormatTooOld { found, .. }) => assert!(!is_new && found == version),
@@ -293,14 +240,7 @@ fn a_missing_segment_is_a_fault_that_names_the_gap() {
     let dir = tempfile::tempdir().unwrap();
     write_journal(dir.path(), &[900; 6]);
     fs::remove_file(SEGMENTS.path(dir.path(), 3)).unwrap();
-    assert!(matches!(
-        open(dir.path()),
-        Err(Fault::SegmentGap {
-            expected_height: 3,
-            found_height: 5,
-            ..
-        })
-    ));
+    assert!(matches!(open(dir.path()), Err(Fault::SegmentGap { expected_height: 3, found_height: 5, .. })));
 }
 
 #[test]
@@ -316,16 +256,9 @@ fn pruning_deletes_whole_segments_below_and_never_the_last() {
     let dir = tempfile::tempdir().unwrap();
     write_journal(dir.path(), &[900; 8]);
     let (journal, mut writer, _) = open(dir.path()).unwrap();
-    assert_eq!(
-        writer.prune_before(4).unwrap(),
-        1,
-        "block 4 shares a segment with block 3"
-    );
+    assert_eq!(writer.prune_before(4).unwrap(), 1, "block 4 shares a segment with block 3");
     assert_eq!(journal.held(), Some((3, 8)));
-    assert!(matches!(
-        journal.read_from(2),
-        Err(Fault::HeightNotHeld { held: Some((3, 8)), .. })
-    ));
+    assert!(matches!(journal.read_from(2), Err(Fault::HeightNotHeld { held: Some((3, 8)), .. })));
     assert_eq!(read_all(&journal, 3), expected(&[900; 8])[2..]);
     assert_eq!(writer.prune_before(u64::MAX).unwrap(), 2);
     assert_eq!(segments(dir.path()), [7]);
@@ -343,14 +276,8 @@ fn segments_below_the_verified_height_are_checked_when_read_instead() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[200] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let options = |verify_from_height| JournalOptions {
-        verify_from_height,
-        ..SMALL
-    };
-    assert!(matches!(
-        Journal::open(dir.path(), &CHAIN, options(4)),
-        Err(Fault::CorruptSegment { .. })
-    ));
+    let options = |verify_from_height| JournalOptions { verify_from_height, ..SMALL };
+    assert!(matches!(Journal::open(dir.path(), &CHAIN, options(4)), Err(Fault::CorruptSegment { .. })));
     let (journal, _writer, report) = Journal::open(dir.path(), &CHAIN, options(5)).unwrap();
     assert_eq!(report.blocks, 6);
     assert_eq!(read_all(&journal, 5).len(), 2);
@@ -364,10 +291,7 @@ fn segments_below_the_verified_height_are_checked_when_read_instead() {
 fn a_journal_behind_what_another_file_proves_is_a_fault() {
     let dir = tempfile::tempdir().unwrap();
     let report = open(dir.path()).unwrap().2;
-    assert!(matches!(
-        report.require_reaches(1, "the newest snapshot"),
-        Err(Fault::JournalBehind { .. })
-    ));
+    assert!(matches!(report.require_reaches(1, "the newest snapshot"), Err(Fault::JournalBehind { .. })));
     write_journal(dir.path(), &[10, 10]);
     let report = open(dir.path()).unwrap().2;
     report.require_reaches(2, "the newest snapshot").unwrap();
@@ -393,10 +317,7 @@ fn a_segment_created_just_before_a_crash_still_says_which_height_comes_next() {
     }
     let (_, mut writer, report) = open(dir.path()).unwrap();
     assert_eq!((report.blocks, writer.next_height()), (0, Some(9)));
-    assert!(matches!(
-        writer.append(1, b"?"),
-        Err(Fault::HeightOutOfOrder { expected_height: 9, .. })
-    ));
+    assert!(matches!(writer.append(1, b"?"), Err(Fault::HeightOutOfOrder { expected_height: 9, .. })));
     writer.append(9, b"again").unwrap();
     writer.sync().unwrap();
 }
@@ -459,18 +380,10 @@ fn a_failed_write_or_sync_stops_the_writer_for_good_and_a_restart_recovers() {
         write_journal(dir.path(), &[100, 100]);
         let (journal, mut writer, _) = open(dir.path()).unwrap();
         let file = writable(&last_segment_path(dir.path()));
-        writer.replace_file(Box::new(FailingFile {
-            file,
-            fail_at,
-            has_failed: false,
-        }));
+        writer.replace_file(Box::new(FailingFile { file, fail_at, has_failed: false }));
         writer.append(3, &payload(3, 0, 100)).unwrap();
         let acknowledged = writer.sync();
-        assert_eq!(
-            acknowledged.is_ok(),
-            fail_at == FailAt::Mark,
-            "the block is durable before its mark is"
-        );
+        assert_eq!(acknowledged.is_ok(), fail_at == FailAt::Mark, "the block is durable before its mark is");
         let faults = [
             writer.sync().unwrap_err(),
             writer.append(4, b"four").unwrap_err(),

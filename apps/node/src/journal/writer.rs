@@ -81,11 +81,7 @@ impl JournalWriter {
         // Readers stop finding a segment before it disappears; those that have it open keep it.
         let pruned: Vec<u64> = {
             let mut segments = self.journal.segments();
-            let count = segments
-                .iter()
-                .skip(1)
-                .take_while(|successor| **successor <= height)
-                .count();
+            let count = segments.iter().skip(1).take_while(|successor| **successor <= height).count();
             segments.drain(..count).collect()
         };
         for first_height in &pruned {
@@ -116,15 +112,7 @@ impl JournalWriter {
         };
         let next_height = tail.map_or(0, |tail| tail.next_height);
         let buffer = Vec::new();
-        Ok(Self {
-            journal,
-            segment_bytes,
-            active,
-            buffer,
-            next_height,
-            stopped: None,
-            _lock: lock,
-        })
+        Ok(Self { journal, segment_bytes, active, buffer, next_height, stopped: None, _lock: lock })
     }
 
     /// Puts another file behind the active segment: the way tests let a disk fail.
@@ -145,10 +133,7 @@ impl JournalWriter {
         let durable_before = self.journal.durable_before();
         format::put_block(&mut self.buffer, salt, height, durable_before, payload);
         self.next_height = height + 1;
-        Ok(Location {
-            segment_first_height,
-            offset_bytes,
-        })
+        Ok(Location { segment_first_height, offset_bytes })
     }
 
     /// Whether the block would make the segment too large. A segment always takes at least one.
@@ -193,9 +178,7 @@ impl JournalWriter {
     /// Leaves evidence that all blocks so far are durable, unless it stands there already.
     fn write_mark(&mut self) -> Result<(), Fault> {
         let durable_before = self.journal.durable_before();
-        self.active
-            .as_mut()
-            .map_or(Ok(()), |active| active.mark(durable_before))
+        self.active.as_mut().map_or(Ok(()), |active| active.mark(durable_before))
     }
 
     fn require_running(&self) -> Result<(), Fault> {
@@ -209,22 +192,14 @@ impl JournalWriter {
         }
         let (size_bytes, size_bytes_max) = (payload.len(), PAYLOAD_BYTES_MAX);
         if size_bytes > size_bytes_max {
-            return Err(Fault::PayloadTooLarge {
-                height,
-                size_bytes,
-                size_bytes_max,
-            });
+            return Err(Fault::PayloadTooLarge { height, size_bytes, size_bytes_max });
         }
         Ok(())
     }
 
     fn out_of_order(&self, given_height: u64) -> Fault {
         let path = self.journal.path().to_path_buf();
-        Fault::HeightOutOfOrder {
-            path,
-            expected_height: self.next_height,
-            given_height,
-        }
+        Fault::HeightOutOfOrder { path, expected_height: self.next_height, given_height }
     }
 
     fn stop_on_fault<T>(&mut self, result: Result<T, Fault>) -> Result<T, Fault> {
@@ -278,11 +253,7 @@ impl ActiveSegment {
         let temporary = SEGMENTS.temporary_path(journal.path(), first_height);
         let path = SEGMENTS.path(journal.path(), first_height);
         let salt = random_salt(&path)?;
-        let header = FileHeader {
-            chain_id: *journal.chain_id(),
-            height: first_height,
-            salt,
-        };
+        let header = FileHeader { chain_id: *journal.chain_id(), height: first_height, salt };
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -294,27 +265,16 @@ impl ActiveSegment {
         preallocate(&file, &temporary, segment_bytes.max(FILE_HEADER_BYTES as u64))?;
         publish(&file, &temporary, &path)?;
         let end_bytes = FILE_HEADER_BYTES as u64;
-        Ok(Self {
-            file: Box::new(file),
-            path,
-            first_height,
-            salt,
-            end_bytes,
-            is_marked: false,
-        })
+        Ok(Self { file: Box::new(file), path, first_height, salt, end_bytes, is_marked: false })
     }
 
     fn reopen(journal: &Journal, tail: &Tail, segment_bytes: u64) -> Result<Self, Fault> {
         let path = SEGMENTS.path(journal.path(), tail.segment_first_height);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| Fault::io(&path, "open", error))?;
+        let file =
+            OpenOptions::new().read(true).write(true).open(&path).map_err(|error| Fault::io(&path, "open", error))?;
         if tail.torn_bytes > 0 {
             // Cut off, not overwritten: a stale record behind the end must never be found by a later scan.
-            file.set_len(tail.end_bytes)
-                .map_err(|error| Fault::io(&path, "truncate", error))?;
+            file.set_len(tail.end_bytes).map_err(|error| Fault::io(&path, "truncate", error))?;
         }
         let unmarked_bytes = tail.end_bytes - tail.unmarked_from_bytes;
         rewrite(&file, tail.unmarked_from_bytes, unmarked_bytes).map_err(|error| Fault::io(&path, "write", error))?;
@@ -349,9 +309,7 @@ impl ActiveSegment {
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
-        self.file
-            .sync_data()
-            .map_err(|error| Fault::io(&self.path, "sync", error))
+        self.file.sync_data().map_err(|error| Fault::io(&self.path, "sync", error))
     }
 
     /// Gives unused preallocated space back and makes the last mark durable.

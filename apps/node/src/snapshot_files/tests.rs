@@ -7,16 +7,11 @@ use super::*;
 const CHAIN: [u8; 32] = [7; 32];
 
 fn contents(height: u64, size_bytes: usize) -> Vec<u8> {
-    (0..size_bytes)
-        .map(|index| (index as u64).wrapping_mul(height | 1).to_le_bytes()[1])
-        .collect()
+    (0..size_bytes).map(|index| (index as u64).wrapping_mul(height | 1).to_le_bytes()[1]).collect()
 }
 
 fn write(dir: &Path, height: u64, size_bytes: usize) -> SnapshotWritten {
-    write_snapshot(dir, height, &CHAIN, |writer| {
-        writer.write_all(&contents(height, size_bytes))
-    })
-    .unwrap()
+    write_snapshot(dir, height, &CHAIN, |writer| writer.write_all(&contents(height, size_bytes))).unwrap()
 }
 
 fn read_latest(dir: &Path) -> (u64, Vec<u8>, Vec<Fault>) {
@@ -134,30 +129,16 @@ fn a_failed_writer_leaves_the_earlier_snapshots_and_no_temporary_file() {
 fn a_snapshot_of_another_chain_is_refused_rather_than_skipped() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 10, 100);
-    assert!(matches!(
-        open_latest(dir.path(), &[8; 32]),
-        Err(Fault::WrongChain { .. })
-    ));
+    assert!(matches!(open_latest(dir.path(), &[8; 32]), Err(Fault::WrongChain { .. })));
 }
 
 #[test]
 fn a_snapshot_of_newer_software_is_refused_rather_than_skipped() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 10, 100);
-    let header = FileHeader {
-        chain_id: CHAIN,
-        height: 20,
-        salt: 0,
-    };
-    fs::write(
-        SNAPSHOTS.path(dir.path(), 20),
-        header.encode_version(FileKind::Snapshot, 9),
-    )
-    .unwrap();
-    assert!(matches!(
-        open_latest(dir.path(), &CHAIN),
-        Err(Fault::FormatTooNew { found: 9, .. })
-    ));
+    let header = FileHeader { chain_id: CHAIN, height: 20, salt: 0 };
+    fs::write(SNAPSHOTS.path(dir.path(), 20), header.encode_version(FileKind::Snapshot, 9)).unwrap();
+    assert!(matches!(open_latest(dir.path(), &CHAIN), Err(Fault::FormatTooNew { found: 9, .. })));
 }
 
 #[test]

@@ -166,10 +166,8 @@ impl<C: Clock> Sequencer<C> {
         let threads = self.node.shared_threads();
         let chain_id = *self.node.replica().ledger().chain_id();
         let (node, recent) = (&mut self.node, &self.recent);
-        let (proposed, judged) = threads.join(
-            || node.propose(envelopes, time_ms, &mut ()),
-            || judge(arrivals, &chain_id, recent, &threads),
-        );
+        let (proposed, judged) =
+            threads.join(|| node.propose(envelopes, time_ms, &mut ()), || judge(arrivals, &chain_id, recent, &threads));
         self.last_block = self.clock.elapsed();
         match proposed {
             Ok(proposed) => self.answer_block(proposed, seats),

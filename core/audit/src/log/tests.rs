@@ -81,15 +81,7 @@ fn what_is_not_there_is_not_proven() {
     for (index, size) in [(0, 0), (10, 10), (0, 11), (u64::MAX, u64::MAX), (3, u64::MAX)] {
         assert_eq!(inclusion(index, size), None, "{index} of {size}");
     }
-    for (old, new) in [
-        (0, 10),
-        (0, 0),
-        (5, 4),
-        (5, 11),
-        (11, 12),
-        (1, u64::MAX),
-        (1 << 63, u64::MAX),
-    ] {
+    for (old, new) in [(0, 10), (0, 0), (5, 4), (5, 11), (11, 12), (1, u64::MAX), (1 << 63, u64::MAX)] {
         assert_eq!(consistency_proof(&leaves, old, new), None, "{old} of {new}");
     }
     // Equal logs need no leaf: the roots are compared.

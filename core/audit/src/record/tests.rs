@@ -7,22 +7,10 @@ use super::*;
 use crate::log::{Log, inclusion_proof};
 
 fn source() -> impl Strategy<Value = RecordSource> {
-    let names = (
-        arbitrary::digest(),
-        any::<u16>(),
-        arbitrary::account_id(),
-        arbitrary::public_key(),
-    );
+    let names = (arbitrary::digest(), any::<u16>(), arbitrary::account_id(), arbitrary::public_key());
     let command = (names, arbitrary::policy_epoch(), arbitrary::action()).prop_map(|(names, policy_epoch, action)| {
         let (envelope, command_index, account, signer_key) = names;
-        RecordSource::Command {
-            envelope,
-            command_index,
-            account,
-            signer_key,
-            policy_epoch,
-            action,
-        }
+        RecordSource::Command { envelope, command_index, account, signer_key, policy_epoch, action }
     });
     prop_oneof![command, arbitrary::system_command().prop_map(RecordSource::System)]
 }
@@ -49,11 +37,7 @@ fn bytes_of(body: &RecordBody) -> Vec<u8> {
 fn sealed(secret: &SealSecret, index: u64, body: &RecordBody) -> OpenedRecord {
     let index = RecordIndex::new(index);
     let header = seal(secret, index, Height::new(7), 3, &bytes_of(body));
-    OpenedRecord {
-        header,
-        salt: record_salt(secret, index),
-        body: body.clone(),
-    }
+    OpenedRecord { header, salt: record_salt(secret, index), body: body.clone() }
 }
 
 /// A log of a few records with this one at its index.
@@ -157,24 +141,13 @@ fn a_body_holds_its_maximum_of_events_and_no_more() {
     let events = vec![Event::AccountOpened(opened()); RECORD_EVENTS_MAX + 1];
     let mut bytes = vec![1, 2, 3];
     let refused = encode_body(&mut bytes, &body.source, &body.verdict, &events);
-    assert_eq!(
-        refused,
-        Err(TooManyEvents {
-            count: RECORD_EVENTS_MAX + 1
-        })
-    );
+    assert_eq!(refused, Err(TooManyEvents { count: RECORD_EVENTS_MAX + 1 }));
     assert_eq!(bytes, [1, 2, 3], "nothing is half written");
-    assert_eq!(
-        refused.unwrap_err().to_string(),
-        "`4097` events do not fit one record, which holds `4096`"
-    );
+    assert_eq!(refused.unwrap_err().to_string(), "`4097` events do not fit one record, which holds `4096`");
 
     let mut bytes = Vec::new();
     encode_body(&mut bytes, &body.source, &body.verdict, &events[1..]).unwrap();
-    assert_eq!(
-        borsh::from_slice::<RecordBody>(&bytes).unwrap().events.len(),
-        RECORD_EVENTS_MAX
-    );
+    assert_eq!(borsh::from_slice::<RecordBody>(&bytes).unwrap().events.len(), RECORD_EVENTS_MAX);
 }
 
 fn opened() -> casemate_protocol::event::AccountOpened {
@@ -197,19 +170,12 @@ fn a_proof_for_another_place_or_size_does_not_place_a_header() {
                 continue;
             };
             let is_right = index == 2 && size == log.size();
-            assert_eq!(
-                record.header.is_in_log(&proof, log.size(), &log.root()),
-                is_right,
-                "{index} of {size}"
-            );
+            assert_eq!(record.header.is_in_log(&proof, log.size(), &log.root()), is_right, "{index} of {size}");
         }
     }
     let proof = inclusion_proof(&leaves, record.header.index, log.size()).unwrap();
     assert!(!record.header.is_in_log(&proof, log.size() + 1, &log.root()));
-    let elsewhere = RecordHeader {
-        index: RecordIndex::new(3),
-        ..record.header
-    };
+    let elsewhere = RecordHeader { index: RecordIndex::new(3), ..record.header };
     assert!(!elsewhere.is_in_log(&proof, log.size(), &log.root()));
 }
 
@@ -231,11 +197,7 @@ fn example_bodies() -> Vec<(&'static str, RecordBody)> {
     };
     let system = RecordSource::System(examples::system_command(examples::system_works()[0]));
     let refused = Verdict::Refused(Reject::of(RejectCode::OpenOrdersMax).required(200).present(201));
-    let body = |source, verdict, events| RecordBody {
-        source,
-        verdict,
-        events: BoundedVec::new(events).unwrap(),
-    };
+    let body = |source, verdict, events| RecordBody { source, verdict, events: BoundedVec::new(events).unwrap() };
     vec![
         ("accepted", body(command, Verdict::Accepted, examples::events())),
         ("refused", body(command, refused, vec![])),
@@ -264,14 +226,6 @@ fn golden_records() {
             log.root().to_string(),
         ]);
     }
-    let columns = [
-        "name",
-        "seal_secret",
-        "body",
-        "salt",
-        "header",
-        "leaf",
-        "log_root_after",
-    ];
+    let columns = ["name", "seal_secret", "body", "salt", "header", "leaf", "log_root_after"];
     assert_golden("records.tsv", &table(columns, &rows));
 }

@@ -35,17 +35,10 @@ fn every_bit_of_a_header_is_part_of_its_id() {
 fn the_envelope_root_is_the_log_tree_over_the_bytes() {
     let bytes: [&[u8]; 3] = [b"one", b"two", b"three"];
     let [one, two, three] = bytes.map(leaf_hash);
-    assert_eq!(
-        envelope_root(bytes.into_iter()),
-        node_hash(&node_hash(&one, &two), &three)
-    );
+    assert_eq!(envelope_root(bytes.into_iter()), node_hash(&node_hash(&one, &two), &three));
     assert_eq!(envelope_root([].into_iter()), merkle::empty_root());
     let reversed = bytes.into_iter().rev();
-    assert_ne!(
-        envelope_root(reversed),
-        envelope_root(bytes.into_iter()),
-        "order counts"
-    );
+    assert_ne!(envelope_root(reversed), envelope_root(bytes.into_iter()), "order counts");
 }
 
 #[test]

@@ -14,11 +14,7 @@ fn first_byte<T: BorshSerialize>(value: &T) -> u8 {
 }
 
 fn name_of<T: core::fmt::Debug>(value: &T) -> String {
-    format!("{value:?}")
-        .split(['(', ' '])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    format!("{value:?}").split(['(', ' ']).next().unwrap_or_default().to_owned()
 }
 
 fn assert_round_trip<T: BorshSerialize + BorshDeserialize + PartialEq + core::fmt::Debug>(value: &T) {
@@ -48,10 +44,7 @@ fn the_list_of_actions_is_complete_and_numbered_like_the_commands() {
     let numbers = Action::ALL.map(Action::number).to_vec();
     assert_eq!(numbers, known_tags::<Action>());
     assert_eq!(numbers, known_tags::<Command>());
-    assert!(
-        numbers.iter().all(|&number| number < 64),
-        "an action is a bit of a 64-bit set"
-    );
+    assert!(numbers.iter().all(|&number| number < 64), "an action is a bit of a 64-bit set");
     for action in Action::ALL {
         assert_eq!(first_byte(&action), action.number());
         let command = examples::command(action);
@@ -69,18 +62,12 @@ fn every_event_and_every_piece_of_work_has_a_strategy_and_an_example() {
 
     let tags = |values: &[SystemWork]| values.iter().map(first_byte).collect::<Vec<_>>();
     assert_eq!(tags(&examples::system_works()), known_tags::<SystemWork>());
-    assert_eq!(
-        tags(&sample(arbitrary::system_work_kinds())),
-        known_tags::<SystemWork>()
-    );
+    assert_eq!(tags(&sample(arbitrary::system_work_kinds())), known_tags::<SystemWork>());
 }
 
 fn sample<T: core::fmt::Debug>(kinds: Vec<BoxedStrategy<T>>) -> Vec<T> {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    kinds
-        .into_iter()
-        .map(|kind| kind.new_tree(&mut runner).unwrap().current())
-        .collect()
+    kinds.into_iter().map(|kind| kind.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 /// Every other tag is refused. Numbers are permanent: this list only ever grows.
@@ -101,10 +88,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<RemovalCause>(), (1..=11).collect::<Vec<u8>>());
     assert_eq!(known_tags::<LogMode>(), [1, 2]);
     assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
-    assert_eq!(
-        known_tags::<Command>(),
-        [1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25]
-    );
+    assert_eq!(known_tags::<Command>(), [1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25]);
     let events = (1..=4).chain(10..=28).collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
@@ -134,10 +118,7 @@ fn a_command_names_its_market() {
     }
     assert_eq!(with_market(Action::QuoteLadder), Some(MarketId::new(1)));
     let scope = CancelScope::Market(MarketId::new(5));
-    assert_eq!(
-        Command::CancelAllOrders(CancelAllOrders { scope }).market(),
-        Some(MarketId::new(5))
-    );
+    assert_eq!(Command::CancelAllOrders(CancelAllOrders { scope }).market(), Some(MarketId::new(5)));
     assert_eq!(with_market(Action::CancelAllOrders), None);
     assert_eq!(with_market(Action::SetDeadMan), None);
 }
@@ -155,11 +136,7 @@ fn golden_commands_and_events() {
     let row = |kind: &str, name: String, hex: String| [kind.to_owned(), name, hex];
     let mut rows = Vec::new();
     for action in Action::ALL {
-        rows.push(row(
-            "command",
-            format!("{action:?}"),
-            hex_of(&examples::command(action)),
-        ));
+        rows.push(row("command", format!("{action:?}"), hex_of(&examples::command(action))));
     }
     for work in examples::system_works() {
         rows.push(row("system", name_of(&work), hex_of(&examples::system_command(work))));
@@ -168,10 +145,7 @@ fn golden_commands_and_events() {
         rows.push(row("event", name_of(&event), hex_of(&event)));
     }
     for action in Action::ALL {
-        let count = rows
-            .iter()
-            .filter(|[kind, name, _]| kind == "command" && *name == format!("{action:?}"))
-            .count();
+        let count = rows.iter().filter(|[kind, name, _]| kind == "command" && *name == format!("{action:?}")).count();
         assert_eq!(count, 1, "{action:?}");
     }
     assert_golden("commands.tsv", &table(["kind", "name", "bytes"], &rows));

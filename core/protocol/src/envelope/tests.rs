@@ -22,19 +22,11 @@ fn assert_bound(original: &[u8], changed: &[u8]) {
     let signature_at = original.len() - crate::keys::SIGNATURE_BYTES;
     match Envelope::decode(changed) {
         Err(reject) => assert!(
-            [
-                RejectCode::Malformed,
-                RejectCode::EnvelopeVersionUnsupported,
-                RejectCode::EnvelopeEmpty
-            ]
-            .contains(&reject.code())
+            [RejectCode::Malformed, RejectCode::EnvelopeVersionUnsupported, RejectCode::EnvelopeEmpty]
+                .contains(&reject.code())
         ),
         Ok((envelope, changed_digests)) => {
-            assert_eq!(
-                envelope.encode(),
-                changed,
-                "decode then encode is the identity on everything that decodes"
-            );
+            assert_eq!(envelope.encode(), changed, "decode then encode is the identity on everything that decodes");
             if original.get(..signature_at) == changed.get(..signature_at) {
                 assert_eq!(digests, changed_digests, "the id never depends on the signature");
             } else {
@@ -98,10 +90,7 @@ proptest! {
 
 #[test]
 fn every_command_survives_decode_and_encode() {
-    let config = ProptestConfig {
-        cases: 64,
-        ..ProptestConfig::default()
-    };
+    let config = ProptestConfig { cases: 64, ..ProptestConfig::default() };
     for action in Action::ALL {
         let strategy = (arbitrary::command_of(action), arbitrary::signature());
         proptest!(config.clone(), |((command, signature) in strategy)| {
@@ -127,11 +116,7 @@ fn every_flipped_bit_of_every_command_is_found_out() {
 fn every_truncation_is_malformed() {
     let bytes = every_example().encode();
     for length in 0..bytes.len() {
-        assert_eq!(
-            code_of(Envelope::decode(&bytes[..length])),
-            RejectCode::Malformed,
-            "{length} bytes"
-        );
+        assert_eq!(code_of(Envelope::decode(&bytes[..length])), RejectCode::Malformed, "{length} bytes");
     }
 }
 
@@ -159,28 +144,15 @@ fn another_version_is_refused_as_such_whatever_follows() {
 #[test]
 fn an_envelope_of_more_than_64_kib_is_refused_before_it_is_read() {
     let reject = Envelope::decode(&vec![0xff; ENVELOPE_SIZE_BYTES_MAX + 1]).unwrap_err();
-    assert_eq!(
-        (reject.code(), reject.numbers()),
-        (RejectCode::EnvelopeTooLarge, (65_536, 65_537))
-    );
-    assert_ne!(
-        code_of(Envelope::decode(&vec![0xff; ENVELOPE_SIZE_BYTES_MAX])),
-        RejectCode::EnvelopeTooLarge
-    );
+    assert_eq!((reject.code(), reject.numbers()), (RejectCode::EnvelopeTooLarge, (65_536, 65_537)));
+    assert_ne!(code_of(Envelope::decode(&vec![0xff; ENVELOPE_SIZE_BYTES_MAX])), RejectCode::EnvelopeTooLarge);
 }
 
 #[test]
 fn lists_within_their_maximum_can_still_be_too_large_together() {
-    let level = QuoteLevel {
-        price: PriceTicks::from_ticks(1),
-        quantity: QuantityLots::from_lots(1),
-    };
+    let level = QuoteLevel { price: PriceTicks::from_ticks(1), quantity: QuantityLots::from_lots(1) };
     let levels = || BoundedVec::new(vec![level; QUOTE_LEVELS_MAX]).unwrap();
-    let ladder = QuoteLadder {
-        market: MarketId::new(1),
-        bids: levels(),
-        asks: levels(),
-    };
+    let ladder = QuoteLadder { market: MarketId::new(1), bids: levels(), asks: levels() };
     let full = |count: usize| examples::envelope(vec![Command::QuoteLadder(Box::new(ladder.clone())); count]);
     assert!(Envelope::decode(&full(ENVELOPE_COMMANDS_MAX - 2).encode()).is_ok());
     let too_large = full(ENVELOPE_COMMANDS_MAX).encode();
@@ -189,10 +161,7 @@ fn lists_within_their_maximum_can_still_be_too_large_together() {
 
 #[test]
 fn an_envelope_without_commands_is_refused_as_empty() {
-    assert_eq!(
-        code_of(Envelope::decode(&examples::envelope(vec![]).encode())),
-        RejectCode::EnvelopeEmpty
-    );
+    assert_eq!(code_of(Envelope::decode(&examples::envelope(vec![]).encode())), RejectCode::EnvelopeEmpty);
 }
 
 #[test]
@@ -227,10 +196,7 @@ fn no_evidence_is_known_to_this_version() {
 #[test]
 fn a_truth_value_is_zero_or_one() {
     let with = |is_reduce_only: bool| {
-        let order = crate::command::PlaceOrder {
-            is_reduce_only,
-            ..examples::place_order()
-        };
+        let order = crate::command::PlaceOrder { is_reduce_only, ..examples::place_order() };
         examples::envelope(vec![Command::PlaceOrder(order)]).encode()
     };
     let (no, yes) = (with(false), with(true));
@@ -255,38 +221,19 @@ fn golden_envelopes() {
     let mut opening = examples::envelope(vec![Command::OpenAccount]);
     opening.intent.account = AccountId::NONE;
     opening.intent.nonce = 1;
-    opening.intent.signer = Signer {
-        role: SignerRole::Root,
-        key: examples::key(0x11),
-    };
-    let mut group = examples::envelope(
-        [Action::CancelAllOrders, Action::SetDeadMan]
-            .map(examples::command)
-            .to_vec(),
-    );
+    opening.intent.signer = Signer { role: SignerRole::Root, key: examples::key(0x11) };
+    let mut group = examples::envelope([Action::CancelAllOrders, Action::SetDeadMan].map(examples::command).to_vec());
     group.intent.group = GroupMode::AllOrNothing;
     let order = examples::envelope(vec![examples::command(Action::PlaceOrder)]);
-    let envelopes = [
-        ("opening", opening),
-        ("one-order", order),
-        ("all-or-nothing", group),
-        ("every-command", every_example()),
-    ];
+    let envelopes =
+        [("opening", opening), ("one-order", order), ("all-or-nothing", group), ("every-command", every_example())];
     let rows = envelopes.map(|(name, envelope)| {
         let bytes = envelope.encode();
         let (decoded, digests) = Envelope::decode(&bytes).unwrap();
         assert_eq!(decoded, envelope);
-        [
-            name.to_owned(),
-            hash::Hex(&bytes).to_string(),
-            digests.intent.to_string(),
-            digests.envelope.to_string(),
-        ]
+        [name.to_owned(), hash::Hex(&bytes).to_string(), digests.intent.to_string(), digests.envelope.to_string()]
     });
-    assert_golden(
-        "envelope.tsv",
-        &table(["name", "bytes", "intent_digest", "envelope_digest"], &rows),
-    );
+    assert_golden("envelope.tsv", &table(["name", "bytes", "intent_digest", "envelope_digest"], &rows));
 }
 
 #[test]

@@ -15,45 +15,29 @@ struct Mutation {
 }
 
 fn chain(rule: GenesisRule, change: impl Fn(&mut Genesis) + 'static) -> Mutation {
-    Mutation {
-        place: CHAIN,
-        rule,
-        change: Box::new(change),
-    }
+    Mutation { place: CHAIN, rule, change: Box::new(change) }
 }
 
 fn segment(rule: GenesisRule, change: impl Fn(&mut SegmentRules) + 'static) -> Mutation {
     let change = move |genesis: &mut Genesis| {
         genesis.segments = changed(&genesis.segments, |segments| change(&mut segments[1]));
     };
-    Mutation {
-        place: SEGMENT,
-        rule,
-        change: Box::new(change),
-    }
+    Mutation { place: SEGMENT, rule, change: Box::new(change) }
 }
 
 fn market(rule: GenesisRule, change: impl Fn(&mut MarketRules) + 'static) -> Mutation {
     let change = move |genesis: &mut Genesis| {
         genesis.markets = changed(&genesis.markets, |markets| change(&mut markets[2]));
     };
-    Mutation {
-        place: MARKET,
-        rule,
-        change: Box::new(change),
-    }
+    Mutation { place: MARKET, rule, change: Box::new(change) }
 }
 
 fn attestors(rule: GenesisRule, change: impl Fn(&mut Vec<Attestor>) + 'static) -> Mutation {
-    chain(rule, move |genesis| {
-        genesis.attestors = changed(&genesis.attestors, &change)
-    })
+    chain(rule, move |genesis| genesis.attestors = changed(&genesis.attestors, &change))
 }
 
 fn seeded(change: impl Fn(&mut SeededAccounts) + 'static) -> Mutation {
-    chain(GenesisRule::SeededInRange, move |genesis| {
-        change(genesis.seeded.as_mut().unwrap())
-    })
+    chain(GenesisRule::SeededInRange, move |genesis| change(genesis.seeded.as_mut().unwrap()))
 }
 
 fn changed<T: Clone, const MAX: usize>(list: &BoundedVec<T, MAX>, change: impl Fn(&mut Vec<T>)) -> BoundedVec<T, MAX> {
@@ -78,33 +62,21 @@ fn chain_mutations() -> Vec<Mutation> {
     vec![
         chain(Rule::SegmentExists, |genesis| genesis.segments = BoundedVec::empty()),
         chain(Rule::BondPositive, |genesis| genesis.accounts.bond = QuoteMicros::ZERO),
-        chain(Rule::BondPositive, |genesis| {
-            genesis.accounts.bond = QuoteMicros::from_micros(-1)
-        }),
+        chain(Rule::BondPositive, |genesis| genesis.accounts.bond = QuoteMicros::from_micros(-1)),
         chain(Rule::OpeningDepositCoversBond, |genesis| {
             genesis.accounts.opening_deposit_min = QuoteMicros::from_micros(genesis.accounts.bond.micros() - 1);
         }),
-        chain(Rule::WeightBudgetPositive, |genesis| {
-            genesis.accounts.weight_per_second = 0
-        }),
-        chain(Rule::WeightBudgetPositive, |genesis| {
-            genesis.accounts.weight_burst = LEAST_WEIGHT_BURST - 1
-        }),
+        chain(Rule::WeightBudgetPositive, |genesis| genesis.accounts.weight_per_second = 0),
+        chain(Rule::WeightBudgetPositive, |genesis| genesis.accounts.weight_burst = LEAST_WEIGHT_BURST - 1),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 0),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 4),
         attestors(Rule::AttestorQuorum, |attestors| attestors.clear()),
-        attestors(Rule::AttestorQuorum, |attestors| {
-            attestors[1].operator = OperatorId::NONE
-        }),
+        attestors(Rule::AttestorQuorum, |attestors| attestors[1].operator = OperatorId::NONE),
         // Three keys of one operator are one operator.
         attestors(Rule::AttestorQuorum, |attestors| {
-            attestors
-                .iter_mut()
-                .for_each(|attestor| attestor.operator = OperatorId::new(1));
+            attestors.iter_mut().for_each(|attestor| attestor.operator = OperatorId::new(1));
         }),
-        attestors(Rule::AttestorKeysDistinct, |attestors| {
-            attestors[1].root_key = attestors[2].root_key
-        }),
+        attestors(Rule::AttestorKeysDistinct, |attestors| attestors[1].root_key = attestors[2].root_key),
         chain(Rule::SeededOnlyInDevelopment, |genesis| genesis.is_development = false),
         seeded(|seeded| seeded.count = 0),
         seeded(|seeded| seeded.count = crate::limits::ACCOUNTS_MAX / 2 + 1),
@@ -133,36 +105,20 @@ fn segment_mutations() -> Vec<Mutation> {
         misnumbered(1),
         misnumbered(3),
         segment(Rule::AssetNamed, |segment| segment.asset = AssetId::NONE),
-        segment(Rule::DelayAboveMinimum, |segment| {
-            segment.withdrawal_delay_ms = DurationMs::from_ms(999)
-        }),
-        segment(Rule::DelayAboveMinimum, |segment| {
-            segment.transfer_delay_ms = DurationMs::from_ms(999)
-        }),
-        segment(Rule::LimitPositive, |segment| {
-            segment.inbound.window_ms = DurationMs::ZERO
-        }),
-        segment(Rule::LimitPositive, |segment| {
-            segment.inbound.amount_max = QuoteMicros::ZERO
-        }),
-        segment(Rule::LimitPositive, |segment| {
-            segment.dead_man_timeout_min_ms = DurationMs::ZERO
-        }),
+        segment(Rule::DelayAboveMinimum, |segment| segment.withdrawal_delay_ms = DurationMs::from_ms(999)),
+        segment(Rule::DelayAboveMinimum, |segment| segment.transfer_delay_ms = DurationMs::from_ms(999)),
+        segment(Rule::LimitPositive, |segment| segment.inbound.window_ms = DurationMs::ZERO),
+        segment(Rule::LimitPositive, |segment| segment.inbound.amount_max = QuoteMicros::ZERO),
+        segment(Rule::LimitPositive, |segment| segment.dead_man_timeout_min_ms = DurationMs::ZERO),
         outbound(|window| window.window_ms = DurationMs::ZERO),
         outbound(|window| window.floor = QuoteMicros::ZERO),
         outbound(|window| window.vault_share = RatioPpm::ZERO),
         outbound(|window| window.vault_share = ratio(1_000_001)),
         segment(Rule::LimiterPresent, |segment| segment.outbound = BoundedVec::empty()),
         segment(Rule::OpenOrdersInRange, |segment| segment.open_orders_max = 0),
-        segment(Rule::OpenOrdersInRange, |segment| {
-            segment.open_orders_max = OPEN_ORDERS_MAX + 1
-        }),
-        segment(Rule::FeeSharesWithinWhole, |segment| {
-            segment.fee_share_insurance = ratio(800_001)
-        }),
-        segment(Rule::FeeSharesWithinWhole, |segment| {
-            segment.fee_share_validators = ratio(u32::MAX)
-        }),
+        segment(Rule::OpenOrdersInRange, |segment| segment.open_orders_max = OPEN_ORDERS_MAX + 1),
+        segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_insurance = ratio(800_001)),
+        segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_validators = ratio(u32::MAX)),
     ]
 }
 
@@ -178,50 +134,28 @@ fn market_mutations() -> Vec<Mutation> {
         misnumbered(4),
         market(Rule::SegmentExists, |market| market.segment = SegmentId::NONE),
         market(Rule::SegmentExists, |market| market.segment = SegmentId::new(3)),
-        market(Rule::TickValuePositive, |market| {
-            market.tick_value = TickValueMicros::ZERO
-        }),
+        market(Rule::TickValuePositive, |market| market.tick_value = TickValueMicros::ZERO),
         market(Rule::PriceInRange, |market| market.price_max = PriceTicks::ZERO),
-        market(Rule::PriceInRange, |market| {
-            market.price_max = PriceTicks::from_ticks(PRICE_TICKS_MAX + 1)
-        }),
-        market(Rule::ReferencePriceInRange, |market| {
-            market.reference_price = PriceTicks::ZERO
-        }),
-        market(Rule::ReferencePriceInRange, |market| {
-            market.reference_price = PriceTicks::from_ticks(10_000_001)
-        }),
+        market(Rule::PriceInRange, |market| market.price_max = PriceTicks::from_ticks(PRICE_TICKS_MAX + 1)),
+        market(Rule::ReferencePriceInRange, |market| market.reference_price = PriceTicks::ZERO),
+        market(Rule::ReferencePriceInRange, |market| market.reference_price = PriceTicks::from_ticks(10_000_001)),
         market(Rule::BandInRange, |market| market.band = RatioPpm::ZERO),
         market(Rule::BandInRange, |market| market.band = ratio(1_000_001)),
         market(Rule::LotsInOrder, |market| market.order_lots_min = QuantityLots::ZERO),
-        market(Rule::LotsInOrder, |market| {
-            market.order_lots_min = QuantityLots::from_lots(100_001)
-        }),
-        market(Rule::LotsInOrder, |market| {
-            market.order_lots_max = QuantityLots::from_lots(1_000_001)
-        }),
-        market(Rule::LotsInOrder, |market| {
-            market.position_lots_max = QuantityLots::from_lots(QUANTITY_LOTS_MAX + 1)
-        }),
-        market(Rule::NotionalFitsMoney, |market| {
-            market.position_lots_max = QuantityLots::from_lots(1 << 44)
-        }),
+        market(Rule::LotsInOrder, |market| market.order_lots_min = QuantityLots::from_lots(100_001)),
+        market(Rule::LotsInOrder, |market| market.order_lots_max = QuantityLots::from_lots(1_000_001)),
+        market(Rule::LotsInOrder, |market| market.position_lots_max = QuantityLots::from_lots(QUANTITY_LOTS_MAX + 1)),
+        market(Rule::NotionalFitsMoney, |market| market.position_lots_max = QuantityLots::from_lots(1 << 44)),
         // Twice 2^54 would just fit, one lot more does not.
         market(Rule::NotionalFitsMoney, |market| {
             *market = largest_market(market);
             market.position_lots_max = QuantityLots::from_lots((1 << 14) + 1);
         }),
         market(Rule::FeesInRange, |market| market.taker_fee = FeePpm::from_ppm(-1)),
-        market(Rule::FeesInRange, |market| {
-            market.taker_fee = FeePpm::from_ppm(1_000_000)
-        }),
+        market(Rule::FeesInRange, |market| market.taker_fee = FeePpm::from_ppm(1_000_000)),
         market(Rule::FeesInRange, |market| market.maker_fee = FeePpm::from_ppm(401)),
-        market(Rule::RebateWithinTakerFee, |market| {
-            market.maker_fee = FeePpm::from_ppm(-401)
-        }),
-        market(Rule::RebateWithinTakerFee, |market| {
-            market.maker_fee = FeePpm::from_ppm(i32::MIN)
-        }),
+        market(Rule::RebateWithinTakerFee, |market| market.maker_fee = FeePpm::from_ppm(-401)),
+        market(Rule::RebateWithinTakerFee, |market| market.maker_fee = FeePpm::from_ppm(i32::MIN)),
     ]
 }
 
@@ -245,10 +179,7 @@ fn the_example_is_valid() {
 fn each_rule_of_genesis_is_broken_by_one_change() {
     let mutations = mutations();
     for &rule in GenesisRule::ALL {
-        assert!(
-            mutations.iter().any(|mutation| mutation.rule == rule),
-            "no change breaks {rule:?}"
-        );
+        assert!(mutations.iter().any(|mutation| mutation.rule == rule), "no change breaks {rule:?}");
     }
     for (number, Mutation { place, rule, change }) in mutations.into_iter().enumerate() {
         let mut genesis = examples::genesis();
@@ -277,10 +208,7 @@ fn values_at_the_edge_of_each_rule_are_accepted() {
         },
         |genesis| {
             genesis.markets = changed(&genesis.markets, |markets| {
-                markets[0] = MarketRules {
-                    band: ratio(1_000_000),
-                    ..largest_market(&markets[0])
-                };
+                markets[0] = MarketRules { band: ratio(1_000_000), ..largest_market(&markets[0]) };
                 markets[1].maker_fee = FeePpm::from_ppm(-400);
             });
         },
@@ -296,20 +224,11 @@ fn values_at_the_edge_of_each_rule_are_accepted() {
 fn sentences_say_what_is_asked_and_where() {
     for &rule in GenesisRule::ALL {
         let sentence = rule.sentence();
-        assert!(
-            sentence.starts_with(char::is_lowercase) && !sentence.ends_with('.'),
-            "{sentence}"
-        );
+        assert!(sentence.starts_with(char::is_lowercase) && !sentence.ends_with('.'), "{sentence}");
         let error = GenesisError { place: MARKET, rule };
-        assert_eq!(
-            error.to_string(),
-            format!("market `3` fails its listing check: {sentence}")
-        );
+        assert_eq!(error.to_string(), format!("market `3` fails its listing check: {sentence}"));
     }
-    let error = GenesisError {
-        place: CHAIN,
-        rule: GenesisRule::BondPositive,
-    };
+    let error = GenesisError { place: CHAIN, rule: GenesisRule::BondPositive };
     assert_eq!(error.to_string(), "genesis: the account bond must be above zero");
 }
 
@@ -325,18 +244,10 @@ fn segments_and_markets_are_found_by_their_ids() {
 #[test]
 fn golden_genesis() {
     let development = examples::genesis();
-    let open = Genesis {
-        log_mode: LogMode::Open,
-        is_development: false,
-        seeded: None,
-        ..examples::genesis()
-    };
+    let open = Genesis { log_mode: LogMode::Open, is_development: false, seeded: None, ..examples::genesis() };
     let rows = [("development", development), ("open", open)].map(|(name, genesis)| {
         assert_eq!(genesis.validate(), Ok(()));
-        assert_eq!(
-            borsh::from_slice::<Genesis>(&borsh::to_vec(&genesis).unwrap()).unwrap(),
-            genesis
-        );
+        assert_eq!(borsh::from_slice::<Genesis>(&borsh::to_vec(&genesis).unwrap()).unwrap(), genesis);
         [name.to_owned(), hex_of(&genesis), genesis.chain_id().to_string()]
     });
     assert_golden("genesis.tsv", &table(["name", "bytes", "chain_id"], &rows));

@@ -13,12 +13,7 @@ fn a_set_holds_exactly_what_was_put_in() {
 
 #[test]
 fn trading_lets_nothing_of_value_leave() {
-    let leaving = [
-        Action::RequestWithdrawal,
-        Action::RequestTransfer,
-        Action::RegisterGrant,
-        Action::CloseAccount,
-    ];
+    let leaving = [Action::RequestWithdrawal, Action::RequestTransfer, Action::RegisterGrant, Action::CloseAccount];
     assert!(leaving.into_iter().all(|action| !ActionSet::TRADING.contains(action)));
 }
 
@@ -33,8 +28,5 @@ fn a_scope_reaches_the_markets_it_names() {
     let [one, two] = [1, 2].map(MarketId::new);
     let only = MarketScope::Only(BoundedVec::new(vec![one]).unwrap());
     assert!(only.contains(one) && !only.contains(two) && MarketScope::All.contains(two));
-    assert!(
-        !MarketScope::Only(BoundedVec::empty()).contains(one),
-        "no market named is no market reached"
-    );
+    assert!(!MarketScope::Only(BoundedVec::empty()).contains(one), "no market named is no market reached");
 }

@@ -53,7 +53,8 @@ fn golden_domains() {
 
 #[test]
 fn hashing_in_one_pass_gives_what_hashing_in_parts_gives() {
-    let digests: [Digest; 8] = core::array::from_fn(|place| digest(Domain::Development, &[&[u8::try_from(place).unwrap()]]));
+    let digests: [Digest; 8] =
+        core::array::from_fn(|place| digest(Domain::Development, &[&[u8::try_from(place).unwrap()]]));
     let parts: Vec<&[u8]> = digests.iter().map(|digest| digest.bytes().as_slice()).collect();
     assert_eq!(digest_of_digests(Domain::TableNode, &digests), digest(Domain::TableNode, &parts));
     let mut buffer = vec![1, 2, 3];

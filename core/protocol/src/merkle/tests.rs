@@ -122,10 +122,7 @@ fn the_frontier_has_the_root_of_the_whole_tree() {
 fn a_frontier_whose_subtrees_do_not_fit_its_size_does_not_decode() {
     for (size, subtrees) in [(0, 1), (1, 0), (1, 2), (2, 2), (7, 2), (u64::MAX, 63)] {
         let bytes = borsh::to_vec(&(size, leaves(subtrees))).unwrap();
-        assert!(
-            borsh::from_slice::<Frontier>(&bytes).is_err(),
-            "size {size} with {subtrees} subtrees"
-        );
+        assert!(borsh::from_slice::<Frontier>(&bytes).is_err(), "size {size} with {subtrees} subtrees");
     }
     let bytes = borsh::to_vec(&(u64::MAX, leaves(64))).unwrap();
     assert!(borsh::from_slice::<Frontier>(&bytes).is_ok());
@@ -173,10 +170,7 @@ fn every_inclusion_proof_leads_to_the_root() {
         for (index, leaf) in tree.iter().enumerate() {
             let proof = inclusion(index, tree);
             assert_eq!(proof.root_from(*leaf), Some(naive_root(tree)), "leaf {index} of {size}");
-            assert_eq!(
-                borsh::from_slice::<InclusionProof>(&borsh::to_vec(&proof).unwrap()).unwrap(),
-                proof
-            );
+            assert_eq!(borsh::from_slice::<InclusionProof>(&borsh::to_vec(&proof).unwrap()).unwrap(), proof);
         }
     }
 }
@@ -198,20 +192,11 @@ fn an_altered_inclusion_proof_leads_nowhere() {
             for path in altered_paths(&proof.path) {
                 assert!(!is_accepted(&InclusionProof { path, ..proof.clone() }, leaf));
             }
-            for index in (0..=number(SIZE_MAX) + 2)
-                .chain([u64::MAX])
-                .filter(|&index| index != proof.index)
-            {
-                assert!(
-                    !is_accepted(&InclusionProof { index, ..proof.clone() }, leaf),
-                    "{proof:?} as leaf {index}"
-                );
+            for index in (0..=number(SIZE_MAX) + 2).chain([u64::MAX]).filter(|&index| index != proof.index) {
+                assert!(!is_accepted(&InclusionProof { index, ..proof.clone() }, leaf), "{proof:?} as leaf {index}");
             }
             for size in (0..=number(SIZE_MAX) + 2).filter(|&size| size != proof.size) {
-                assert!(
-                    !is_accepted(&InclusionProof { size, ..proof.clone() }, leaf),
-                    "{proof:?} of size {size}"
-                );
+                assert!(!is_accepted(&InclusionProof { size, ..proof.clone() }, leaf), "{proof:?} of size {size}");
             }
         }
     }
@@ -225,10 +210,7 @@ fn every_consistency_proof_verifies() {
         for old in 1..=new {
             let proof = consistency(old, &leaves[..new]);
             assert!(proof.verify(&roots[old], &roots[new]), "{old} of {new}");
-            assert_eq!(
-                borsh::from_slice::<ConsistencyProof>(&borsh::to_vec(&proof).unwrap()).unwrap(),
-                proof
-            );
+            assert_eq!(borsh::from_slice::<ConsistencyProof>(&borsh::to_vec(&proof).unwrap()).unwrap(), proof);
         }
     }
 }
@@ -247,18 +229,12 @@ fn an_altered_consistency_proof_does_not_verify() {
             }
             for other in (0..=SIZE_MAX + 2).filter(|&other| other != old) {
                 let old_size = number(other);
-                let altered = ConsistencyProof {
-                    old_size,
-                    ..proof.clone()
-                };
+                let altered = ConsistencyProof { old_size, ..proof.clone() };
                 assert!(!altered.verify(&roots[other], new_root), "{proof:?} from size {other}");
             }
             for other in (0..=SIZE_MAX + 2).filter(|&other| other != new) {
                 let new_size = number(other);
-                let altered = ConsistencyProof {
-                    new_size,
-                    ..proof.clone()
-                };
+                let altered = ConsistencyProof { new_size, ..proof.clone() };
                 assert!(!altered.verify(old_root, &roots[other]), "{proof:?} to size {other}");
             }
         }
@@ -272,10 +248,7 @@ fn a_fork_has_no_consistency_proof() {
         let mut forked = honest.clone();
         forked[old - 1] = altered(&forked[old - 1]);
         let old_root = naive_root(&honest[..old]);
-        assert!(
-            !consistency(old, &forked).verify(&old_root, &naive_root(&forked)),
-            "forked at {old}"
-        );
+        assert!(!consistency(old, &forked).verify(&old_root, &naive_root(&forked)), "forked at {old}");
     }
 }
 
@@ -308,10 +281,7 @@ struct NaiveTable {
 impl NaiveTable {
     fn new(kind: TableKind, segment: u16, row_count: usize) -> Self {
         let row = |index: usize| (format!("row {index}").into_bytes(), leaf_hash(&index.to_be_bytes()));
-        Self {
-            id: TableId { kind, segment },
-            rows: (0..row_count).map(row).collect(),
-        }
+        Self { id: TableId { kind, segment }, rows: (0..row_count).map(row).collect() }
     }
 
     /// All levels from the commitments up to the root; each but the last has whole nodes of children.
@@ -337,15 +307,8 @@ impl NaiveTable {
 
     fn summary(&self) -> TableSummary {
         let levels = self.levels();
-        let tree_root = levels
-            .last()
-            .and_then(|level| level.first())
-            .map_or(Digest::ZERO, table_node_hash);
-        TableSummary {
-            table: self.id,
-            row_count: number(self.rows.len()),
-            tree_root,
-        }
+        let tree_root = levels.last().and_then(|level| level.first()).map_or(Digest::ZERO, table_node_hash);
+        TableSummary { table: self.id, row_count: number(self.rows.len()), tree_root }
     }
 
     fn proof(&self, index: usize, tables: &[TableSummary]) -> RowProof {
@@ -368,10 +331,7 @@ impl NaiveTable {
 
 fn tables(row_count: usize) -> (NaiveTable, Vec<TableSummary>) {
     let accounts = NaiveTable::new(TableKind::Accounts, 0, row_count);
-    let neighbours = [
-        NaiveTable::new(TableKind::Chain, 0, 3),
-        NaiveTable::new(TableKind::Vault, 1, 0),
-    ];
+    let neighbours = [NaiveTable::new(TableKind::Chain, 0, 3), NaiveTable::new(TableKind::Vault, 1, 0)];
     let [chain, vault] = neighbours.map(|table| table.summary());
     let summaries = vec![chain, accounts.summary(), vault];
     (accounts, summaries)
@@ -387,10 +347,7 @@ fn every_row_proof_leads_to_the_state_root() {
         for index in (0..row_count).filter(|index| row_count < 100 || index % 37 == 0 || index + 1 == row_count) {
             let proof = accounts.proof(index, &summaries);
             assert_eq!(proof.state_root(), Some(root), "row {index} of {row_count}");
-            assert_eq!(
-                borsh::from_slice::<RowProof>(&borsh::to_vec(&proof).unwrap()).unwrap(),
-                proof
-            );
+            assert_eq!(borsh::from_slice::<RowProof>(&borsh::to_vec(&proof).unwrap()).unwrap(), proof);
         }
     }
 }
@@ -408,17 +365,12 @@ fn an_altered_row_proof_leads_elsewhere() {
             altered.state_root() == root
         };
         assert!(is_accepted(&|_| ()));
-        assert!(!is_accepted(
-            &|proof| proof.row = BoundedVec::new(b"another row".to_vec()).unwrap()
-        ));
+        assert!(!is_accepted(&|proof| proof.row = BoundedVec::new(b"another row".to_vec()).unwrap()));
         assert!(!is_accepted(&|proof| proof.salt = altered(&proof.salt)));
         assert!(!is_accepted(&|proof| proof.table.kind = TableKind::Chain));
         assert!(!is_accepted(&|proof| proof.table.segment = 1));
         for other in (0..row_count + 70).filter(|&other| other != index) {
-            assert!(
-                !is_accepted(&|proof| proof.index = number(other)),
-                "row {index} as {other} of {row_count}"
-            );
+            assert!(!is_accepted(&|proof| proof.index = number(other)), "row {index} as {other} of {row_count}");
         }
         for level in 0..proof.levels.len() {
             for child in 0..TABLE_ARITY {
@@ -455,20 +407,11 @@ fn a_row_proof_has_exactly_the_height_of_its_table() {
             let mut tables = summaries.clone();
             tables[1].tree_root = tree_root;
             let levels = BoundedVec::new(levels).unwrap();
-            RowProof {
-                levels,
-                tables: BoundedVec::new(tables).unwrap(),
-                ..proof.clone()
-            }
-            .state_root()
+            RowProof { levels, tables: BoundedVec::new(tables).unwrap(), ..proof.clone() }.state_root()
         };
         let levels = proof.levels.as_slice().to_vec();
         assert!(with_levels(levels.clone()).is_some());
-        assert_eq!(
-            with_levels(levels[..levels.len() - 1].to_vec()),
-            None,
-            "{row_count} rows, a level less"
-        );
+        assert_eq!(with_levels(levels[..levels.len() - 1].to_vec()), None, "{row_count} rows, a level less");
         let mut above = [Digest::ZERO; TABLE_ARITY];
         above[0] = summaries[1].tree_root;
         let higher = [levels, vec![above]].concat();
@@ -484,41 +427,14 @@ fn the_state_root_commits_to_order_count_and_name_of_its_tables() {
     swapped.swap(0, 1);
     assert_ne!(state_root(&swapped), root);
     assert_ne!(state_root(&summaries[..2]), root);
-    let renamed = table_root(
-        TableId {
-            kind: TableKind::Vault,
-            segment: 2,
-        },
-        3,
-        &Digest::ZERO,
-    );
-    assert_ne!(
-        table_root(
-            TableId {
-                kind: TableKind::Vault,
-                segment: 1
-            },
-            3,
-            &Digest::ZERO
-        ),
-        renamed
-    );
+    let renamed = table_root(TableId { kind: TableKind::Vault, segment: 2 }, 3, &Digest::ZERO);
+    assert_ne!(table_root(TableId { kind: TableKind::Vault, segment: 1 }, 3, &Digest::ZERO), renamed);
 }
 
 #[test]
 fn table_kinds_encode_as_their_numbers() {
     use TableKind::*;
-    for kind in [
-        Chain,
-        Accounts,
-        Segment,
-        SubAccounts,
-        Markets,
-        Vault,
-        Withdrawals,
-        Transfers,
-        Deposits,
-    ] {
+    for kind in [Chain, Accounts, Segment, SubAccounts, Markets, Vault, Withdrawals, Transfers, Deposits] {
         let table = TableId { kind, segment: 0x0201 };
         assert_eq!(borsh::to_vec(&table).unwrap(), [kind.number(), 1, 2]);
         assert_eq!(table.bytes(), [kind.number(), 1, 2]);

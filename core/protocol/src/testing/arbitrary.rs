@@ -131,10 +131,8 @@ pub fn side() -> impl Strategy<Value = Side> + Clone {
 
 /// Any terms of a grant, sensible or not.
 pub fn grant_terms() -> impl Strategy<Value = GrantTerms> {
-    let scope = prop_oneof![
-        Just(MarketScope::All),
-        bounded::<_, GRANT_MARKETS_MAX>(market_id()).prop_map(MarketScope::Only),
-    ];
+    let scope =
+        prop_oneof![Just(MarketScope::All), bounded::<_, GRANT_MARKETS_MAX>(market_id()).prop_map(MarketScope::Only),];
     let names = (grant_number(), grant_number(), public_key(), action_set(), scope);
     let budgets = (quote_micros(), quote_micros(), number_u32());
     (names, budgets, time_ms(), time_ms()).prop_map(|(names, budgets, expires_ms, register_before_ms)| {
@@ -162,30 +160,19 @@ pub fn outside_reference() -> impl Strategy<Value = OutsideReference> {
 
 /// Any deposit claim.
 pub fn deposit_claim() -> impl Strategy<Value = DepositClaim> {
-    let beneficiary = prop_oneof![
-        account_id().prop_map(Beneficiary::Account),
-        public_key().prop_map(Beneficiary::RootKey)
-    ];
-    (
-        number_u32(),
-        outside_reference(),
-        number_u32(),
-        asset_id(),
-        quote_micros(),
-        segment_id(),
-        beneficiary,
+    let beneficiary =
+        prop_oneof![account_id().prop_map(Beneficiary::Account), public_key().prop_map(Beneficiary::RootKey)];
+    (number_u32(), outside_reference(), number_u32(), asset_id(), quote_micros(), segment_id(), beneficiary).prop_map(
+        |(chain, transaction, output, asset, amount, segment, beneficiary)| DepositClaim {
+            chain,
+            transaction,
+            output,
+            asset,
+            amount,
+            segment,
+            beneficiary,
+        },
     )
-        .prop_map(
-            |(chain, transaction, output, asset, amount, segment, beneficiary)| DepositClaim {
-                chain,
-                transaction,
-                output,
-                asset,
-                amount,
-                segment,
-                beneficiary,
-            },
-        )
 }
 
 /// Any placed order.
@@ -207,40 +194,23 @@ pub fn place_order() -> impl Strategy<Value = PlaceOrder> {
             .prop_map(|(price, time_in_force)| OrderKind::Limit(LimitTerms { price, time_in_force })),
         ratio_ppm().prop_map(|slippage_ppm_max| OrderKind::Market(MarketTerms { slippage_ppm_max })),
     ];
-    let self_trade = select(
-        &[
-            SelfTradeMode::CancelResting,
-            SelfTradeMode::CancelArriving,
-            SelfTradeMode::CancelBoth,
-        ][..],
-    );
-    (
-        market_id(),
-        side(),
-        kind,
-        quantity_lots(),
-        client_order_id(),
-        any::<bool>(),
-        self_trade,
+    let self_trade =
+        select(&[SelfTradeMode::CancelResting, SelfTradeMode::CancelArriving, SelfTradeMode::CancelBoth][..]);
+    (market_id(), side(), kind, quantity_lots(), client_order_id(), any::<bool>(), self_trade).prop_map(
+        |(market, side, kind, quantity, client_id, is_reduce_only, self_trade)| PlaceOrder {
+            market,
+            side,
+            kind,
+            quantity,
+            client_id,
+            is_reduce_only,
+            self_trade,
+        },
     )
-        .prop_map(
-            |(market, side, kind, quantity, client_id, is_reduce_only, self_trade)| PlaceOrder {
-                market,
-                side,
-                kind,
-                quantity,
-                client_id,
-                is_reduce_only,
-                self_trade,
-            },
-        )
 }
 
 fn order_reference() -> impl Strategy<Value = OrderReference> {
-    prop_oneof![
-        order_number().prop_map(OrderReference::Number),
-        client_order_id().prop_map(OrderReference::Client)
-    ]
+    prop_oneof![order_number().prop_map(OrderReference::Number), client_order_id().prop_map(OrderReference::Client)]
 }
 
 fn quote_level() -> impl Strategy<Value = QuoteLevel> {
@@ -254,23 +224,12 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
         Action::CloseAccount => (number_u32(), outside_reference())
             .prop_map(|(chain, destination)| Command::CloseAccount(Box::new(CloseAccount { chain, destination })))
             .boxed(),
-        Action::RegisterGrant => grant_terms()
-            .prop_map(|terms| Command::RegisterGrant(Box::new(terms)))
-            .boxed(),
-        Action::RevokeGrant => grant_number()
-            .prop_map(|number| Command::RevokeGrant(RevokeGrant { number }))
-            .boxed(),
-        Action::AttestDeposit => deposit_claim()
-            .prop_map(|claim| Command::AttestDeposit(Box::new(claim)))
-            .boxed(),
+        Action::RegisterGrant => grant_terms().prop_map(|terms| Command::RegisterGrant(Box::new(terms))).boxed(),
+        Action::RevokeGrant => grant_number().prop_map(|number| Command::RevokeGrant(RevokeGrant { number })).boxed(),
+        Action::AttestDeposit => deposit_claim().prop_map(|claim| Command::AttestDeposit(Box::new(claim))).boxed(),
         Action::RequestWithdrawal => (segment_id(), quote_micros(), number_u32(), outside_reference())
             .prop_map(|(segment, amount, chain, destination)| {
-                Command::RequestWithdrawal(Box::new(RequestWithdrawal {
-                    segment,
-                    amount,
-                    chain,
-                    destination,
-                }))
+                Command::RequestWithdrawal(Box::new(RequestWithdrawal { segment, amount, chain, destination }))
             })
             .boxed(),
         Action::CancelWithdrawal => (segment_id(), withdrawal_number())
@@ -285,30 +244,22 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
         Action::PlaceOrder => place_order().prop_map(Command::PlaceOrder).boxed(),
         Action::AmendOrder => (market_id(), order_reference(), price_ticks(), quantity_lots())
             .prop_map(|(market, order, price, quantity)| {
-                Command::AmendOrder(AmendOrder {
-                    market,
-                    order,
-                    price,
-                    quantity,
-                })
+                Command::AmendOrder(AmendOrder { market, order, price, quantity })
             })
             .boxed(),
         Action::CancelOrder => (market_id(), order_reference())
             .prop_map(|(market, order)| Command::CancelOrder(CancelOrder { market, order }))
             .boxed(),
-        Action::CancelAllOrders => prop_oneof![
-            market_id().prop_map(CancelScope::Market),
-            segment_id().prop_map(CancelScope::Segment)
-        ]
-        .prop_map(|scope| Command::CancelAllOrders(CancelAllOrders { scope }))
-        .boxed(),
-        Action::QuoteLadder => (
-            market_id(),
-            bounded::<_, QUOTE_LEVELS_MAX>(quote_level()),
-            bounded::<_, QUOTE_LEVELS_MAX>(quote_level()),
-        )
-            .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
-            .boxed(),
+        Action::CancelAllOrders => {
+            prop_oneof![market_id().prop_map(CancelScope::Market), segment_id().prop_map(CancelScope::Segment)]
+                .prop_map(|scope| Command::CancelAllOrders(CancelAllOrders { scope }))
+                .boxed()
+        }
+        Action::QuoteLadder => {
+            (market_id(), bounded::<_, QUOTE_LEVELS_MAX>(quote_level()), bounded::<_, QUOTE_LEVELS_MAX>(quote_level()))
+                .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
+                .boxed()
+        }
         Action::SetDeadMan => (segment_id(), duration_ms())
             .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
             .boxed(),
@@ -380,12 +331,7 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
     vec![
         (segment_id(), market_id(), account_id(), order_number())
             .prop_map(|(segment, market, account, order)| {
-                SystemWork::ExpireOrder(SegmentOrder {
-                    segment,
-                    market,
-                    account,
-                    order,
-                })
+                SystemWork::ExpireOrder(SegmentOrder { segment, market, account, order })
             })
             .boxed(),
         segment_grant().prop_map(SystemWork::ExpireGrantOrders).boxed(),
@@ -462,24 +408,14 @@ pub fn event() -> impl Strategy<Value = Event> {
 fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
     vec![
         (account_id(), public_key(), segment_id())
-            .prop_map(|(account, root_key, segment)| {
-                Event::AccountOpened(AccountOpened {
-                    account,
-                    root_key,
-                    segment,
-                })
-            })
+            .prop_map(|(account, root_key, segment)| Event::AccountOpened(AccountOpened { account, root_key, segment }))
             .boxed(),
         (account_id(), segment_id(), quote_micros())
             .prop_map(|(account, segment, bond)| Event::AccountClosed(AccountClosed { account, segment, bond }))
             .boxed(),
         (account_id(), grant_terms(), time_ms())
             .prop_map(|(account, terms, registered_ms)| {
-                Event::GrantRegistered(Box::new(GrantRegistered {
-                    account,
-                    terms,
-                    registered_ms,
-                }))
+                Event::GrantRegistered(Box::new(GrantRegistered { account, terms, registered_ms }))
             })
             .boxed(),
         (account_id(), grant_number())
@@ -487,12 +423,7 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (segment_id(), account_id(), time_ms(), record_index())
             .prop_map(|(segment, account, fires_ms, origin)| {
-                Event::DeadManSet(DeadManSet {
-                    segment,
-                    account,
-                    fires_ms,
-                    origin,
-                })
+                Event::DeadManSet(DeadManSet { segment, account, fires_ms, origin })
             })
             .boxed(),
         grant_watched().prop_map(Event::GrantWatched).boxed(),
@@ -504,63 +435,39 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
     vec![
         (digest(), operator_id(), deposit_claim())
             .prop_map(|(claim_key, operator, claim)| {
-                Event::DepositAttested(Box::new(DepositAttested {
-                    claim_key,
-                    operator,
-                    claim,
-                }))
+                Event::DepositAttested(Box::new(DepositAttested { claim_key, operator, claim }))
             })
             .boxed(),
         (segment_id(), digest(), quote_micros())
             .prop_map(|(segment, claim_key, amount)| {
-                Event::DepositAccepted(DepositAccepted {
-                    segment,
-                    claim_key,
-                    amount,
-                })
+                Event::DepositAccepted(DepositAccepted { segment, claim_key, amount })
             })
             .boxed(),
         (segment_id(), digest(), account_id(), quote_micros(), quote_micros())
             .prop_map(|(segment, claim_key, account, amount, bond)| {
-                Event::DepositCredited(DepositCredited {
-                    segment,
-                    claim_key,
-                    account,
-                    amount,
-                    bond,
-                })
+                Event::DepositCredited(DepositCredited { segment, claim_key, account, amount, bond })
             })
             .boxed(),
         (
             (segment_id(), withdrawal_number(), account_id(), quote_micros()),
             (duration_ms(), number_u32(), outside_reference(), record_index()),
         )
-            .prop_map(
-                |((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
-                    Event::WithdrawalRequested(Box::new(WithdrawalRequested {
-                        segment,
-                        number,
-                        account,
-                        amount,
-                        due_waiting_ms,
-                        chain,
-                        destination,
-                        origin,
-                    }))
-                },
-            )
+            .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
+                Event::WithdrawalRequested(Box::new(WithdrawalRequested {
+                    segment,
+                    number,
+                    account,
+                    amount,
+                    due_waiting_ms,
+                    chain,
+                    destination,
+                    origin,
+                }))
+            })
             .boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalCancelled).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalReleased).boxed(),
-        (
-            segment_id(),
-            transfer_number(),
-            segment_id(),
-            account_id(),
-            quote_micros(),
-            duration_ms(),
-            record_index(),
-        )
+        (segment_id(), transfer_number(), segment_id(), account_id(), quote_micros(), duration_ms(), record_index())
             .prop_map(|(from, number, to, account, amount, due_waiting_ms, origin)| {
                 Event::TransferRequested(TransferRequested {
                     from,
@@ -577,23 +484,9 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
         (segment_id(), transfer_number(), number_u64())
             .prop_map(|(from, number, sequence)| Event::TransferReleased(TransferReleased { from, number, sequence }))
             .boxed(),
-        (
-            segment_id(),
-            transfer_number(),
-            segment_id(),
-            account_id(),
-            quote_micros(),
-            number_u64(),
-        )
+        (segment_id(), transfer_number(), segment_id(), account_id(), quote_micros(), number_u64())
             .prop_map(|(from, number, to, account, amount, sequence)| {
-                Event::TransferArrived(TransferArrived {
-                    from,
-                    number,
-                    to,
-                    account,
-                    amount,
-                    sequence,
-                })
+                Event::TransferArrived(TransferArrived { from, number, to, account, amount, sequence })
             })
             .boxed(),
     ]
@@ -602,22 +495,8 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
 fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
     vec![
         (
-            (
-                market_id(),
-                order_number(),
-                account_id(),
-                client_order_id(),
-                grant_number(),
-                side(),
-            ),
-            (
-                price_ticks(),
-                quantity_lots(),
-                any::<bool>(),
-                any::<bool>(),
-                time_ms(),
-                record_index(),
-            ),
+            (market_id(), order_number(), account_id(), client_order_id(), grant_number(), side()),
+            (price_ticks(), quantity_lots(), any::<bool>(), any::<bool>(), time_ms(), record_index()),
         )
             .prop_map(|(names, terms)| {
                 let (market, number, account, client_id, grant, side) = names;
@@ -638,50 +517,19 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
                 })
             })
             .boxed(),
-        (
-            market_id(),
-            order_number(),
-            account_id(),
-            quantity_lots(),
-            removal_cause(),
-        )
+        (market_id(), order_number(), account_id(), quantity_lots(), removal_cause())
             .prop_map(|(market, number, account, quantity, cause)| {
-                Event::OrderRemoved(OrderRemoved {
-                    market,
-                    number,
-                    account,
-                    quantity,
-                    cause,
-                })
+                Event::OrderRemoved(OrderRemoved { market, number, account, quantity, cause })
             })
             .boxed(),
         (market_id(), order_number(), account_id(), quantity_lots())
             .prop_map(|(market, number, account, quantity)| {
-                Event::OrderReduced(OrderReduced {
-                    market,
-                    number,
-                    account,
-                    quantity,
-                })
+                Event::OrderReduced(OrderReduced { market, number, account, quantity })
             })
             .boxed(),
         (
-            (
-                market_id(),
-                trade_number(),
-                order_number(),
-                account_id(),
-                order_number(),
-                account_id(),
-            ),
-            (
-                grant_number(),
-                side(),
-                price_ticks(),
-                quantity_lots(),
-                quote_micros(),
-                quote_micros(),
-            ),
+            (market_id(), trade_number(), order_number(), account_id(), order_number(), account_id()),
+            (grant_number(), side(), price_ticks(), quantity_lots(), quote_micros(), quote_micros()),
         )
             .prop_map(|(parties, terms)| {
                 let (market, number, maker_order, maker, taker_order, taker) = parties;
@@ -704,21 +552,12 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (market_id(), side(), price_ticks(), number_u16())
             .prop_map(|(market, side, price, rule)| {
-                Event::LadderLevelSkipped(LadderLevelSkipped {
-                    market,
-                    side,
-                    price,
-                    rule,
-                })
+                Event::LadderLevelSkipped(LadderLevelSkipped { market, side, price, rule })
             })
             .boxed(),
         (market_id(), order_number(), quantity_lots())
             .prop_map(|(market, number, quantity)| {
-                Event::RemainderDropped(RemainderDropped {
-                    market,
-                    number,
-                    quantity,
-                })
+                Event::RemainderDropped(RemainderDropped { market, number, quantity })
             })
             .boxed(),
     ]
@@ -726,25 +565,8 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
 
 /// Any header.
 pub fn header() -> impl Strategy<Value = Header> {
-    let place = (
-        number_u32(),
-        digest(),
-        height(),
-        time_ms(),
-        digest(),
-        operator_id(),
-        policy_epoch(),
-    );
-    let contents = (
-        number_u32(),
-        digest(),
-        digest(),
-        number_u64(),
-        digest(),
-        digest(),
-        digest(),
-        digest(),
-    );
+    let place = (number_u32(), digest(), height(), time_ms(), digest(), operator_id(), policy_epoch());
+    let contents = (number_u32(), digest(), digest(), number_u64(), digest(), digest(), digest(), digest());
     (place, contents).prop_map(|(place, contents)| {
         let (protocol_version, chain_id, height, time_ms, parent, proposer, policy_epoch) = place;
         let (envelope_count, envelope_root, state_root, log_size, log_root, seal_commitment, reveal, next) = contents;

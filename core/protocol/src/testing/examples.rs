@@ -31,14 +31,11 @@ use crate::{
 pub fn command(action: Action) -> Command {
     match action {
         Action::OpenAccount => Command::OpenAccount,
-        Action::CloseAccount => Command::CloseAccount(Box::new(CloseAccount {
-            chain: 7,
-            destination: bytes(&[0xd5; 20]),
-        })),
+        Action::CloseAccount => {
+            Command::CloseAccount(Box::new(CloseAccount { chain: 7, destination: bytes(&[0xd5; 20]) }))
+        }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms())),
-        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(3),
-        }),
+        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(3) }),
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim())),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: SegmentId::new(1),
@@ -55,10 +52,9 @@ pub fn command(action: Action) -> Command {
             to: SegmentId::new(2),
             amount: QuoteMicros::from_micros(1_000_000),
         }),
-        Action::CancelTransfer => Command::CancelTransfer(CancelTransfer {
-            segment: SegmentId::new(1),
-            number: TransferNumber::new(5),
-        }),
+        Action::CancelTransfer => {
+            Command::CancelTransfer(CancelTransfer { segment: SegmentId::new(1), number: TransferNumber::new(5) })
+        }
         Action::PlaceOrder => Command::PlaceOrder(place_order()),
         Action::AmendOrder => Command::AmendOrder(AmendOrder {
             market: MarketId::new(2),
@@ -70,18 +66,17 @@ pub fn command(action: Action) -> Command {
             market: MarketId::new(2),
             order: OrderReference::Client(ClientOrderId::new(77)),
         }),
-        Action::CancelAllOrders => Command::CancelAllOrders(CancelAllOrders {
-            scope: CancelScope::Segment(SegmentId::new(1)),
-        }),
+        Action::CancelAllOrders => {
+            Command::CancelAllOrders(CancelAllOrders { scope: CancelScope::Segment(SegmentId::new(1)) })
+        }
         Action::QuoteLadder => Command::QuoteLadder(Box::new(QuoteLadder {
             market: MarketId::new(1),
             bids: list(vec![level(63_990, 5), level(63_980, 15)]),
             asks: list(vec![level(64_010, 7)]),
         })),
-        Action::SetDeadMan => Command::SetDeadMan(SetDeadMan {
-            segment: SegmentId::new(1),
-            timeout_ms: DurationMs::from_ms(15_000),
-        }),
+        Action::SetDeadMan => {
+            Command::SetDeadMan(SetDeadMan { segment: SegmentId::new(1), timeout_ms: DurationMs::from_ms(15_000) })
+        }
     }
 }
 
@@ -145,20 +140,9 @@ pub fn events() -> Vec<Event> {
 /// One example of each kind of internal work, in the order of their numbers.
 #[must_use]
 pub fn system_works() -> Vec<SystemWork> {
-    let account = SegmentAccount {
-        segment: SegmentId::new(1),
-        account: AccountId::new(42),
-    };
-    let grant = SegmentGrant {
-        segment: SegmentId::new(1),
-        account: AccountId::new(42),
-        grant: GrantNumber::new(3),
-    };
-    let transfer = SegmentTransfer {
-        from: SegmentId::new(1),
-        to: SegmentId::new(2),
-        transfer: TransferNumber::new(5),
-    };
+    let account = SegmentAccount { segment: SegmentId::new(1), account: AccountId::new(42) };
+    let grant = SegmentGrant { segment: SegmentId::new(1), account: AccountId::new(42), grant: GrantNumber::new(3) };
+    let transfer = SegmentTransfer { from: SegmentId::new(1), to: SegmentId::new(2), transfer: TransferNumber::new(5) };
     vec![
         SystemWork::ExpireOrder(SegmentOrder {
             segment: SegmentId::new(1),
@@ -182,10 +166,7 @@ pub fn system_works() -> Vec<SystemWork> {
 /// A piece of internal work with its origin.
 #[must_use]
 pub fn system_command(work: SystemWork) -> SystemCommand {
-    SystemCommand {
-        origin: RecordIndex::new(123_456),
-        work,
-    }
+    SystemCommand { origin: RecordIndex::new(123_456), work }
 }
 
 /// An intent of a session key with these commands; more than an envelope can hold are left out.
@@ -195,10 +176,7 @@ pub fn intent(commands: Vec<Command>) -> Intent {
         version: ENVELOPE_VERSION,
         chain_id: genesis().chain_id(),
         account: AccountId::new(42),
-        signer: Signer {
-            role: SignerRole::Session,
-            key: key(0x5e),
-        },
+        signer: Signer { role: SignerRole::Session, key: key(0x5e) },
         nonce: 9,
         valid_until_ms: TimeMs::from_ms(TIME_MS + 30_000),
         group: GroupMode::EachAlone,
@@ -209,11 +187,7 @@ pub fn intent(commands: Vec<Command>) -> Intent {
 /// An envelope with these commands and a signature of zeros.
 #[must_use]
 pub fn envelope(commands: Vec<Command>) -> Envelope {
-    Envelope {
-        intent: intent(commands),
-        evidence: BoundedVec::empty(),
-        signature: SignatureBytes([0; 64]),
-    }
+    Envelope { intent: intent(commands), evidence: BoundedVec::empty(), signature: SignatureBytes([0; 64]) }
 }
 
 /// A header in the middle of a chain.
@@ -346,35 +320,22 @@ fn account_events() -> Vec<Event> {
             terms: grant_terms(),
             registered_ms: TimeMs::from_ms(TIME_MS),
         })),
-        Event::GrantRevoked(GrantRevoked {
-            account: AccountId::new(42),
-            number: GrantNumber::new(3),
-        }),
+        Event::GrantRevoked(GrantRevoked { account: AccountId::new(42), number: GrantNumber::new(3) }),
     ]
 }
 
 fn funds_events() -> Vec<Event> {
     let claim_key = Digest([0xc1; 32]);
     let (segment, account) = (SegmentId::new(1), AccountId::new(42));
-    let withdrawal = WithdrawalEnded {
-        segment,
-        number: WithdrawalNumber::new(12),
-    };
-    let transfer = TransferEnded {
-        from: segment,
-        number: TransferNumber::new(5),
-    };
+    let withdrawal = WithdrawalEnded { segment, number: WithdrawalNumber::new(12) };
+    let transfer = TransferEnded { from: segment, number: TransferNumber::new(5) };
     vec![
         Event::DepositAttested(Box::new(DepositAttested {
             claim_key,
             operator: OperatorId::new(2),
             claim: deposit_claim(),
         })),
-        Event::DepositAccepted(DepositAccepted {
-            segment,
-            claim_key,
-            amount: QuoteMicros::from_micros(1_000_000_000),
-        }),
+        Event::DepositAccepted(DepositAccepted { segment, claim_key, amount: QuoteMicros::from_micros(1_000_000_000) }),
         Event::DepositCredited(DepositCredited {
             segment,
             claim_key,
@@ -404,11 +365,7 @@ fn funds_events() -> Vec<Event> {
             origin: RecordIndex::new(123_457),
         }),
         Event::TransferCancelled(transfer),
-        Event::TransferReleased(TransferReleased {
-            from: segment,
-            number: TransferNumber::new(5),
-            sequence: 4,
-        }),
+        Event::TransferReleased(TransferReleased { from: segment, number: TransferNumber::new(5), sequence: 4 }),
         Event::TransferArrived(TransferArrived {
             from: segment,
             number: TransferNumber::new(5),
@@ -494,17 +451,11 @@ fn order_events() -> Vec<Event> {
 }
 
 fn attestor(operator: u16, key_byte: u8) -> Attestor {
-    Attestor {
-        operator: OperatorId::new(operator),
-        root_key: key(key_byte),
-    }
+    Attestor { operator: OperatorId::new(operator), root_key: key(key_byte) }
 }
 
 const fn level(price_ticks: u64, lots: u64) -> QuoteLevel {
-    QuoteLevel {
-        price: PriceTicks::from_ticks(price_ticks),
-        quantity: QuantityLots::from_lots(lots),
-    }
+    QuoteLevel { price: PriceTicks::from_ticks(price_ticks), quantity: QuantityLots::from_lots(lots) }
 }
 
 fn bytes<const MAX: usize>(bytes: &[u8]) -> BoundedVec<u8, MAX> {

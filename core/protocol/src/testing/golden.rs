@@ -9,20 +9,12 @@ use crate::hash::Hex;
 ///
 /// # Panics
 /// If they differ: the test that calls this has failed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "golden files are read and blessed by tests only"
-)]
+#[expect(clippy::disallowed_methods, reason = "golden files are read and blessed by tests only")]
 pub fn assert_golden(file_name: &str, made: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../spec/vectors")
-        .join(file_name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors").join(file_name);
     if std::env::var_os("CASEMATE_BLESS").is_some() {
         let written = std::fs::write(&path, made);
-        assert!(
-            written.is_ok(),
-            "golden file `{file_name}` cannot be written: {written:?}"
-        );
+        assert!(written.is_ok(), "golden file `{file_name}` cannot be written: {written:?}");
         return;
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
@@ -44,10 +36,7 @@ pub fn table<const COLUMNS: usize>(columns: [&str; COLUMNS], rows: &[[String; CO
     let mut text = columns.join("\t");
     text.push('\n');
     for row in rows {
-        assert!(
-            row.iter().all(|cell| !cell.contains(['\t', '\n', '\r'])),
-            "a cell breaks the table: {row:?}"
-        );
+        assert!(row.iter().all(|cell| !cell.contains(['\t', '\n', '\r'])), "a cell breaks the table: {row:?}");
         text.push_str(&row.join("\t"));
         text.push('\n');
     }
@@ -64,20 +53,7 @@ fn first_difference(golden: &str, made: &str) -> Option<String> {
     if golden == made {
         return None;
     }
-    let line = golden
-        .lines()
-        .zip(made.lines())
-        .take_while(|(golden, made)| golden == made)
-        .count();
-    let show = |text: &str| {
-        text.lines()
-            .nth(line)
-            .map_or("the end of the file".to_owned(), |line| format!("`{line}`"))
-    };
-    Some(format!(
-        "line {}: golden {}, made {}",
-        line.saturating_add(1),
-        show(golden),
-        show(made)
-    ))
+    let line = golden.lines().zip(made.lines()).take_while(|(golden, made)| golden == made).count();
+    let show = |text: &str| text.lines().nth(line).map_or("the end of the file".to_owned(), |line| format!("`{line}`"));
+    Some(format!("line {}: golden {}, made {}", line.saturating_add(1), show(golden), show(made)))
 }

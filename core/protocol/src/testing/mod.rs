@@ -14,7 +14,5 @@ use borsh::BorshDeserialize;
 pub fn known_tags<T: BorshDeserialize>() -> Vec<u8> {
     // The decoder that borsh derives words an unknown tag this way; whatever else it says, it knew the tag.
     let is_unknown = |error: borsh::io::Error| error.to_string().starts_with("Unexpected variant tag");
-    (0..=u8::MAX)
-        .filter(|&tag| !T::try_from_slice(&[tag]).is_err_and(is_unknown))
-        .collect()
+    (0..=u8::MAX).filter(|&tag| !T::try_from_slice(&[tag]).is_err_and(is_unknown)).collect()
 }

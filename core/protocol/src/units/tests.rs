@@ -5,10 +5,7 @@ use super::*;
 /// A non-zero divisor and a numerator, both far enough from the ends for exact checks.
 fn division() -> impl Strategy<Value = (i128, i128)> {
     let number = prop_oneof![-20i128..=20, any::<i64>().prop_map(i128::from)];
-    (
-        number.clone(),
-        number.prop_filter("zero has a test of its own", |&divisor| divisor != 0),
-    )
+    (number.clone(), number.prop_filter("zero has a test of its own", |&divisor| divisor != 0))
 }
 
 proptest! {
@@ -111,12 +108,7 @@ fn a_division_without_an_answer_gives_none() {
 
 #[test]
 fn the_smallest_fee_costs_one_and_the_smallest_rebate_gives_nothing() {
-    let fee = |amount, ppm| {
-        QuoteMicros::from_micros(amount)
-            .fee(FeePpm::from_ppm(ppm))
-            .unwrap()
-            .micros()
-    };
+    let fee = |amount, ppm| QuoteMicros::from_micros(amount).fee(FeePpm::from_ppm(ppm)).unwrap().micros();
     assert_eq!((fee(1, 1), fee(1, -1), fee(0, 400)), (1, 0, 0));
     assert_eq!((fee(96_000_000, 400), fee(96_000_000, -50)), (38_400, -4_800));
     assert_eq!((fee(999_999, -1), fee(1_000_000, -1), fee(1_000_001, -1)), (0, -1, -1));
@@ -125,19 +117,10 @@ fn the_smallest_fee_costs_one_and_the_smallest_rebate_gives_nothing() {
 
 #[test]
 fn a_fee_or_notional_out_of_range_is_refused() {
-    assert_eq!(
-        QuoteMicros::from_micros(i64::MAX).fee(FeePpm::from_ppm(1_000_001)),
-        None
-    );
-    assert_eq!(
-        QuoteMicros::from_micros(i64::MIN).scale(RatioPpm::from_ppm(u32::MAX), Round::Down),
-        None
-    );
-    let most = notional(
-        PriceTicks::from_ticks(u64::MAX),
-        QuantityLots::from_lots(u64::MAX),
-        TickValueMicros::from_micros(1),
-    );
+    assert_eq!(QuoteMicros::from_micros(i64::MAX).fee(FeePpm::from_ppm(1_000_001)), None);
+    assert_eq!(QuoteMicros::from_micros(i64::MIN).scale(RatioPpm::from_ppm(u32::MAX), Round::Down), None);
+    let most =
+        notional(PriceTicks::from_ticks(u64::MAX), QuantityLots::from_lots(u64::MAX), TickValueMicros::from_micros(1));
     assert_eq!(most, None);
 }
 
@@ -156,10 +139,7 @@ fn a_price_moves_both_ways() {
 #[test]
 fn money_is_shown_with_six_places() {
     let shown = |micros| QuoteMicros::from_micros(micros).to_string();
-    assert_eq!(
-        [shown(12_500_000), shown(-1), shown(0)],
-        ["12.500000", "-0.000001", "0.000000"]
-    );
+    assert_eq!([shown(12_500_000), shown(-1), shown(0)], ["12.500000", "-0.000001", "0.000000"]);
     assert_eq!(shown(i64::MIN), "-9223372036854.775808");
 }
 

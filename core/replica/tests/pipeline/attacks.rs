@@ -112,11 +112,20 @@ fn a_false_claim_first_does_not_block_the_true_claim_and_the_output_is_credited_
     let block = ledger.begin_block(height, time_ms).unwrap();
     let claim_key = hash::digest_of(Domain::DepositClaim, &lie);
     let (amount, account) = (lie.amount, AccountId::new(FIRST + 1));
-    ledger.replay_events(&block, &[
-        Event::DepositAttested(Box::new(DepositAttested { claim_key, operator: OperatorId::new(1), claim: lie })),
-        Event::DepositAccepted(DepositAccepted { segment: ONE, claim_key, amount }),
-        Event::DepositCredited(DepositCredited { segment: ONE, claim_key, account, amount, bond: QuoteMicros::ZERO }),
-    ]);
+    ledger.replay_events(
+        &block,
+        &[
+            Event::DepositAttested(Box::new(DepositAttested { claim_key, operator: OperatorId::new(1), claim: lie })),
+            Event::DepositAccepted(DepositAccepted { segment: ONE, claim_key, amount }),
+            Event::DepositCredited(DepositCredited {
+                segment: ONE,
+                claim_key,
+                account,
+                amount,
+                bond: QuoteMicros::ZERO,
+            }),
+        ],
+    );
     assert_eq!(ledger.check_laws_from_rows(), [], "no law of sums sees a deposit that never happened");
     let row = ledger.segment(ONE).unwrap().sub_account(account).unwrap();
     assert_eq!(row.cash().micros(), venue.cash(1, FIRST + 1) + 90_000_000, "the attack works with the control off");
@@ -166,9 +175,8 @@ fn dust_sent_to_a_root_key_does_not_overflow_the_record_of_its_opening() {
     let mut venue = Venue::new();
     let key = opener_key(0);
     let beneficiary = Beneficiary::RootKey(public_key(&key));
-    let dust: Vec<Command> = (0..1_100)
-        .map(|number| Command::AttestDeposit(Box::new(claim(0x10_0000 + number, 1, beneficiary))))
-        .collect();
+    let dust: Vec<Command> =
+        (0..1_100).map(|number| Command::AttestDeposit(Box::new(claim(0x10_0000 + number, 1, beneficiary)))).collect();
     for part in dust.chunks(64) {
         let letters = [venue.root(1, part.to_vec()), venue.root(2, part.to_vec())];
         let step = venue.step_after(1_000, letters.iter().map(Letter::sealed).collect());
@@ -306,7 +314,7 @@ fn an_account_whose_transfer_is_under_way_cannot_close() {
     let key = opener_key(0);
     let cash = venue.cash(1, account);
     let root = |venue: &mut Venue, command| {
-        let letter = venue.letter(account, SignerRole::Root, key.clone(), vec![command]);
+        let letter = venue.letter(account, SignerRole::Root, key, vec![command]);
         venue.step(&[letter]).only()
     };
     for part in [3_000_000, cash - 3_000_000] {
@@ -408,9 +416,8 @@ fn what_an_ended_grant_used_is_forgotten_with_its_last_order() {
     assert_eq!(venue.ask_session(FIRST, 2, bid(1, 900, 2)), Ok(()));
     venue.wait_through(6_000);
     assert_eq!(venue.open_orders(1, FIRST), 1, "an order that can only reduce outlives its grant");
-    let usage = |venue: &Venue| {
-        venue.ledger().segment(ONE).unwrap().sub_account(AccountId::new(FIRST)).unwrap().usage().len()
-    };
+    let usage =
+        |venue: &Venue| venue.ledger().segment(ONE).unwrap().sub_account(AccountId::new(FIRST)).unwrap().usage().len();
     assert_eq!(usage(&venue), 2);
     let all = Command::CancelAllOrders(CancelAllOrders { scope: CancelScope::Segment(ONE) });
     assert_eq!(venue.ask(FIRST, all), Ok(()));
@@ -555,7 +562,7 @@ fn a_root_key_with_a_waiting_deposit_still_opens_after_somebody_registered_it_as
     let mut theft = terms(&venue, FIRST, 2);
     theft.session_key = public_key(&key);
     assert_eq!(venue.ask(FIRST, Command::RegisterGrant(Box::new(theft))), Ok(()));
-    let letter = venue.opening(key.clone());
+    let letter = venue.opening(key);
     assert_eq!(venue.step(&[letter]).only(), Ok(()));
     let account = venue.ledger().accounts().account_of_root(&public_key(&key)).unwrap();
     assert_ne!(account.number(), FIRST);

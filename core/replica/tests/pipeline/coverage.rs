@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use casemate_audit::{RecordSource, Verdict};
-use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::Action;
+use casemate_protocol::hash::{self, Domain};
 
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{Letter, Venue};

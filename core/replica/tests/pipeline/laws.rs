@@ -28,7 +28,10 @@ fn seal(letters: &[Letter]) -> Vec<Vec<u8>> {
 }
 
 /// Runs a script on a venue; `see` sees every block after it was adopted.
-fn play(bytes: &[u8], mut see: impl FnMut(&mut Venue, &Step) -> Result<(), TestCaseError>) -> Result<(), TestCaseError> {
+fn play(
+    bytes: &[u8],
+    mut see: impl FnMut(&mut Venue, &Step) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
     let mut choices = Choices::new(bytes);
     let mut venue = Venue::new();
     while !choices.is_over() {
@@ -47,7 +50,7 @@ fn table_roots(ledger: &Ledger) -> Vec<TableSummary> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// INVARIANT(S2) INVARIANT(S3) INVARIANT(M2) INVARIANT(F1): by the running sums, which block execution checks, and
     /// by the rows themselves.
@@ -128,7 +131,7 @@ proptest! {
             let verdict = other.execute(&step.block, &Sequential);
             prop_assert!(verdict.is_ok(), "{:?}", verdict.err());
             count += 1;
-            if count % 3 == 0 {
+            if count.is_multiple_of(3) {
                 let written = venue.snapshot();
                 let read = Replica::read_snapshot(&genesis(), BuiltInTable, &mut written.as_slice(), &Backwards);
                 other = match read {

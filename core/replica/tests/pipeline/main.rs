@@ -8,5 +8,6 @@ mod coverage;
 mod golden;
 mod kit;
 mod laws;
+mod phases;
 mod refusals;
 mod sessions;

@@ -150,7 +150,9 @@ fn reach(code: RejectCode) -> Reach {
         },
         // Grants.
         Code::ActionNotGranted => || session_of(|terms| terms.actions = ActionSet::EMPTY.with(Action::CancelOrder)),
-        Code::MarketNotGranted => || session_of(|terms| terms.markets = MarketScope::Only(list(vec![MarketId::new(3)]))),
+        Code::MarketNotGranted => {
+            || session_of(|terms| terms.markets = MarketScope::Only(list(vec![MarketId::new(3)])))
+        }
         Code::GrantRateExceeded => || {
             let mut venue = Venue::new();
             let mut slow = terms(&venue, FIRST, 2);
@@ -176,9 +178,9 @@ fn reach(code: RejectCode) -> Reach {
         Code::GrantRegistrationLate => || grant(|terms| terms.register_before_ms = TimeMs::from_ms(5)),
         Code::ChildGrantNotSupported => || grant(|terms| terms.parent = GrantNumber::new(1)),
         Code::GrantNotFound => || Venue::new().ask(FIRST, revoke(5)),
-        Code::GrantActionsNotAllowed => || {
-            grant(|terms| terms.actions = ActionSet::TRADING.with(Action::RequestWithdrawal))
-        },
+        Code::GrantActionsNotAllowed => {
+            || grant(|terms| terms.actions = ActionSet::TRADING.with(Action::RequestWithdrawal))
+        }
         Code::GrantBudgetMissing => || grant(|terms| terms.commands_per_minute_max = 0),
         // Policy.
         Code::RootRequired => {
@@ -429,7 +431,7 @@ fn block_full() -> Verdict {
     let letters: Vec<_> = (0..70).map(|_| venue.root(FIRST, vec![ladder(&prices, &[]); 63])).collect();
     let size_bytes: usize = letters.iter().map(|letter| letter.sealed().len()).sum();
     assert!(size_bytes > 2_000_000);
-    let more: Vec<_> = (0..70).map(|_| venue.root(FIRST + 1, vec![ladder(&prices, &prices[..0]); 63])).collect();
+    let more: Vec<_> = (0..70).map(|_| venue.root(FIRST + 1, vec![ladder(&prices, &[]); 63])).collect();
     venue.step(&[letters, more].concat()).only()
 }
 

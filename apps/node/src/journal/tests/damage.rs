@@ -64,10 +64,7 @@ fn a_torn_tail_is_reported_with_its_size() {
     let locations = write_journal(dir.path(), &[100, 100]);
     cut_last_segment(dir.path(), end_of_blocks(&locations, &[100, 100]) - 1);
     let report = open(dir.path()).unwrap().2;
-    assert_eq!(
-        (report.last_height, report.torn_bytes_dropped),
-        (Some(1), (RECORD_HEADER_BYTES + 99) as u64)
-    );
+    assert_eq!((report.last_height, report.torn_bytes_dropped), (Some(1), (RECORD_HEADER_BYTES + 99) as u64));
     assert_eq!(open(dir.path()).unwrap().2.torn_bytes_dropped, 0);
 }
 
@@ -125,10 +122,7 @@ fn a_payload_that_imitates_records_cannot_turn_a_torn_tail_into_damage() {
     let location = writer.append(2, &hostile).unwrap();
     writer.sync().unwrap();
     drop(writer);
-    cut_last_segment(
-        dir.path(),
-        location.offset_bytes as usize + RECORD_HEADER_BYTES + hostile.len() - 1,
-    );
+    cut_last_segment(dir.path(), location.offset_bytes as usize + RECORD_HEADER_BYTES + hostile.len() - 1);
     assert_eq!(open(dir.path()).unwrap().2.last_height, Some(1));
 }
 
@@ -148,11 +142,7 @@ fn a_finished_segment_is_marked_before_its_successor_exists() {
     let locations = write_journal(dir.path(), &[900; 3]);
     // As if the crash had come just before the successor got its name.
     fs::remove_file(SEGMENTS.path(dir.path(), 3)).unwrap();
-    flip_bit(
-        &SEGMENTS.path(dir.path(), 1),
-        locations[1].offset_bytes as usize + 40,
-        0,
-    );
+    flip_bit(&SEGMENTS.path(dir.path(), 1), locations[1].offset_bytes as usize + 40, 0);
     assert!(matches!(open(dir.path()), Err(Fault::CorruptSegment { .. })));
 }
 

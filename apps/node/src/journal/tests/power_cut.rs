@@ -8,10 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SECTOR_BYTES: usize = 512;
-const ROOMY: JournalOptions = JournalOptions {
-    segment_bytes: 1 << 20,
-    verify_from_height: 0,
-};
+const ROOMY: JournalOptions = JournalOptions { segment_bytes: 1 << 20, verify_from_height: 0 };
 
 /// A disk with a volatile cache: the file underneath holds only what was synced.
 #[derive(Clone, Debug)]
@@ -29,11 +26,7 @@ struct CachedWrite {
 
 impl CachedDisk {
     fn new(path: &Path) -> Self {
-        Self {
-            file: Arc::new(writable(path)),
-            cache: Arc::default(),
-            has_power: true,
-        }
+        Self { file: Arc::new(writable(path)), cache: Arc::default(), has_power: true }
     }
 
     /// The power goes: each sector of each cached write reached the disk or did not, as `luck` has it.
@@ -55,10 +48,7 @@ impl CachedDisk {
 
 impl SyncFile for CachedDisk {
     fn write_range(&mut self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
-        self.cache.lock().unwrap().push(CachedWrite {
-            offset_bytes,
-            bytes: bytes.to_vec(),
-        });
+        self.cache.lock().unwrap().push(CachedWrite { offset_bytes, bytes: bytes.to_vec() });
         Ok(())
     }
 

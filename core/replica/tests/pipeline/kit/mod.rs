@@ -88,10 +88,8 @@ pub fn opener_key(number: u64) -> SigningKey {
 }
 
 pub fn genesis() -> Genesis {
-    let attestor = |operator, account| Attestor {
-        operator: OperatorId::new(operator),
-        root_key: public_key(&root_key(account)),
-    };
+    let attestor =
+        |operator, account| Attestor { operator: OperatorId::new(operator), root_key: public_key(&root_key(account)) };
     Genesis {
         name: list(b"small venue".to_vec()),
         time_ms: TimeMs::from_ms(GENESIS_MS),
@@ -156,8 +154,10 @@ fn market_rules(id: u16, segment: u16) -> MarketRules {
 }
 
 pub fn seeded_keys() -> impl Iterator<Item = SeededKeys> {
-    (FIRST..FIRST + SEEDED)
-        .map(|account| SeededKeys { root: public_key(&root_key(account)), session: public_key(&session_key(account, 1)) })
+    (FIRST..FIRST + SEEDED).map(|account| SeededKeys {
+        root: public_key(&root_key(account)),
+        session: public_key(&session_key(account, 1)),
+    })
 }
 
 pub fn replica(genesis: &Genesis) -> Replica<BuiltInTable> {
@@ -270,9 +270,7 @@ impl Venue {
         let row = self.ledger().accounts().account(AccountId::new(account));
         let next = match role {
             SignerRole::Root => row.map_or(1, |row| row.nonces().next()),
-            SignerRole::Session => {
-                row.and_then(|row| row.grant_of(key)).map_or(1, |grant| grant.nonces().next())
-            }
+            SignerRole::Session => row.and_then(|row| row.grant_of(key)).map_or(1, |grant| grant.nonces().next()),
         };
         let nonce = self.nonces.get(key).copied().unwrap_or(0).max(next);
         self.nonces.insert(*key, nonce + 1);
@@ -334,8 +332,7 @@ impl Venue {
         self.time_ms += step_ms;
         let time_ms = TimeMs::from_ms(self.time_ms);
         let secret = SealSecret(hash::digest(Domain::Development, &[b"secret", &self.time_ms.to_le_bytes()]).0);
-        let proposal =
-            self.replica.propose(authenticated, time_ms, secret, &Sequential, &mut ()).expect("time grows");
+        let proposal = self.replica.propose(authenticated, time_ms, secret, &Sequential, &mut ()).expect("time grows");
         refused_outside.extend(proposal.left_out.iter().map(|(place, reject, _)| (places[*place], reject.code())));
         refused_outside.sort_unstable_by_key(|(place, _)| *place);
         let intents = proposal.block.envelopes.iter().map(|bytes| {

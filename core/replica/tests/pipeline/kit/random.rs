@@ -13,7 +13,9 @@ use casemate_protocol::{
 };
 use ed25519_zebra::SigningKey;
 
-use super::{ATTESTORS, FIRST, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key};
+use super::{
+    ATTESTORS, FIRST, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key,
+};
 
 /// Bytes read as choices; zero once they are used up.
 pub struct Choices<'a> {
@@ -260,9 +262,7 @@ fn own_order(
             let reference = OrderReference::Client(ClientOrderId::new(order.client_id));
             (market, reference, Some((order.price, order.remaining)))
         }
-        Some((market, order)) => {
-            (market, OrderReference::Number(order.number), Some((order.price, order.remaining)))
-        }
+        Some((market, order)) => (market, OrderReference::Number(order.number), Some((order.price, order.remaining))),
         None => (market(choices), any, None),
     }
 }
@@ -352,8 +352,23 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
         notional_quote_micros_max: micros(notional),
         loss_quote_micros_max: micros(if choices.one_in(24) { 1 } else { notional }),
         commands_per_minute_max: choices.pick(&[100, 100, 100, 6, 6, 0]),
-        expires_ms: TimeMs::from_ms(choices.pick(&[now_ms + 3_000, now_ms + 70_000, now_ms + 70_000, now_ms + 70_000, now_ms, u64::MAX])),
-        register_before_ms: TimeMs::from_ms(choices.pick(&[u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX, now_ms])),
+        expires_ms: TimeMs::from_ms(choices.pick(&[
+            now_ms + 3_000,
+            now_ms + 70_000,
+            now_ms + 70_000,
+            now_ms + 70_000,
+            now_ms,
+            u64::MAX,
+        ])),
+        register_before_ms: TimeMs::from_ms(choices.pick(&[
+            u64::MAX,
+            u64::MAX,
+            u64::MAX,
+            u64::MAX,
+            u64::MAX,
+            u64::MAX,
+            now_ms,
+        ])),
     }
 }
 
