@@ -367,3 +367,38 @@ const BLOCKS_BEHIND_MAX: usize = 4 * BLOCKS_BEHIND;
 fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Progress> {
     shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Journal, JournalOptions};
+
+    /// Cause: records went to their own journal as blocks came, and a full segment is synced when it is closed, so
+    /// that after a crash there were records of blocks that the journal did not have, and the next block's records did
+    /// not follow. Fix: they are written when the block is durable.
+    #[test]
+    fn records_are_never_on_disk_before_their_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = JournalOptions { segment_bytes: 4_096, ..JournalOptions::default() };
+        let open = |name: &str, options| Journal::open(&folder.path().join(name), &[1; 32], options).unwrap();
+        let files = || {
+            let (_, journal, _) = open("journal", JournalOptions::default());
+            let (_, records, _) = open("records", small);
+            let (indexes, _) = Indexes::open(&folder.path().join("indexes.redb"), &[1; 32]).unwrap();
+            KeptFiles { journal, records, indexes: Arc::new(indexes) }
+        };
+        let options = KeeperOptions { sync_every_blocks: 1_000, index_envelopes: true };
+        let mut keeper = Keeper::start(files(), 0, options);
+        for height in 1..=50 {
+            let (block, records) = (vec![1; 100], vec![2; 1_000]);
+            keeper.keep(BlockToKeep { height, block, records, first_record: height, envelope_ids: vec![] }).unwrap();
+        }
+        // As a crash would: everything was handed over and nothing was synced.
+        drop(keeper.blocks.take());
+        drop(keeper.thread.take().unwrap().join().unwrap());
+        assert!(matches!(keeper.wait_durable(1), Err(Fault::KeeperEnded)), "whoever waits is told");
+        let (journal, _, _) = open("journal", JournalOptions::default());
+        let (records, _, _) = open("records", small);
+        assert_eq!((journal.held(), records.held()), (None, None));
+    }
+}

@@ -176,14 +176,7 @@ impl Bench {
         self.sign_as(SignerRole::Session, &session_key(&DEVELOPMENT_SEED, index), index, nonce, commands)
     }
 
-    fn sign_as(
-        &self,
-        role: SignerRole,
-        key: &SigningKey,
-        index: u64,
-        nonce: u64,
-        commands: Vec<Command>,
-    ) -> Vec<u8> {
+    fn sign_as(&self, role: SignerRole, key: &SigningKey, index: u64, nonce: u64, commands: Vec<Command>) -> Vec<u8> {
         let ledger = self.sequencer.node.replica().ledger();
         let intent = Intent {
             version: ENVELOPE_VERSION,
@@ -376,9 +369,8 @@ fn a_full_queue_is_a_refusal_and_loses_nothing() {
         bench.submit(nonce, &bench.order(0, nonce));
     }
     let more = bench.order(0, 4);
-    let try_submit = |bench: &Bench, bytes: &[u8]| {
-        bench.submitter.submit(bytes.to_vec(), ReplyTo::new(4, bench.sender.clone()))
-    };
+    let try_submit =
+        |bench: &Bench, bytes: &[u8]| bench.submitter.submit(bytes.to_vec(), ReplyTo::new(4, bench.sender.clone()));
     assert_eq!(try_submit(&bench, &more), Err(NotTaken::QueueFull));
     bench.sequencer.turn().unwrap();
     assert_eq!(try_submit(&bench, &vec![0; 1_001]), Err(NotTaken::QueueFull), "bytes count too");
