@@ -395,7 +395,7 @@ mod tests {
         }
         // As a crash would: everything was handed over and nothing was synced.
         drop(keeper.blocks.take());
-        drop(keeper.thread.take().unwrap().join().unwrap());
+        drop((keeper.journal.take().unwrap().join().unwrap(), keeper.behind.take().unwrap().join().unwrap()));
         assert!(matches!(keeper.wait_durable(1), Err(Fault::KeeperEnded)), "whoever waits is told");
         let (journal, _, _) = open("journal", JournalOptions::default());
         let (records, _, _) = open("records", small);
