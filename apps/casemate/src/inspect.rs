@@ -95,6 +95,11 @@ impl Sheet {
     fn line(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0 += &format!("{name:<18} {value}\n");
     }
+
+    /// What was checked, and against what.
+    fn proof(&mut self, verified: impl std::fmt::Display) {
+        self.0 += &format!("proof: {verified}\n");
+    }
 }
 
 fn open(data: &Path) -> Result<Node, CliError> {
@@ -104,6 +109,7 @@ fn open(data: &Path) -> Result<Node, CliError> {
     let opened = Node::open(data, NodeOptions::default());
     spinner.finish_and_clear();
     let (node, report) = opened?;
+    crate::genesis::banner(node.genesis());
     crate::node::tell(&report);
     Ok(node)
 }

@@ -11,10 +11,8 @@ use support::{casemate, program, stderr, stdout};
 
 /// The recorded order flow, where the machine has it.
 fn recorded_orders() -> Option<PathBuf> {
-    let data = std::env::var_os("CASEMATE_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("CASEMATE_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let path = data.join("orderbook/bitstamp_l3/orders.csv.zst");
     if path.exists() {
         return Some(path);

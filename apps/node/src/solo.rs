@@ -204,6 +204,10 @@ impl Submitter {
     /// [`NotTaken::Stopped`].
     pub fn submit_waiting(&self, bytes: Vec<u8>, reply: ReplyTo) -> Result<(), NotTaken> {
         self.require_running()?;
+        while self.queued_bytes.load(Ordering::Acquire) > self.queue_bytes_max {
+            std::thread::sleep(Duration::from_millis(1));
+            self.require_running()?;
+        }
         self.queued_bytes.fetch_add(bytes.len(), Ordering::AcqRel);
         self.queue.send(Submission { bytes, reply }).map_err(|_ended| NotTaken::Stopped)
     }

@@ -54,7 +54,7 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
         "segments": segments_json,
         "proof": proof_json(&header),
     });
-    sheet.line("proof", format!("verified against state root {} of block {}", header.state_root, header.height));
+    sheet.proof(format!("verified against state root {} of block {}", header.state_root, header.height));
     Ok(Shown { text: sheet.0, json })
 }
 
@@ -80,7 +80,7 @@ fn inspect_segment(
         }
     };
     let Some(SubAccount { head, positions }) = sub_account else {
-        sheet.line("  cash", "none: the account has no part in this segment".to_owned());
+        sheet.line("  cash", "none: the account has no part in this segment");
         sheet.line("  vault", format!("{} of asset {}", quote(vault.balance), vault.asset));
         return Ok(json!({ "segment": table, "sub_account": null, "vault_micros": vault.balance.to_string() }));
     };

@@ -38,7 +38,7 @@ pub fn inspect(node: &Node, height: &str) -> Result<Shown, CliError> {
     sheet.line("state root", header.state_root);
     sheet.line("log root", format!("{} over {} records", header.log_root, header.log_size));
     sheet.line("policy epoch", header.policy_epoch);
-    sheet.line("proof", "envelope root, seal commitment and links to the blocks beside it are verified".to_owned());
+    sheet.proof("envelope root, seal commitment and links to the blocks beside it are verified");
     let json = json!({
         "height": height,
         "id": header.id().to_string(),

@@ -38,16 +38,13 @@ pub fn inspect(node: &Node, index: u64) -> Result<Shown, CliError> {
     for event in &body.events {
         sheet.line("event", format!("{event:?}"));
     }
-    sheet.line("proof", "body and salt verified against the record's commitment".to_owned());
-    sheet.line(
-        "proof",
-        format!(
-            "verified against log root {} of block {} ({} hashes)",
-            header.log_root,
-            header.height,
-            proof.path.len()
-        ),
-    );
+    sheet.proof("body and salt verified against the record's commitment");
+    sheet.proof(format!(
+        "verified against log root {} of block {} ({} hashes)",
+        header.log_root,
+        header.height,
+        proof.path.len()
+    ));
     let json = json!({
         "index": index,
         "height": place.height.number(),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{
     Backwards, FIRST, Letter, OPENING_MIN, Venue, ask, bid, claim, genesis, is_accepted, list, micros, opener_key,
-    public_key, replica,
+    public_key, replica, terms,
 };
 
 const ONE: SegmentId = SegmentId::new(1);
@@ -232,4 +232,19 @@ proptest! {
             prop_assert!(verdict.is_ok(), "{:?}", verdict.err());
         }
     }
+}
+
+/// The one case that random blocks hardly ever meet: the entry that comes back is not the last one.
+#[test]
+fn discarding_a_revocation_puts_what_the_grant_used_back_in_its_place() {
+    let mut venue = Venue::new();
+    let second = terms(&venue, FIRST, 2);
+    assert_eq!(venue.ask(FIRST, Command::RegisterGrant(Box::new(second))), Ok(()));
+    assert_eq!(venue.ask_session(FIRST, 1, bid(1, 900, 2)), Ok(()));
+    assert_eq!(venue.ask_session(FIRST, 2, bid(1, 900, 2)), Ok(()));
+    let before = venue.snapshot();
+    let letter = venue.root(FIRST, vec![Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(1) })]);
+    assert_eq!(venue.propose(10, vec![letter.sealed()]).only(), Ok(()));
+    venue.replica.discard();
+    assert!(venue.snapshot() == before);
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use casemate_protocol::command::{CancelScope, OrderKind};
+use casemate_protocol::command::CancelScope;
 use casemate_protocol::envelope::{Intent, SignerRole};
+use casemate_protocol::event::OrderRested;
 use casemate_protocol::grant::GrantTerms;
-use casemate_protocol::{AccountId, Command, Event, GrantNumber, PriceTicks, PublicKey, QuantityLots, Side};
+use casemate_protocol::{AccountId, Command, Event, GrantNumber, PriceTicks, PublicKey, QuantityLots};
 use proptest::prelude::*;
 
 use crate::book::EventBook;
@@ -19,7 +20,7 @@ use crate::kit::{
 struct Known {
     terms: GrantTerms,
     is_revoked: bool,
-    /// Notional traded by orders that could add risk, at prices no better than their limits.
+    /// Notional traded by orders that are not reduce-only.
     traded_micros: i128,
 }
 
@@ -27,6 +28,8 @@ struct Known {
 struct Watcher {
     book: EventBook,
     grants: BTreeMap<(AccountId, GrantNumber), Known>,
+    /// The order that was amended last, as it was: its terms come again.
+    amended: Option<OrderRested>,
 }
 
 impl Watcher {
@@ -38,7 +41,7 @@ impl Watcher {
             terms.notional_quote_micros_max = micros(GRANT_NOTIONAL);
             ((AccountId::new(account), GrantNumber::new(1)), Known { terms, is_revoked: false, traded_micros: 0 })
         });
-        Self { book: EventBook::default(), grants: seeded.collect() }
+        Self { book: EventBook::default(), grants: seeded.collect(), amended: None }
     }
 
     fn grant_of(&self, account: AccountId, key: &PublicKey) -> Option<&Known> {
@@ -57,6 +60,9 @@ impl Watcher {
             }
             for event in &record.events {
                 self.count(asked, event);
+                if let Event::OrderRemoved(removed) = event {
+                    self.amended = self.book.order(removed.market, removed.number.number()).copied();
+                }
                 self.book.follow(event)?;
                 match event {
                     Event::GrantRegistered(registered) => {
@@ -125,22 +131,14 @@ impl Watcher {
         {
             known.traded_micros += micros(trade.price);
         }
-        let (is_reduce_only, limit) = match asked.map(|(_, command)| command) {
-            Some(Command::PlaceOrder(order)) => match order.kind {
-                OrderKind::Limit(terms) => (order.is_reduce_only, terms.price),
-                // The limit of a market order is not in the log; nothing is a safe lower bound of it.
-                OrderKind::Market(_) => (order.is_reduce_only, PriceTicks::ZERO),
-            },
-            // An amended order keeps its terms; whether it may only reduce is no longer in the book.
-            Some(Command::AmendOrder(_)) => (true, PriceTicks::ZERO),
-            _ => (true, PriceTicks::ZERO),
-        };
-        let price = match trade.taker_side {
-            Side::Bid => trade.price,
-            Side::Ask => trade.price.min(limit),
+        let is_reduce_only = match asked.map(|(_, command)| command) {
+            Some(Command::PlaceOrder(order)) => order.is_reduce_only,
+            Some(Command::AmendOrder(_)) => self.amended.is_some_and(|order| order.is_reduce_only),
+            // Nothing else takes.
+            _ => false,
         };
         if let Some(known) = self.grants.get_mut(&(trade.taker, trade.taker_grant)).filter(|_| !is_reduce_only) {
-            known.traded_micros += micros(price);
+            known.traded_micros += micros(trade.price);
         }
     }
 
