@@ -36,11 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Decodes bytes and requires that they are the one encoding of what they hold.
 fn canonical<T: BorshDeserialize + BorshSerialize>(bytes: &[u8]) -> Option<T> {
     let value = T::try_from_slice(bytes).ok()?;
-    assert_eq!(
-        borsh::to_vec(&value).expect("what decodes encodes"),
-        bytes,
-        "two encodings of one value"
-    );
+    assert_eq!(borsh::to_vec(&value).expect("what decodes encodes"), bytes, "two encodings of one value");
     Some(value)
 }
 
