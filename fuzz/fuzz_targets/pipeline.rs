@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{Backwards, Letter, Venue, genesis, replica};
 
-#[allow(dead_code, reason = "the tests of `casemate-replica` use more of the kit than this target does")]
+#[expect(dead_code, reason = "the tests of `casemate-replica` use more of the kit than this target does")]
 #[path = "../../core/replica/tests/pipeline/kit/mod.rs"]
 mod kit;
 
