@@ -146,7 +146,8 @@ impl Keeper {
         self.state.wait(|progress| progress.flushes > before)
     }
 
-    /// Waits until a block is durable.
+    /// Waits until a block is durable. With more than one block between syncs, something must still come to fill the
+    /// number, or ask for a flush.
     ///
     /// # Errors
     /// The fault that stopped the keeper.

@@ -86,18 +86,6 @@ impl BlockBudget {
         Ok(Included { envelope, grant })
     }
 
-    /// Envelopes taken so far.
-    #[must_use]
-    pub const fn envelopes(&self) -> usize {
-        self.envelopes
-    }
-
-    /// Bytes taken so far.
-    #[must_use]
-    pub const fn size_bytes(&self) -> usize {
-        self.size_bytes
-    }
-
     fn require_room(&self, envelope: &Authenticated) -> Result<(), Reject> {
         let size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
         let weight = self.weight.saturating_add(u64::from(envelope.weight()));
