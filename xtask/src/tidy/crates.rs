@@ -24,7 +24,7 @@ fn check_member(member: &Member) -> Vec<Finding> {
     let layer = layer_of(&member.folder);
     let is_on_map = match layer {
         "core" => CORE_DIRECTION.iter().any(|(folder, _)| *folder == member.folder),
-        "adapters" | "apps" | "xtask" => true,
+        "adapters" | "apps" | "benches" | "xtask" => true,
         _ => false,
     };
     let mut findings = Vec::new();
@@ -68,6 +68,9 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
         ("core", _) => Err("core never names an adapter or an app"),
         ("adapters", "adapters") => Err("an adapter wraps one heavy dependency and knows no other adapter"),
         ("adapters", "core") | ("apps", "core" | "adapters" | "apps") => Ok(()),
+        ("benches", "core") => Ok(()),
+        (_, "benches") => Err("benchmarks are measured, not linked"),
+        ("benches", _) => Err("benchmarks measure core; `casemate bench` measures the rest"),
         ("adapters", _) => Err("apps depend on adapters, never the other way"),
         ("xtask", _) => Err("xtask must build when nothing else does"),
         _ => Err("arrows point inward: apps -> adapters -> core"),
@@ -225,6 +228,9 @@ mod tests {
     #[test]
     fn apps_assemble_anything_and_xtask_nothing() {
         assert_eq!(directions("apps/casemate", &["apps/node", "adapters/api-http", "core/replica"]), 0);
+        assert_eq!(directions("benches", &["core/ledger", "core/replica", "criterion*"]), 0);
+        assert_eq!(directions("benches", &["apps/node"]), 1);
+        assert_eq!(directions("apps/node", &["benches/hot"]), 1);
         assert_eq!(directions("xtask", &["serde_json"]), 0);
         assert_eq!(directions("xtask", &["core/protocol"]), 1);
     }

@@ -1,6 +1,5 @@
 //! What the stateless stages cost, on one thread. `zebra::` is the library's own batch over the same signatures: the
 //! floor that the engine is measured against.
-#![expect(clippy::expect_used, reason = "a benchmark that cannot set itself up has nothing to measure")]
 
 use std::hint::black_box;
 
