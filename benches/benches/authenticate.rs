@@ -74,15 +74,11 @@ fn bench_block_and_failure(criterion: &mut Criterion) {
     });
 }
 
-/// One envelope by itself, one decoding, one key.
+/// One envelope by itself, one key.
 fn bench_single(criterion: &mut Criterion) {
     let bytes = envelope(1, 1);
     criterion.bench_function("gate::authenticate_one", |bencher| {
         bencher.iter_batched(|| decode(&bytes), Authenticated::one, BatchSize::SmallInput);
-    });
-    criterion.bench_function("gate::decode/command=place_order", |bencher| {
-        let chain_id = chain_id();
-        bencher.iter_batched(|| bytes.clone(), |bytes| Decoded::from_bytes(bytes, &chain_id), BatchSize::SmallInput);
     });
     let key = decode(&bytes).envelope().intent.signer.key;
     criterion.bench_function("gate::require_valid_key", |bencher| {

@@ -12,7 +12,7 @@ pub mod funds;
 mod invariants;
 mod ledger;
 pub mod market;
-mod page_tree;
+pub mod page_tree;
 pub mod paged;
 pub mod risk;
 mod roots;

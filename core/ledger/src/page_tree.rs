@@ -2,6 +2,8 @@
 //!
 //! Changed rows and their paths are hashed once per root, each node once however many of its rows changed. The tree
 //! keeps, for each row, the commitment and the height at which it was made, from which the row's salt derives.
+//!
+//! Public because it is most of a block's cost, and so is measured by itself.
 
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::merkle::{TABLE_ARITY, TableId, table_node_hash};

@@ -69,7 +69,7 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
         ("adapters", "adapters") => Err("an adapter wraps one heavy dependency and knows no other adapter"),
         ("adapters", "core") | ("apps", "core" | "adapters" | "apps") => Ok(()),
         ("benches", "core") => Ok(()),
-        (_, "benches") => Err("benchmarks are measured, not linked"),
+        (_, "benches") => Err("benchmarks claim that commands were verified, so nothing may link them"),
         ("benches", _) => Err("benchmarks measure core; `casemate bench` measures the rest"),
         ("adapters", _) => Err("apps depend on adapters, never the other way"),
         ("xtask", _) => Err("xtask must build when nothing else does"),
