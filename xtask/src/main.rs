@@ -1,8 +1,9 @@
 //! The project's own commands: `cargo xtask check` while working, `cargo xtask test` before a merge.
 //!
 //! What each command runs is in this file, `tidy` holds the rules that neither rustc nor clippy can check, `fuzz`
-//! builds and runs the fuzz targets, and `steps` runs programs and keeps the time.
+//! builds and runs the fuzz targets, `count` counts instructions, and `steps` runs programs and keeps the time.
 
+mod count;
 mod fuzz;
 mod steps;
 mod tidy;
@@ -29,6 +30,10 @@ Commands:
                              --seconds N    how long (default 60)
                              --input FILE   run one input instead, for instance a reproducer
   fuzz --list              Print the fuzz targets, one per line
+  count [OPTIONS]          Count instructions of hot paths under valgrind, and fail if one takes 10 % more than
+                           benches/instructions.tsv says; not part of `test`
+                             --write        accept what was counted
+                             --json         end with one line of JSON instead of the table
   help                     Print this text
 
 Exit code: 0 all passed, 1 something failed or was found, 2 the command line was wrong.
@@ -67,6 +72,7 @@ fn dispatch(arguments: &[&str]) -> Result<(), Failure> {
             Ok(())
         }
         ["fuzz", target, options @ ..] if !target.starts_with('-') => fuzz_one(&root()?, target, options),
+        ["count", options @ ..] => count::count(&root()?, count::Options::parse(options)?),
         ["fuzz", ..] => Err(Failure::Usage("`fuzz` needs a target; `cargo xtask fuzz --list` prints them".into())),
         [command @ ("check" | "tidy" | "test"), rest @ ..] => {
             Err(Failure::Usage(format!("`{command}` does not take `{}`", rest.join(" "))))
@@ -263,7 +269,14 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_a_usage_failure() {
-        for arguments in [&["chekc"][..], &["check", "--slow"], &["test", "fast"], &["fuzz"], &["fuzz", "--seconds"]] {
+        for arguments in [
+            &["chekc"][..],
+            &["check", "--slow"],
+            &["test", "fast"],
+            &["fuzz"],
+            &["fuzz", "--seconds"],
+            &["count", "9"],
+        ] {
             assert!(matches!(dispatch(arguments), Err(Failure::Usage(_))), "{arguments:?}");
         }
     }
