@@ -1,4 +1,7 @@
 //! Strategies for every word of the protocol, edges of ranges included.
+//!
+//! All are boxed: their types would otherwise nest without end, and every test that uses one would compile it anew, which
+//! made the tests of this crate the longest step of the inner loop.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,13 +35,13 @@ use crate::{
 macro_rules! numbers {
     ($($name:ident: $number:ty;)*) => {
         $(
-            fn $name() -> impl Strategy<Value = $number> + Clone {
+            fn $name() -> BoxedStrategy<$number> {
                 prop_oneof![
                     1 => Just(<$number>::MIN),
                     1 => Just(<$number>::MAX),
                     4 => 0..=<$number>::from(100u8),
                     6 => any::<$number>(),
-                ]
+                ].boxed()
             }
         )*
     };
@@ -56,8 +59,8 @@ macro_rules! wrapped {
     ($($name:ident: $wrapper:ty = $number:ident, $constructor:ident;)*) => {
         $(
             #[doc = concat!("Any `", stringify!($wrapper), "`.")]
-            pub fn $name() -> impl Strategy<Value = $wrapper> + Clone {
-                $number().prop_map(<$wrapper>::$constructor)
+            pub fn $name() -> BoxedStrategy<$wrapper> {
+                $number().prop_map(<$wrapper>::$constructor).boxed()
             }
         )*
     };
@@ -87,83 +90,89 @@ wrapped! {
 }
 
 /// Any list within its maximum, the empty and the full one included.
-pub fn bounded<T: core::fmt::Debug, const MAX: usize>(
-    item: impl Strategy<Value = T>,
-) -> impl Strategy<Value = BoundedVec<T, MAX>> {
-    vec(item, 0..=MAX).prop_map(within_maximum)
+pub fn bounded<T: core::fmt::Debug + 'static, const MAX: usize>(
+    item: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<BoundedVec<T, MAX>> {
+    vec(item, 0..=MAX).prop_map(within_maximum).boxed()
 }
 
 /// Any digest.
-pub fn digest() -> impl Strategy<Value = Digest> + Clone {
-    any::<[u8; 32]>().prop_map(Digest)
+pub fn digest() -> BoxedStrategy<Digest> {
+    any::<[u8; 32]>().prop_map(Digest).boxed()
 }
 
 /// Any key bytes; hardly ever those of a valid key.
-pub fn public_key() -> impl Strategy<Value = PublicKey> + Clone {
-    any::<[u8; 32]>().prop_map(PublicKey::Ed25519)
+pub fn public_key() -> BoxedStrategy<PublicKey> {
+    any::<[u8; 32]>().prop_map(PublicKey::Ed25519).boxed()
 }
 
 /// Any signature bytes; never those of a valid signature.
-pub fn signature() -> impl Strategy<Value = SignatureBytes> + Clone {
-    (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(low, high)| {
-        let mut bytes = [0; 64];
-        for (byte, source) in bytes.iter_mut().zip(low.iter().chain(&high)) {
-            *byte = *source;
-        }
-        SignatureBytes(bytes)
-    })
+pub fn signature() -> BoxedStrategy<SignatureBytes> {
+    (any::<[u8; 32]>(), any::<[u8; 32]>())
+        .prop_map(|(low, high)| {
+            let mut bytes = [0; 64];
+            for (byte, source) in bytes.iter_mut().zip(low.iter().chain(&high)) {
+                *byte = *source;
+            }
+            SignatureBytes(bytes)
+        })
+        .boxed()
 }
 
 /// Any action.
-pub fn action() -> impl Strategy<Value = Action> + Clone {
-    select(&Action::ALL[..])
+pub fn action() -> BoxedStrategy<Action> {
+    select(&Action::ALL[..]).boxed()
 }
 
 /// Any set of actions.
-pub fn action_set() -> impl Strategy<Value = ActionSet> {
-    vec(action(), 0..=Action::ALL.len()).prop_map(|actions| actions.into_iter().fold(ActionSet::EMPTY, ActionSet::with))
+pub fn action_set() -> BoxedStrategy<ActionSet> {
+    vec(action(), 0..=Action::ALL.len())
+        .prop_map(|actions| actions.into_iter().fold(ActionSet::EMPTY, ActionSet::with))
+        .boxed()
 }
 
 /// Either side.
-pub fn side() -> impl Strategy<Value = Side> + Clone {
-    select(&[Side::Bid, Side::Ask][..])
+pub fn side() -> BoxedStrategy<Side> {
+    select(&[Side::Bid, Side::Ask][..]).boxed()
 }
 
 /// Any terms of a grant, sensible or not.
-pub fn grant_terms() -> impl Strategy<Value = GrantTerms> {
+pub fn grant_terms() -> BoxedStrategy<GrantTerms> {
     let scope =
         prop_oneof![Just(MarketScope::All), bounded::<_, GRANT_MARKETS_MAX>(market_id()).prop_map(MarketScope::Only),];
     let names = (grant_number(), grant_number(), public_key(), action_set(), scope);
     let budgets = (quote_micros(), quote_micros(), number_u32());
-    (names, budgets, time_ms(), time_ms()).prop_map(|(names, budgets, expires_ms, register_before_ms)| {
-        let (number, parent, session_key, actions, markets) = names;
-        let (notional_quote_micros_max, loss_quote_micros_max, commands_per_minute_max) = budgets;
-        GrantTerms {
-            number,
-            parent,
-            session_key,
-            actions,
-            markets,
-            notional_quote_micros_max,
-            loss_quote_micros_max,
-            commands_per_minute_max,
-            expires_ms,
-            register_before_ms,
-        }
-    })
+    (names, budgets, time_ms(), time_ms())
+        .prop_map(|(names, budgets, expires_ms, register_before_ms)| {
+            let (number, parent, session_key, actions, markets) = names;
+            let (notional_quote_micros_max, loss_quote_micros_max, commands_per_minute_max) = budgets;
+            GrantTerms {
+                number,
+                parent,
+                session_key,
+                actions,
+                markets,
+                notional_quote_micros_max,
+                loss_quote_micros_max,
+                commands_per_minute_max,
+                expires_ms,
+                register_before_ms,
+            }
+        })
+        .boxed()
 }
 
 /// Any bytes that name something outside.
-pub fn outside_reference() -> impl Strategy<Value = OutsideReference> {
-    bounded(any::<u8>())
+pub fn outside_reference() -> BoxedStrategy<OutsideReference> {
+    bounded(any::<u8>()).boxed()
 }
 
 /// Any deposit claim.
-pub fn deposit_claim() -> impl Strategy<Value = DepositClaim> {
+pub fn deposit_claim() -> BoxedStrategy<DepositClaim> {
     let beneficiary =
         prop_oneof![account_id().prop_map(Beneficiary::Account), public_key().prop_map(Beneficiary::RootKey)];
-    (number_u32(), outside_reference(), number_u32(), asset_id(), quote_micros(), segment_id(), beneficiary).prop_map(
-        |(chain, transaction, output, asset, amount, segment, beneficiary)| DepositClaim {
+    (number_u32(), outside_reference(), number_u32(), asset_id(), quote_micros(), segment_id(), beneficiary)
+        .prop_map(|(chain, transaction, output, asset, amount, segment, beneficiary)| DepositClaim {
             chain,
             transaction,
             output,
@@ -171,12 +180,12 @@ pub fn deposit_claim() -> impl Strategy<Value = DepositClaim> {
             amount,
             segment,
             beneficiary,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// Any placed order.
-pub fn place_order() -> impl Strategy<Value = PlaceOrder> {
+pub fn place_order() -> BoxedStrategy<PlaceOrder> {
     let time_in_force = prop_oneof![
         select(
             &[
@@ -196,8 +205,8 @@ pub fn place_order() -> impl Strategy<Value = PlaceOrder> {
     ];
     let self_trade =
         select(&[SelfTradeMode::CancelResting, SelfTradeMode::CancelArriving, SelfTradeMode::CancelBoth][..]);
-    (market_id(), side(), kind, quantity_lots(), client_order_id(), any::<bool>(), self_trade).prop_map(
-        |(market, side, kind, quantity, client_id, is_reduce_only, self_trade)| PlaceOrder {
+    (market_id(), side(), kind, quantity_lots(), client_order_id(), any::<bool>(), self_trade)
+        .prop_map(|(market, side, kind, quantity, client_id, is_reduce_only, self_trade)| PlaceOrder {
             market,
             side,
             kind,
@@ -205,16 +214,17 @@ pub fn place_order() -> impl Strategy<Value = PlaceOrder> {
             client_id,
             is_reduce_only,
             self_trade,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn order_reference() -> impl Strategy<Value = OrderReference> {
+fn order_reference() -> BoxedStrategy<OrderReference> {
     prop_oneof![order_number().prop_map(OrderReference::Number), client_order_id().prop_map(OrderReference::Client)]
+        .boxed()
 }
 
-fn quote_level() -> impl Strategy<Value = QuoteLevel> {
-    (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity })
+fn quote_level() -> BoxedStrategy<QuoteLevel> {
+    (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity }).boxed()
 }
 
 /// Any command that is this action.
@@ -267,18 +277,18 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
 }
 
 /// Any command; each action as often as the others.
-pub fn command() -> impl Strategy<Value = Command> {
-    Union::new(Action::ALL.map(command_of))
+pub fn command() -> BoxedStrategy<Command> {
+    Union::new(Action::ALL.map(command_of)).boxed()
 }
 
 /// Any intent of this software's version with one to `commands_max` commands, for any chain.
-pub fn intent(commands_max: usize) -> impl Strategy<Value = Intent> {
+pub fn intent(commands_max: usize) -> BoxedStrategy<Intent> {
     let signer = (select(&[SignerRole::Root, SignerRole::Session][..]), public_key())
         .prop_map(|(role, key)| Signer { role, key });
     let group = select(&[GroupMode::EachAlone, GroupMode::AllOrNothing][..]);
     let commands = vec(command(), 1..=commands_max.clamp(1, ENVELOPE_COMMANDS_MAX)).prop_map(within_maximum);
-    (digest(), account_id(), signer, number_u64(), time_ms(), group, commands).prop_map(
-        |(chain_id, account, signer, nonce, valid_until_ms, group, commands)| Intent {
+    (digest(), account_id(), signer, number_u64(), time_ms(), group, commands)
+        .prop_map(|(chain_id, account, signer, nonce, valid_until_ms, group, commands)| Intent {
             version: ENVELOPE_VERSION,
             chain_id,
             account,
@@ -287,42 +297,38 @@ pub fn intent(commands_max: usize) -> impl Strategy<Value = Intent> {
             valid_until_ms,
             group,
             commands,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// Any envelope with one to `commands_max` commands. Its signature fits nothing.
-pub fn envelope(commands_max: usize) -> impl Strategy<Value = Envelope> {
-    (intent(commands_max), signature()).prop_map(|(intent, signature)| Envelope {
-        intent,
-        evidence: BoundedVec::empty(),
-        signature,
-    })
+pub fn envelope(commands_max: usize) -> BoxedStrategy<Envelope> {
+    (intent(commands_max), signature())
+        .prop_map(|(intent, signature)| Envelope { intent, evidence: BoundedVec::empty(), signature })
+        .boxed()
 }
 
 /// Any refusal.
-pub fn reject() -> impl Strategy<Value = Reject> {
+pub fn reject() -> BoxedStrategy<Reject> {
     let numbers = prop_oneof![Just(None), (quote_micros(), quote_micros()).prop_map(Some),];
-    (select(RejectCode::ALL), numbers).prop_map(|(code, numbers)| match numbers {
-        Some((required, present)) => Reject::of(code).quote(required, present),
-        None => Reject::of(code),
-    })
+    (select(RejectCode::ALL), numbers)
+        .prop_map(|(code, numbers)| match numbers {
+            Some((required, present)) => Reject::of(code).quote(required, present),
+            None => Reject::of(code),
+        })
+        .boxed()
 }
 
-fn segment_grant() -> impl Strategy<Value = SegmentGrant> {
-    (segment_id(), account_id(), grant_number()).prop_map(|(segment, account, grant)| SegmentGrant {
-        segment,
-        account,
-        grant,
-    })
+fn segment_grant() -> BoxedStrategy<SegmentGrant> {
+    (segment_id(), account_id(), grant_number())
+        .prop_map(|(segment, account, grant)| SegmentGrant { segment, account, grant })
+        .boxed()
 }
 
-fn segment_transfer() -> impl Strategy<Value = SegmentTransfer> {
-    (segment_id(), segment_id(), transfer_number()).prop_map(|(from, to, transfer)| SegmentTransfer {
-        from,
-        to,
-        transfer,
-    })
+fn segment_transfer() -> BoxedStrategy<SegmentTransfer> {
+    (segment_id(), segment_id(), transfer_number())
+        .prop_map(|(from, to, transfer)| SegmentTransfer { from, to, transfer })
+        .boxed()
 }
 
 /// A strategy for each kind of internal work.
@@ -347,33 +353,35 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
 }
 
 /// Any internal work with its origin.
-pub fn system_command() -> impl Strategy<Value = SystemCommand> {
-    (record_index(), Union::new(system_work_kinds())).prop_map(|(origin, work)| SystemCommand { origin, work })
+pub fn system_command() -> BoxedStrategy<SystemCommand> {
+    (record_index(), Union::new(system_work_kinds())).prop_map(|(origin, work)| SystemCommand { origin, work }).boxed()
 }
 
-fn withdrawal_ended() -> impl Strategy<Value = WithdrawalEnded> {
-    (segment_id(), withdrawal_number()).prop_map(|(segment, number)| WithdrawalEnded { segment, number })
+fn withdrawal_ended() -> BoxedStrategy<WithdrawalEnded> {
+    (segment_id(), withdrawal_number()).prop_map(|(segment, number)| WithdrawalEnded { segment, number }).boxed()
 }
 
-fn segment_account() -> impl Strategy<Value = SegmentAccount> {
-    (segment_id(), account_id()).prop_map(|(segment, account)| SegmentAccount { segment, account })
+fn segment_account() -> BoxedStrategy<SegmentAccount> {
+    (segment_id(), account_id()).prop_map(|(segment, account)| SegmentAccount { segment, account }).boxed()
 }
 
-fn transfer_ended() -> impl Strategy<Value = TransferEnded> {
-    (segment_id(), transfer_number()).prop_map(|(from, number)| TransferEnded { from, number })
+fn transfer_ended() -> BoxedStrategy<TransferEnded> {
+    (segment_id(), transfer_number()).prop_map(|(from, number)| TransferEnded { from, number }).boxed()
 }
 
-fn grant_watched() -> impl Strategy<Value = GrantWatched> {
-    (segment_grant(), time_ms(), record_index()).prop_map(|(watched, expires_ms, origin)| GrantWatched {
-        segment: watched.segment,
-        account: watched.account,
-        grant: watched.grant,
-        expires_ms,
-        origin,
-    })
+fn grant_watched() -> BoxedStrategy<GrantWatched> {
+    (segment_grant(), time_ms(), record_index())
+        .prop_map(|(watched, expires_ms, origin)| GrantWatched {
+            segment: watched.segment,
+            account: watched.account,
+            grant: watched.grant,
+            expires_ms,
+            origin,
+        })
+        .boxed()
 }
 
-fn removal_cause() -> impl Strategy<Value = RemovalCause> {
+fn removal_cause() -> BoxedStrategy<RemovalCause> {
     select(
         &[
             RemovalCause::Cancelled,
@@ -389,6 +397,7 @@ fn removal_cause() -> impl Strategy<Value = RemovalCause> {
             RemovalCause::NothingToReduce,
         ][..],
     )
+    .boxed()
 }
 
 /// A strategy for each kind of event.
@@ -401,8 +410,8 @@ pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
 }
 
 /// Any event; each kind as often as the others.
-pub fn event() -> impl Strategy<Value = Event> {
-    Union::new(event_kinds())
+pub fn event() -> BoxedStrategy<Event> {
+    Union::new(event_kinds()).boxed()
 }
 
 fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
@@ -564,45 +573,50 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
 }
 
 /// Any header.
-pub fn header() -> impl Strategy<Value = Header> {
+pub fn header() -> BoxedStrategy<Header> {
     let place = (number_u32(), digest(), height(), time_ms(), digest(), operator_id(), policy_epoch());
     let contents = (number_u32(), digest(), digest(), number_u64(), digest(), digest(), digest(), digest());
-    (place, contents).prop_map(|(place, contents)| {
-        let (protocol_version, chain_id, height, time_ms, parent, proposer, policy_epoch) = place;
-        let (envelope_count, envelope_root, state_root, log_size, log_root, seal_commitment, reveal, next) = contents;
-        Header {
-            protocol_version,
-            chain_id,
-            height,
-            time_ms,
-            parent,
-            proposer,
-            policy_epoch,
-            envelope_count,
-            envelope_root,
-            state_root,
-            log_size,
-            log_root,
-            seal_commitment,
-            randomness_reveal: reveal,
-            next_validators: next,
-        }
-    })
+    (place, contents)
+        .prop_map(|(place, contents)| {
+            let (protocol_version, chain_id, height, time_ms, parent, proposer, policy_epoch) = place;
+            let (envelope_count, envelope_root, state_root, log_size, log_root, seal_commitment, reveal, next) =
+                contents;
+            Header {
+                protocol_version,
+                chain_id,
+                height,
+                time_ms,
+                parent,
+                proposer,
+                policy_epoch,
+                envelope_count,
+                envelope_root,
+                state_root,
+                log_size,
+                log_root,
+                seal_commitment,
+                randomness_reveal: reveal,
+                next_validators: next,
+            }
+        })
+        .boxed()
 }
 
 /// Any seal secret.
-pub fn seal_secret() -> impl Strategy<Value = SealSecret> {
-    any::<[u8; 32]>().prop_map(SealSecret)
+pub fn seal_secret() -> BoxedStrategy<SealSecret> {
+    any::<[u8; 32]>().prop_map(SealSecret).boxed()
 }
 
 /// Any block of up to `envelopes_max` envelopes. Its header fits nothing.
-pub fn block(envelopes_max: usize) -> impl Strategy<Value = Block> {
+pub fn block(envelopes_max: usize) -> BoxedStrategy<Block> {
     let bytes = envelope(4).prop_map(|envelope| EnvelopeBytes::new(envelope.encode()).unwrap_or_default());
-    (header(), seal_secret(), vec(bytes, 0..=envelopes_max)).prop_map(|(header, seal_secret, envelopes)| Block {
-        header,
-        seal_secret,
-        envelopes: within_maximum(envelopes),
-    })
+    (header(), seal_secret(), vec(bytes, 0..=envelopes_max))
+        .prop_map(|(header, seal_secret, envelopes)| Block {
+            header,
+            seal_secret,
+            envelopes: within_maximum(envelopes),
+        })
+        .boxed()
 }
 
 /// A list whose length its strategy keeps within the maximum.
