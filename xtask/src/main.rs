@@ -20,7 +20,8 @@ The project's own commands.
 Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
-  check                    The inner loop for core: format, clippy, tidy, and the tests of the core crates
+  check                    The inner loop for core: format, clippy, tidy, and the tests of the core crates, without the
+                           slow model and with a quarter of the pipeline's random sequences (CASEMATE_QUICK=1)
   tidy                     Only the rules that rustc and clippy cannot check: crate direction, core's dependencies,
                            callers of `Verified::assertion`, wire types, floats, banned words, module headers
   test [--slow]            Everything that must pass before a merge, with its own set-up
@@ -102,14 +103,33 @@ fn check_steps(root: &Path, steps: &mut Steps) -> Result<(), Failure> {
         run(cargo(root).arg("clippy").args(core_packages()).args(["--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.run("tests, core", |_| {
-        if has_nextest(root) {
-            // Thousands of random sequences against the slow model take as long as everything else together: they run
-            // in `test`.
-            run(cargo(root).args(["nextest", "run", "-E", "not binary(differential)"]).args(core_packages()))
-        } else {
-            run(cargo(root).args(["test", "--all-targets"]).args(core_packages()))
-        }
+        let runner: &[&str] = if has_nextest(root) { &["nextest", "run"] } else { &["test"] };
+        let targets = quick_core_tests(root)?;
+        run(cargo(root).args(runner).args(core_packages()).arg("--lib").args(targets).env("CASEMATE_QUICK", "1"))
     })
+}
+
+/// Thousands of random sequences against the slow model: they take as long as everything else together, to build and to
+/// run, so they are left to `test`. Clippy reads them all the same.
+const SLOW_CORE_TESTS: [&str; 1] = ["differential"];
+
+/// Selects the integration tests of core, by the rule by which cargo finds them, without the slow ones.
+fn quick_core_tests(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for (folder, _) in tidy::CORE_DIRECTION {
+        let folder = root.join(folder).join("tests");
+        let Ok(entries) = folder.read_dir() else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_test = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
+            names.extend(path.file_stem().filter(|_| is_test).map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    if let Some(gone) = SLOW_CORE_TESTS.iter().find(|slow| !names.iter().any(|name| name == *slow)) {
+        return Err(Failure::Failed(format!("core has no tests `{gone}` that `check` could leave out")));
+    }
+    names.retain(|name| !SLOW_CORE_TESTS.contains(&name.as_str()));
+    Ok(names.into_iter().flat_map(|name| ["--test".to_owned(), name]).collect())
 }
 
 /// Everything is `--locked`: what is tested is what `Cargo.lock` says, and a stale lock file is a failure.
@@ -286,5 +306,12 @@ mod tests {
         let packages: Vec<String> = core_packages().collect();
         assert_eq!(packages[..2], ["-p", "casemate-protocol"]);
         assert_eq!(packages.len(), 10);
+    }
+
+    #[test]
+    fn the_inner_loop_runs_every_integration_test_of_core_but_the_slow_ones() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace");
+        assert_eq!(quick_core_tests(root).expect("core has tests"), ["--test", "pipeline"]);
+        assert!(quick_core_tests(Path::new("/nowhere")).is_err(), "a name that is gone is noticed");
     }
 }

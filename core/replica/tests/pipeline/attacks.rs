@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{
     FIRST, Letter, OPENING_MIN, SEEDED, Venue, ask, bid, cancel, claim, genesis, list, micros, opener_key, order,
-    public_key, root_key, session_key, terms,
+    public_key, root_key, sequences, session_key, terms,
 };
 
 const ONE: SegmentId = SegmentId::new(1);
@@ -524,7 +524,7 @@ fn a_snapshot_that_moves_money_between_sums_is_refused_row_by_row() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(sequences(64)))]
 
     #[test]
     fn prop_a_damaged_snapshot_is_refused_or_has_the_same_root_and_never_panics(

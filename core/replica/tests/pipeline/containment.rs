@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{
     Backwards, FIRST, Letter, OPENING_MIN, Venue, ask, bid, claim, genesis, is_accepted, list, micros, opener_key,
-    public_key, replica, terms,
+    public_key, replica, sequences, terms,
 };
 
 const ONE: SegmentId = SegmentId::new(1);
@@ -196,7 +196,7 @@ fn a_revocation_stands_although_the_segment_of_the_grants_orders_faults() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(sequences(64)))]
 
     /// Whatever the block does, a fault in one segment leaves the state that a block without that segment's commands
     /// would leave, a replica with the same fault agrees, and discarding it restores everything.

@@ -16,7 +16,9 @@ use proptest::prelude::*;
 
 use crate::book::EventBook;
 use crate::kit::random::{Choices, STEPS_MS, letters};
-use crate::kit::{Backwards, FIRST, Letter, SEEDED, Step, Venue, genesis, is_accepted, replica, seeded_keys};
+use crate::kit::{
+    Backwards, FIRST, Letter, SEEDED, Step, Venue, genesis, is_accepted, replica, seeded_keys, sequences,
+};
 
 /// Enough bytes for about sixty blocks.
 fn script() -> impl Strategy<Value = Vec<u8>> {
@@ -50,7 +52,7 @@ fn table_roots(ledger: &Ledger) -> Vec<TableSummary> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(sequences(64)))]
 
     /// INVARIANT(S2) INVARIANT(S3) INVARIANT(M2) INVARIANT(F1): by the running sums, which block execution checks, and
     /// by the rows themselves.

@@ -13,7 +13,7 @@ use crate::book::EventBook;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{
     FIRST, GENESIS_MS, GRANT_LIFETIME_MS, GRANT_NOTIONAL, Letter, SEEDED, Step, TICK_VALUE, Venue, is_accepted, micros,
-    public_key, session_key, terms,
+    public_key, sequences, session_key, terms,
 };
 
 /// What an outsider knows of a grant from the log alone.
@@ -179,7 +179,7 @@ fn notional(price: PriceTicks, quantity: QuantityLots) -> i128 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(sequences(96)))]
 
     /// INVARIANT(M3)
     #[test]

@@ -44,6 +44,12 @@ pub const GRANT_NOTIONAL: i64 = 30_000_000;
 pub const GRANT_LIFETIME_MS: u64 = 600_000;
 pub const OPEN_ORDERS_MAX: u32 = 12;
 
+/// Random sequences of a property: all of them, or a quarter in the inner loop, which asks for it.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs decides nothing")]
+pub fn sequences(all: u32) -> u32 {
+    if std::env::var_os("CASEMATE_QUICK").is_some() { all / 4 } else { all }
+}
+
 /// Work in the reverse order, cut as for seven workers: results must not depend on it.
 pub struct Backwards;
 
