@@ -4,8 +4,13 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use borsh::BorshDeserialize;
+use casemate_gate::BuiltInTable;
 use casemate_protocol::block::Block;
+use casemate_protocol::genesis::Genesis;
+use casemate_replica::Replica;
 use libfuzzer_sys::fuzz_target;
 
 use crate::kit::random::{Choices, STEPS_MS, letters};
@@ -15,13 +20,23 @@ use crate::kit::{Backwards, Letter, Venue, genesis, replica};
 #[path = "../../core/replica/tests/pipeline/kit/mod.rs"]
 mod kit;
 
-/// More blocks than this say nothing new and slow the search down.
-const BLOCKS_MAX: u32 = 24;
+/// Enough for every clock of the venue to end. More blocks or letters make an input dearer and no branch likelier: most of
+/// an execution is checking signatures, by both replicas.
+const BLOCKS_MAX: u32 = 6;
+const LETTERS_MAX: u64 = 3;
+
+/// Made once: its keys cost as much as several blocks.
+static START: LazyLock<(Genesis, Replica<BuiltInTable>)> = LazyLock::new(|| {
+    let genesis = genesis();
+    let replica = replica(&genesis);
+    (genesis, replica)
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let mut choices = Choices::new(bytes);
-    let mut venue = Venue::new();
-    let mut other = replica(&genesis());
+    let (genesis, start) = &*START;
+    let mut venue = Venue::at_start(genesis.clone(), start.clone());
+    let mut other = start.clone();
     let mut earlier: Vec<Vec<u8>> = Vec::new();
     for _ in 0..BLOCKS_MAX {
         if choices.is_over() {
@@ -29,7 +44,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let step_ms = choices.pick(&STEPS_MS);
         let sealed = envelopes(&mut choices, &mut venue, &earlier);
-        let before = (venue.snapshot(), venue.time_ms);
+        // A snapshot costs as much as a block, so it is taken only where it is compared.
+        let before = choices.one_in(4).then(|| (venue.snapshot(), venue.time_ms));
         let step = venue.propose(step_ms, sealed);
         assert_eq!(step.executed.broken, [], "a segment failed a law");
         assert_eq!(venue.ledger().check_laws_from_rows(), [], "a law is broken by the rows");
@@ -39,11 +55,11 @@ fuzz_target!(|bytes: &[u8]| {
         let executed = other.verify(&step.block, &Backwards).expect("the second replica refuses the block");
         assert_eq!(executed.state_root, step.executed.state_root);
         assert_eq!(executed.bodies, step.executed.bodies);
-        if choices.one_in(4) {
+        if let Some((snapshot, time_ms)) = before {
             venue.replica.discard();
             other.discard();
-            venue.time_ms = before.1;
-            assert!(venue.snapshot() == before.0, "a discarded block left something behind");
+            venue.time_ms = time_ms;
+            assert!(venue.snapshot() == snapshot, "a discarded block left something behind");
         } else {
             venue.replica.adopt();
             other.adopt();
@@ -54,7 +70,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Mostly what honest clients send; now and then damaged, repeated, or no envelope at all.
 fn envelopes(choices: &mut Choices<'_>, venue: &mut Venue, earlier: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut sealed: Vec<Vec<u8>> = letters(choices, venue, 6).iter().map(Letter::sealed).collect();
+    let mut sealed: Vec<Vec<u8>> = letters(choices, venue, LETTERS_MAX).iter().map(Letter::sealed).collect();
     match choices.below(8) {
         0 => {
             let change = choices.byte();
@@ -76,11 +92,7 @@ fn envelopes(choices: &mut Choices<'_>, venue: &mut Venue, earlier: &[Vec<u8>]) 
 }
 
 /// A block with one byte changed. If it is valid all the same, it is taken back again.
-fn verify_damaged(
-    choices: &mut Choices<'_>,
-    other: &mut casemate_replica::Replica<casemate_gate::BuiltInTable>,
-    block: &Block,
-) {
+fn verify_damaged(choices: &mut Choices<'_>, other: &mut Replica<BuiltInTable>, block: &Block) {
     let mut bytes = borsh::to_vec(block).expect("a block encodes");
     let place = usize::from(choices.byte()) * 256 + usize::from(choices.byte());
     let length = bytes.len();

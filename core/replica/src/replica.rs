@@ -14,6 +14,7 @@ use crate::execute::{Executed, Execution, StageTimer, Stages, TOUCH_AHEAD};
 use crate::invalid::InvalidBlock;
 
 /// One replica.
+#[derive(Clone)]
 pub struct Replica<D> {
     ledger: Ledger,
     log: Log,
@@ -30,6 +31,7 @@ struct LastBlock {
 }
 
 /// A block that was executed and neither adopted nor discarded.
+#[derive(Clone)]
 struct Pending {
     id: Digest,
     state_root: Digest,

@@ -5,7 +5,7 @@ pub mod random;
 use std::collections::BTreeMap;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
-use casemate_gate::{Authenticated, BuiltInTable, Decoded};
+use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
 use casemate_ledger::{Ledger, SeededKeys};
 use casemate_protocol::block::{Block, SealSecret};
 use casemate_protocol::command::{
@@ -71,8 +71,30 @@ pub fn micros(amount: i64) -> QuoteMicros {
     QuoteMicros::from_micros(amount)
 }
 
-pub fn signing_key(kind: &str, number: u64) -> SigningKey {
-    SigningKey::from(hash::digest(Domain::Development, &[kind.as_bytes(), &number.to_le_bytes()]).0)
+/// Derived once: the fuzzer would spend a good part of its time on the same few keys.
+pub fn signing_key(kind: &'static str, number: u64) -> SigningKey {
+    let derive = || SigningKey::from(hash::digest(Domain::Development, &[kind.as_bytes(), &number.to_le_bytes()]).0);
+    *KEYS.lock().expect("deriving never panics").entry((kind, number)).or_insert_with(derive)
+}
+
+#[expect(clippy::disallowed_types, reason = "keys are a function of their names, whoever derived them first")]
+static KEYS: std::sync::Mutex<BTreeMap<(&str, u64), SigningKey>> = std::sync::Mutex::new(BTreeMap::new());
+
+#[expect(clippy::disallowed_types, reason = "Ed25519 makes the same signature every time")]
+static SIGNATURES: std::sync::Mutex<BTreeMap<(PublicKey, Digest), SignatureBytes>> =
+    std::sync::Mutex::new(BTreeMap::new());
+
+/// More signatures than this are forgotten: the fuzzer runs for hours.
+const SIGNATURES_KEPT_MAX: usize = 1 << 16;
+
+/// A signature, made once: inputs of the fuzzer share most of their letters with inputs before.
+fn sign(key: &SigningKey, digest: Digest) -> SignatureBytes {
+    let mut signatures = SIGNATURES.lock().expect("signing never panics");
+    if signatures.len() >= SIGNATURES_KEPT_MAX {
+        signatures.clear();
+    }
+    let make = || SignatureBytes(key.sign(digest.bytes()).into());
+    *signatures.entry((public_key(key), digest)).or_insert_with(make)
 }
 
 pub fn public_key(key: &SigningKey) -> PublicKey {
@@ -194,13 +216,8 @@ impl Letter {
     }
 
     pub fn sealed(&self) -> Vec<u8> {
-        let signature = self.key.sign(digests_without_evidence(&self.intent).envelope.bytes());
-        Envelope {
-            intent: self.intent.clone(),
-            evidence: BoundedVec::empty(),
-            signature: SignatureBytes(signature.into()),
-        }
-        .encode()
+        let signature = sign(&self.key, digests_without_evidence(&self.intent).envelope);
+        Envelope { intent: self.intent.clone(), evidence: BoundedVec::empty(), signature }.encode()
     }
 }
 
@@ -261,6 +278,11 @@ impl Venue {
 
     pub fn of(genesis: Genesis) -> Self {
         let replica = replica(&genesis);
+        Self::at_start(genesis, replica)
+    }
+
+    /// From a replica at height 0.
+    pub fn at_start(genesis: Genesis, replica: Replica<BuiltInTable>) -> Self {
         Self { genesis, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new() }
     }
 
@@ -315,24 +337,27 @@ impl Venue {
         letter
     }
 
-    /// The stateless stages.
-    pub fn authenticate(&self, bytes: Vec<u8>) -> Result<Authenticated, RejectCode> {
-        let decoded = Decoded::from_bytes(bytes, self.ledger().chain_id());
-        decoded.and_then(Authenticated::one).map_err(|reject| reject.code())
-    }
-
     /// Proposes a block this much later. It is pending afterwards.
     pub fn propose(&mut self, step_ms: u64, envelopes: Vec<Vec<u8>>) -> Step {
         let mut refused_outside = Vec::new();
-        let mut authenticated = Vec::new();
-        let mut places = Vec::new();
+        let (mut decoded, mut decoded_places) = (Vec::new(), Vec::new());
         for (place, bytes) in envelopes.into_iter().enumerate() {
-            match self.authenticate(bytes) {
+            match Decoded::from_bytes(bytes, self.ledger().chain_id()) {
+                Ok(envelope) => {
+                    decoded.push(envelope);
+                    decoded_places.push(place);
+                }
+                Err(reject) => refused_outside.push((place, reject.code())),
+            }
+        }
+        let (mut authenticated, mut places) = (Vec::new(), Vec::new());
+        for (place, verdict) in decoded_places.into_iter().zip(authenticate_batch(decoded, &Sequential)) {
+            match verdict {
                 Ok(envelope) => {
                     authenticated.push(envelope);
                     places.push(place);
                 }
-                Err(code) => refused_outside.push((place, code)),
+                Err(reject) => refused_outside.push((place, reject.code())),
             }
         }
         self.time_ms += step_ms;
