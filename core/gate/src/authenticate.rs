@@ -96,12 +96,14 @@ impl Authenticated {
 /// full batch cost 2.3 times as much, and nothing but bad ones make it cost 4.2 times as much; more is not possible.
 pub fn authenticate_batch<P: Parallel>(items: Vec<Decoded>, parallel: &P) -> Vec<Result<Authenticated, Reject>> {
     let mut refusals: Vec<Option<Reject>> = vec![None; items.len()];
-    let length = batch_length(items.len(), parallel.width());
-    let mut batches: Vec<Batch<'_>> = items
-        .chunks(length)
-        .zip(refusals.chunks_mut(length))
-        .map(|(items, refusals)| Batch { items, refusals })
-        .collect();
+    let (mut items_left, mut refusals_left) = (items.as_slice(), refusals.as_mut_slice());
+    let mut batches = Vec::new();
+    for length in batch_lengths(items.len(), parallel.width()) {
+        let (items, refusals);
+        (items, items_left) = items_left.split_at(length);
+        (refusals, refusals_left) = refusals_left.split_at_mut(length);
+        batches.push(Batch { items, refusals });
+    }
     parallel.for_each_mut(&mut batches, Batch::judge);
     let judged = items.into_iter().zip(refusals);
     judged.map(|(item, refusal)| refusal.map_or_else(|| Ok(Authenticated(item)), Err)).collect()
@@ -115,14 +117,18 @@ pub fn authenticate_block<P: Parallel>(
     items: Vec<Decoded>,
     parallel: &P,
 ) -> Result<Vec<Authenticated>, (usize, Reject)> {
-    let length = batch_length(items.len(), parallel.width());
-    let mut batches: Vec<(&[Decoded], bool)> = items.chunks(length).map(|items| (items, false)).collect();
+    let mut left = items.as_slice();
+    let mut batches: Vec<(&[Decoded], bool)> = Vec::new();
+    for length in batch_lengths(items.len(), parallel.width()) {
+        let batch;
+        (batch, left) = left.split_at(length);
+        batches.push((batch, false));
+    }
     parallel.for_each_mut(&mut batches, |(items, is_good)| *is_good = holds(items));
-    let first_failing = batches.iter().position(|&(_, is_good)| !is_good);
-    if let Some(failing) = first_failing {
-        // Every batch before this one held, so the first failure of all lies here.
-        let offset = failing.saturating_mul(length);
-        for (index, item) in items.iter().enumerate().skip(offset) {
+    if batches.iter().any(|&(_, is_good)| !is_good) {
+        // Every batch before the first failing one held, so the first failure of all lies there.
+        let held = batches.iter().take_while(|&&(_, is_good)| is_good).map(|(items, _)| items.len()).sum();
+        for (index, item) in items.iter().enumerate().skip(held) {
             if let Some(refusal) = refusal_alone(item) {
                 return Err((index, refusal));
             }
@@ -186,11 +192,34 @@ impl Batch<'_> {
     }
 }
 
-/// How long to cut batches: as few as keep every worker busy, of equal length, none longer than the maximum.
-fn batch_length(item_count: usize, width: usize) -> usize {
+/// Signatures of the batches that are handed out last: a worker that ends early takes one of them over, and they cost
+/// little more than the longest.
+const LAST_BATCH_SIGNATURES: usize = 256;
+
+/// How to cut a number of signatures into batches for so many workers.
+///
+/// One worker gets as few as the maximum allows, of equal length. Several get long ones first and shorter ones towards
+/// the end: whoever is done with other work joins in, and nobody waits long for the last.
+fn batch_lengths(item_count: usize, width: usize) -> Vec<usize> {
     let per_worker = item_count.div_ceil(width.max(1));
-    let rounds = per_worker.div_ceil(BATCH_SIGNATURES_MAX).max(1);
-    per_worker.div_ceil(rounds).max(BATCH_SIGNATURES_MIN)
+    if width <= 1 {
+        let rounds = per_worker.div_ceil(BATCH_SIGNATURES_MAX).max(1);
+        return cut(item_count, |_left| per_worker.div_ceil(rounds));
+    }
+    let shortest = per_worker.min(LAST_BATCH_SIGNATURES);
+    cut(item_count, |left| (left / width.saturating_mul(2)).clamp(shortest, BATCH_SIGNATURES_MAX))
+}
+
+/// Cuts a number into lengths that sum up to it, each as long as asked for with what is left.
+fn cut(item_count: usize, length: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut left = item_count;
+    let mut lengths = Vec::new();
+    while left > 0 {
+        let next = length(left).max(BATCH_SIGNATURES_MIN).min(left);
+        lengths.push(next);
+        left = left.saturating_sub(next);
+    }
+    lengths
 }
 
 /// Why an envelope is refused, if it is, by the check that defines the verdict.
@@ -641,18 +670,23 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_of_equal_length_never_too_long_and_enough_for_every_worker() {
-        assert_eq!(batch_length(0, 1), BATCH_SIGNATURES_MIN);
-        assert_eq!(batch_length(5, 0), BATCH_SIGNATURES_MIN);
+    fn batches_cover_everything_are_never_too_long_and_shrink_towards_the_end() {
+        assert!(batch_lengths(0, 1).is_empty());
+        assert_eq!(batch_lengths(5, 0), [5]);
         for width in [1, 2, 3, 7, 64] {
             for item_count in [1, 15, 16, 17, 100, 1_000, 1_023, 1_024, 1_025, 2_048, 4_095, 4_096] {
-                let length = batch_length(item_count, width);
-                assert!((BATCH_SIGNATURES_MIN..=BATCH_SIGNATURES_MAX).contains(&length));
-                let batch_count = item_count.div_ceil(length);
-                assert!(batch_count >= width || length < 2 * BATCH_SIGNATURES_MIN || item_count < 2 * width * length);
+                let lengths = batch_lengths(item_count, width);
+                assert_eq!(lengths.iter().sum::<usize>(), item_count);
+                assert!(lengths.is_sorted_by(|left, right| left >= right), "{lengths:?}");
+                assert!(lengths.iter().all(|&length| length <= BATCH_SIGNATURES_MAX));
+                let (_, but_last) = lengths.split_last().unwrap();
+                assert!(but_last.iter().all(|&length| length >= BATCH_SIGNATURES_MIN));
+                assert!(lengths.len() >= width.min(item_count / (2 * BATCH_SIGNATURES_MIN)), "work for everyone");
             }
         }
-        assert_eq!(batch_length(4_096, 2), 4_096 / (4_096 / BATCH_SIGNATURES_MAX).next_multiple_of(2));
+        assert_eq!(batch_lengths(4_096, 1), [1_024; 4]);
+        assert_eq!(batch_lengths(4_096, 2)[..3], [1_024, 768, 576]);
+        assert!(batch_lengths(4_096, 2)[4..].iter().all(|&length| length <= 2 * LAST_BATCH_SIGNATURES));
     }
 
     // ---- any mix
