@@ -8,6 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 /// One million: the denominator of [`RatioPpm`] and [`FeePpm`].
 pub const PPM: i128 = 1_000_000;
+const PPM_I64: i64 = 1_000_000;
 
 /// The direction of a division that loses something. The vault never rounds against itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,13 +147,13 @@ impl QuoteMicros {
     /// The amount times a ratio, rounded as told. `None` where it leaves the range.
     #[must_use]
     pub fn scale(self, ratio: RatioPpm, round: Round) -> Option<Self> {
-        scale_micros(self, i128::from(ratio.ppm()), round)
+        scale_micros(self, i64::from(ratio.ppm()), round)
     }
 
     /// A fee on this amount, rounded up (against the payer; a rebate shrinks). `None` where it leaves the range.
     #[must_use]
     pub fn fee(self, rate: FeePpm) -> Option<Self> {
-        scale_micros(self, i128::from(rate.ppm()), Round::Up)
+        scale_micros(self, i64::from(rate.ppm()), Round::Up)
     }
 
     /// The amount without its sign. `None` for the one value that has no counterpart.
@@ -186,8 +187,14 @@ impl QuoteMicros {
     }
 }
 
-fn scale_micros(amount: QuoteMicros, ppm: i128, round: Round) -> Option<QuoteMicros> {
-    let product = i128::from(amount.0).checked_mul(ppm)?;
+fn scale_micros(amount: QuoteMicros, ppm: i64, round: Round) -> Option<QuoteMicros> {
+    // Most amounts fit, and dividing 64 bits by a constant needs no division.
+    if let Some(product) = amount.0.checked_mul(ppm) {
+        let down = product.div_euclid(PPM_I64);
+        let is_exact = product.rem_euclid(PPM_I64) == 0;
+        return Some(QuoteMicros(if is_exact || round == Round::Down { down } else { down.saturating_add(1) }));
+    }
+    let product = i128::from(amount.0).checked_mul(i128::from(ppm))?;
     i64::try_from(div_round(product, PPM, round)?).ok().map(QuoteMicros)
 }
 
@@ -237,7 +244,8 @@ impl PositionLots {
 /// Notional of a fill: price × quantity × tick value, exact. `None` where it leaves the range of money.
 #[must_use]
 pub fn notional(price: PriceTicks, quantity: QuantityLots, tick_value: TickValueMicros) -> Option<QuoteMicros> {
-    let micros = u128::from(price.0).checked_mul(u128::from(quantity.0))?.checked_mul(u128::from(tick_value.0))?;
+    // No market has a tick value of zero, so a product that leaves 64 bits on the way leaves the range of money too.
+    let micros = price.0.checked_mul(quantity.0)?.checked_mul(u64::from(tick_value.0))?;
     i64::try_from(micros).ok().map(QuoteMicros)
 }
 
