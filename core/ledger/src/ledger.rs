@@ -5,12 +5,13 @@ use casemate_protocol::command::{
     Beneficiary, CancelScope, DepositClaim, RequestTransfer, SegmentAccount, SegmentGrant, SystemWork,
 };
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::genesis::{Genesis, GenesisError, MarketRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
+use casemate_protocol::units::notional;
 use casemate_protocol::{
-    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PriceTicks,
-    PublicKey, QuantityLots, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
+    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PublicKey,
+    QuantityLots, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
 };
 
 use crate::accounts::{self, Account, Accounts, Grant};
@@ -131,12 +132,13 @@ impl Ledger {
     fn seed_accounts(&mut self, seeded: impl Iterator<Item = SeededKeys>) {
         let Some(rules) = self.genesis.seeded else { return };
         let count = usize::try_from(rules.count).unwrap_or(usize::MAX);
+        let expires_ms = self.genesis.time_ms.plus(rules.grant_lifetime_ms);
         for keys in seeded.take(count) {
             let account = self.accounts.last_account().next();
             let row = Account::new(keys.root, SegmentId::new(1), QuoteMicros::ZERO, &self.genesis.accounts);
             self.accounts.insert(row, account);
             let terms = GrantTerms {
-                number: GrantNumber::new(1),
+                number: SEEDED_GRANT,
                 parent: GrantNumber::NONE,
                 session_key: keys.session,
                 actions: ActionSet::TRADING,
@@ -144,7 +146,7 @@ impl Ledger {
                 notional_quote_micros_max: rules.grant_notional,
                 loss_quote_micros_max: rules.grant_notional,
                 commands_per_minute_max: rules.grant_commands_per_minute,
-                expires_ms: self.genesis.time_ms.plus(rules.grant_lifetime_ms),
+                expires_ms,
                 register_before_ms: TimeMs::ZERO,
             };
             self.accounts.add_grant(account, Grant::new(&terms, self.genesis.time_ms));
@@ -155,24 +157,29 @@ impl Ledger {
             }
             self.accounts.settle();
         }
-        self.seed_positions(rules.position_lots);
+        self.seed_positions(rules.position_lots, expires_ms);
     }
 
-    /// Lets every two seeded neighbours hold a position against each other, at the market's reference price.
-    fn seed_positions(&mut self, lots: QuantityLots) {
+    /// Lets every two seeded neighbours hold a position against each other, at the market's reference price, as if they
+    /// had traded it under their grants.
+    fn seed_positions(&mut self, lots: QuantityLots, expires_ms: TimeMs) {
         if lots.is_zero() {
             return;
         }
         let first = u64::try_from(self.genesis.attestors.len()).unwrap_or(u64::MAX).saturating_add(1);
         let last = self.accounts.last_account().number();
-        let markets: Vec<(SegmentId, MarketId, PriceTicks)> =
-            self.genesis.markets.iter().map(|rules| (rules.segment, rules.id, rules.reference_price)).collect();
+        let markets: Vec<MarketRules> = self.genesis.markets.iter().copied().collect();
         let pairs = (first..last).step_by(2);
-        for (long, (segment, market, price)) in pairs.zip(markets.into_iter().cycle()) {
-            let Some(segment) = self.segment_mut(segment) else { continue };
-            let Some(place) = segment.market_place(market) else { continue };
+        for (long, rules) in pairs.zip(markets.into_iter().cycle()) {
+            let price = rules.reference_price;
+            let traded = notional(price, lots, rules.tick_value).unwrap_or_default();
+            let Some(segment) = self.segment_mut(rules.segment) else { continue };
+            let Some(place) = segment.market_place(rules.id) else { continue };
             for (account, side) in [(long, Side::Bid), (long.saturating_add(1), Side::Ask)] {
-                segment.apply_fill(AccountId::new(account), place, side, lots, price, QuoteMicros::ZERO);
+                let account = AccountId::new(account);
+                segment.watch_grant(account, SEEDED_GRANT, expires_ms, RecordIndex::NONE);
+                segment.apply_fill(account, place, side, lots, price, QuoteMicros::ZERO);
+                segment.add_traded(account, SEEDED_GRANT, traded);
             }
             segment.settle();
         }
@@ -760,6 +767,9 @@ impl Ledger {
         self.segments.get_mut(usize::from(id.number()).checked_sub(1)?)
     }
 }
+
+/// The grant of every seeded account.
+const SEEDED_GRANT: GrantNumber = GrantNumber::new(1);
 
 /// A halted segment takes cancels and deposits only.
 fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject> {

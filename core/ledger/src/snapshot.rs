@@ -57,7 +57,6 @@ struct SegmentParts {
     withdrawals: BTreeMap<u64, Withdrawal>,
     transfers: BTreeMap<u64, Transfer>,
     deposits: Vec<Deposit>,
-    grant_watches: BTreeMap<(u64, u64, u32), RecordIndex>,
     dead_men: BTreeMap<(u64, u64), RecordIndex>,
     left: BTreeMap<(u16, u64), u64>,
     last_left: BTreeMap<u16, u64>,
@@ -176,7 +175,6 @@ fn write_segment<W: Write>(segment: &Segment, writer: &mut W) -> borsh::io::Resu
         withdrawals: segment.withdrawals.clone(),
         transfers: segment.transfers.clone(),
         deposits: segment.deposits.clone(),
-        grant_watches: segment.grant_watches.clone(),
         dead_men: segment.dead_men.clone(),
         left: segment.left.clone(),
         last_left: segment.last_left.clone(),
@@ -202,7 +200,7 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
     }
     segment.totals = parts.totals;
     segment.limiter = parts.limiter;
-    segment.grant_watches = parts.grant_watches;
+    segment.restore_grant_watches();
     segment.dead_men = parts.dead_men;
     segment.left = parts.left;
     segment.last_left = parts.last_left;

@@ -21,34 +21,17 @@ impl Ledger {
         nonces ^ row.nonces().next() ^ self.accounts.rows.touch_marks(account.number())
     }
 
-    /// Reads what a command of an account needs: its own rows, the order it names, the maker it would meet, and where
-    /// its grant would be watched.
+    /// Reads what a command of an account needs: its own rows, the order it names, the maker it would meet.
     #[must_use]
     pub fn touch_command(&self, account: AccountId, key: &PublicKey, command: &Command) -> u64 {
         let Some(segment) = self.segment_of_command(command).and_then(|id| self.segment(id)) else { return 0 };
         let other = match command {
             Command::CancelOrder(cancel) => touch_order(segment, account, cancel.market, cancel.order),
             Command::AmendOrder(amend) => touch_order(segment, account, amend.market, amend.order),
-            Command::PlaceOrder(order) => {
-                touch_maker(segment, order.market, order.side.opposite()) ^ self.touch_watch(segment, account, key)
-            }
-            Command::QuoteLadder(_) => self.touch_watch(segment, account, key),
+            Command::PlaceOrder(order) => touch_maker(segment, order.market, order.side.opposite()),
             _ => 0,
         };
-        touch_row(segment, account) ^ other
-    }
-
-    /// Reads the place in the queue of grants' ends that a first use of this grant will write.
-    fn touch_watch(&self, segment: &Segment, account: AccountId, key: &PublicKey) -> u64 {
-        let Some(grant) = self.accounts.account(account).and_then(|row| row.grant_of(key)) else { return 0 };
-        let number = grant.number().number();
-        let is_watched =
-            segment.sub_account(account).is_some_and(|row| row.usage().iter().any(|usage| usage.grant == number));
-        if is_watched {
-            return 0;
-        }
-        let key = (grant.expires_ms().ms(), account.number(), number);
-        segment.grant_watches.get(&key).map_or(0, |origin| origin.number())
+        self.touch_account(account, key) ^ touch_row(segment, account) ^ other
     }
 }
 

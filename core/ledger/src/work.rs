@@ -118,10 +118,11 @@ fn ends(segment: &Segment, now_ms: u64, count: usize) -> impl Iterator<Item = Sy
         Some((end_ms, SystemCommand { origin, work }))
     }));
     let watches = segment.grant_watches.range(..=(now_ms, u64::MAX, u32::MAX)).take(count);
-    ends.extend(watches.map(|(&(end_ms, account, grant), &origin)| {
+    ends.extend(watches.filter_map(|&(end_ms, account, grant)| {
         let (account, grant) = (AccountId::new(account), GrantNumber::new(grant));
+        let origin = segment.sub_account(account)?.usage().iter().find(|usage| usage.grant() == grant)?.origin;
         let work = SystemWork::ExpireGrantOrders(SegmentGrant { segment: id, account, grant });
-        (end_ms, SystemCommand { origin, work })
+        Some((end_ms, SystemCommand { origin, work }))
     }));
     let switches = segment.dead_men.range(..=(now_ms, u64::MAX)).take(count);
     ends.extend(switches.map(|(&(end_ms, account), &origin)| {

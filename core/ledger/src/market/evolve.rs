@@ -67,10 +67,7 @@ fn order_rested(segment: &mut Segment, block: &BlockContext, rested: &OrderReste
         .and_then(|row| row.usage().iter().find(|usage| usage.grant == rested.grant.number()).copied())
         .map_or(TimeMs::ZERO, |usage| usage.expires_ms);
     use_order_number(segment, rested.number.number());
-    segment.remember_facts(place);
-    let Some(market) = segment.markets.get_mut(usize::from(place)) else { return };
-    let priority = market.facts.next_priority;
-    market.facts.next_priority = priority.saturating_add(1);
+    let priority = segment.next_priority(place);
     segment.link_order(RestingOrder {
         price: rested.price,
         remaining: rested.quantity,

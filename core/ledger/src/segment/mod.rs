@@ -57,8 +57,8 @@ pub struct Segment {
     pub(crate) last_arrived: BTreeMap<u16, u64>,
     /// Good-till-time orders by (end, number), with their owner and market.
     pub(crate) order_expiries: BTreeMap<(u64, u64), (AccountId, MarketId)>,
-    /// Grants with resting orders by (end, account, grant), with the record that they come from.
-    pub(crate) grant_watches: BTreeMap<(u64, u64, u32), RecordIndex>,
+    /// Grants that are watched for their end, by (end, account, grant): what the usage in the rows says, in order.
+    pub(crate) grant_watches: BTreeSet<(u64, u64, u32)>,
     /// Armed dead-man switches by (time, account), with the record that armed them.
     pub(crate) dead_men: BTreeMap<(u64, u64), RecordIndex>,
     /// Withdrawal and transfer rows, deposits and markets that changed since the last root.
@@ -348,7 +348,7 @@ impl Segment {
             last_left: BTreeMap::new(),
             last_arrived: BTreeMap::new(),
             order_expiries: BTreeMap::new(),
-            grant_watches: BTreeMap::new(),
+            grant_watches: BTreeSet::new(),
             dead_men: BTreeMap::new(),
             changed: ChangedRows::default(),
             undo: Vec::new(),

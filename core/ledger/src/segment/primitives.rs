@@ -47,8 +47,10 @@ pub(crate) enum SegmentUndo {
     UsageDropped { account: u64, place: usize, usage: GrantUsage },
     /// Dead-man switch before.
     DeadMan { account: u64, fires_ms: TimeMs, origin: RecordIndex },
-    /// A watch before.
-    GrantWatch { key: (u64, u64, u32), origin: Option<RecordIndex> },
+    /// A usage entry was no longer watched.
+    Unwatched { account: u64, grant: u32 },
+    /// The next place in the queues of a market before.
+    Priority { market: u16, next_priority: u64 },
     /// Facts of a market before.
     Facts { market: u16, facts: Box<MarketFacts> },
     /// A total before.
@@ -138,11 +140,12 @@ impl Segment {
             | SegmentUndo::Traded { account, .. }
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
+            | SegmentUndo::Unwatched { account, .. }
             | SegmentUndo::DeadMan { account, .. } => Some(*account),
             SegmentUndo::OrderLinked { slot }
             | SegmentUndo::OrderUnlinked { slot }
             | SegmentUndo::Remaining { slot, .. } => self.orders.order(*slot).map(|order| u64::from(order.account)),
-            SegmentUndo::GrantWatch { .. }
+            SegmentUndo::Priority { .. }
             | SegmentUndo::Facts { .. }
             | SegmentUndo::Total { .. }
             | SegmentUndo::Withdrawal { .. }
@@ -271,6 +274,15 @@ impl Segment {
         }
     }
 
+    /// Takes the next place in the queues of a market.
+    pub(crate) fn next_priority(&mut self, market: u16) -> u64 {
+        let Some(facts) = self.markets.get_mut(usize::from(market)).map(|market| &mut market.facts) else { return 0 };
+        let next_priority = facts.next_priority;
+        facts.next_priority = next_priority.saturating_add(1);
+        self.remember(SegmentUndo::Priority { market, next_priority });
+        next_priority
+    }
+
     /// Counts notional traded under a grant.
     pub(crate) fn add_traded(&mut self, account: AccountId, grant: GrantNumber, notional: QuoteMicros) {
         if grant.is_none() {
@@ -314,12 +326,7 @@ impl Segment {
     /// Forgets what a grant used once it is no longer watched and its last order is gone: it can never act again.
     fn drop_ended_usage(&mut self, account: u64, grant: u32) {
         let Some(row) = self.sub_accounts.row_mut(account) else { return };
-        let watches = &self.grant_watches;
-        let is_over = |usage: &GrantUsage| {
-            usage.grant == grant
-                && usage.open_orders == 0
-                && !watches.contains_key(&(usage.expires_ms.ms(), account, grant))
-        };
+        let is_over = |usage: &GrantUsage| usage.grant == grant && usage.open_orders == 0 && !usage.is_watched;
         let trading = row.trading_mut();
         let Some(place) = trading.usage.iter().position(is_over) else { return };
         let usage = trading.usage.remove(place);
@@ -427,21 +434,22 @@ impl Segment {
         let (account, grant) = (account.number(), grant.number());
         let Some(row) = self.sub_accounts.row_mut(account) else { return };
         let trading = row.trading_mut();
-        if !trading.usage.iter().any(|usage| usage.grant == grant) {
-            trading.usage.push(GrantUsage { grant, expires_ms, ..GrantUsage::default() });
-            self.remember(SegmentUndo::UsageMade { account });
+        if trading.usage.iter().any(|usage| usage.grant == grant) {
+            return;
         }
-        let key = (expires_ms.ms(), account, grant);
-        let before = self.grant_watches.insert(key, origin);
-        self.remember(SegmentUndo::GrantWatch { key, origin: before });
+        trading.usage.push(GrantUsage { grant, expires_ms, origin, is_watched: true, ..GrantUsage::default() });
+        self.grant_watches.insert((expires_ms.ms(), account, grant));
+        self.remember(SegmentUndo::UsageMade { account });
     }
 
     /// Ends the watch of a grant and forgets what it used, unless reduce-only orders of it still rest.
     pub(crate) fn unwatch_grant(&mut self, account: AccountId, grant: GrantNumber, expires_ms: TimeMs) {
         let (account, grant) = (account.number(), grant.number());
-        let key = (expires_ms.ms(), account, grant);
-        if let Some(origin) = self.grant_watches.remove(&key) {
-            self.remember(SegmentUndo::GrantWatch { key, origin: Some(origin) });
+        if self.grant_watches.remove(&(expires_ms.ms(), account, grant))
+            && let Some(usage) = self.usage_mut(account, grant)
+        {
+            usage.is_watched = false;
+            self.remember(SegmentUndo::Unwatched { account, grant });
         }
         self.drop_ended_usage(account, grant);
     }
@@ -586,6 +594,14 @@ impl Segment {
 
     // Snapshots.
 
+    /// Puts the queue of grants' ends together again from the rows.
+    pub(crate) fn restore_grant_watches(&mut self) {
+        let usages =
+            self.sub_accounts.iter().flat_map(|(account, row)| row.usage().iter().map(move |usage| (account, usage)));
+        let watched = usages.filter(|(_, usage)| usage.is_watched).map(|(account, usage)| usage.watch_key(account));
+        self.grant_watches = watched.collect();
+    }
+
     /// Puts an order of a snapshot back: at the end of its queue, its owner's list pointing at its new slot. Reserves
     /// are in the owner's row already. False if there is no market, or no owner who says that it is there.
     pub(crate) fn restore_order(&mut self, order: RestingOrder) -> bool {
@@ -688,8 +704,9 @@ impl Segment {
                 }
             }
             SegmentUndo::UsageMade { account } => {
-                if let Some(row) = self.sub_accounts.row_mut(account) {
-                    row.trading_mut().usage.pop();
+                let row = self.sub_accounts.row_mut(account);
+                if let Some(usage) = row.and_then(|row| row.trading_mut().usage.pop()) {
+                    self.grant_watches.remove(&usage.watch_key(account));
                 }
             }
             SegmentUndo::UsageDropped { account, place, usage } => {
@@ -698,11 +715,16 @@ impl Segment {
                 }
             }
             SegmentUndo::DeadMan { account, fires_ms, origin } => self.put_dead_man(account, fires_ms, origin),
-            SegmentUndo::GrantWatch { key, origin } => {
-                match origin {
-                    Some(origin) => self.grant_watches.insert(key, origin),
-                    None => self.grant_watches.remove(&key),
-                };
+            SegmentUndo::Unwatched { account, grant } => {
+                let Some(usage) = self.usage_mut(account, grant) else { return };
+                usage.is_watched = true;
+                let key = usage.watch_key(account);
+                self.grant_watches.insert(key);
+            }
+            SegmentUndo::Priority { market, next_priority } => {
+                if let Some(market) = self.markets.get_mut(usize::from(market)) {
+                    market.facts.next_priority = next_priority;
+                }
             }
             SegmentUndo::Facts { market, facts } => {
                 if let Some(market) = self.markets.get_mut(usize::from(market)) {

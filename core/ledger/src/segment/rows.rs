@@ -88,6 +88,10 @@ pub struct GrantUsage {
     pub(crate) open_notional: i64,
     /// The grant's end.
     pub(crate) expires_ms: TimeMs,
+    /// The record of its first use here.
+    pub(crate) origin: RecordIndex,
+    /// Its end is still to come: it stands in the queue of ends.
+    pub(crate) is_watched: bool,
 }
 
 impl SubAccount {
@@ -210,6 +214,11 @@ impl Position {
 }
 
 impl GrantUsage {
+    /// Where the grant of an account stands in the queue of ends.
+    pub(crate) const fn watch_key(&self, account: u64) -> (u64, u64, u32) {
+        (self.expires_ms.ms(), account, self.grant)
+    }
+
     /// The grant.
     #[must_use]
     pub const fn grant(&self) -> GrantNumber {
