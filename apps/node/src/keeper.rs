@@ -3,9 +3,10 @@
 //! The node executes the next block while the last one is being written. Whatever waits when a write ends is taken
 //! into the next one (group commit), so the cost of `fdatasync` is shared by all blocks that arrived meanwhile.
 //!
-//! Records and index entries can be made again from the blocks. They are written behind, by a second thread, so that
-//! their disk writes never stand between a block and its receipts; and never before the block is durable, or a crash
-//! could leave records of a block that does not exist.
+//! Records and index entries can be made again from the blocks. They are written behind, by a second thread, and nobody
+//! waits until the disk has them, so that they never stand between a block and its receipts: a sync of theirs would
+//! hold up the journal's on the same disk. They are never written before the block is durable, or a crash could leave
+//! records of a block that does not exist; and a snapshot, behind which nothing can be made again, syncs them first.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -340,6 +341,7 @@ impl WriteBehind {
                 }
                 BehindOrder::Flush => {
                     self.write(shared)?;
+                    self.records.sync()?;
                     self.indexes.persist()?;
                     lock(shared).flushes += 1;
                     shared.changed.notify_all();
@@ -350,7 +352,7 @@ impl WriteBehind {
     }
 
     fn write(&mut self, shared: &Shared) -> Result<(), Fault> {
-        self.records.sync()?;
+        self.records.publish()?;
         self.indexes.put_batch(&self.waiting)?;
         if let Some(last) = self.waiting.last() {
             lock(shared).indexed_height = last.height;
@@ -361,9 +363,9 @@ impl WriteBehind {
 }
 
 /// Blocks between two writes of records and indexes.
-const BLOCKS_BEHIND: usize = 64;
+const BLOCKS_BEHIND: usize = 16;
 /// Blocks whose records may wait in memory before the journal waits too.
-const BLOCKS_BEHIND_MAX: usize = 4 * BLOCKS_BEHIND;
+const BLOCKS_BEHIND_MAX: usize = 256;
 
 fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Progress> {
     shared.progress.lock().unwrap_or_else(PoisonError::into_inner)

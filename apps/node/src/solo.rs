@@ -38,6 +38,7 @@ use casemate_replica::CommandOutcome;
 use crate::node::{Node, NodeError};
 use clock::Clock;
 use sequencer::Sequencer;
+pub use waiting::{CLOSE_AFTER, CLOSE_AT_BYTES, CLOSE_AT_ENVELOPES};
 
 /// A node under a sequencer that runs on a thread of its own.
 pub struct Solo {

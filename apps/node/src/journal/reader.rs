@@ -1,4 +1,5 @@
-//! Reading: a stream from a height, or one block by its location. Readers see durable blocks only.
+//! Reading: a stream from a height, or one block by its location. Readers see what the writer lets them see: blocks that
+//! are durable, or that it published without waiting for the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,24 +23,26 @@ struct Shared {
     segments: Mutex<Vec<u64>>,
     /// Blocks below this height are durable; zero while there is no segment.
     durable_before: AtomicU64,
+    /// Blocks below this height can be read; never less than what is durable.
+    readable_before: AtomicU64,
 }
 
 impl Journal {
-    /// First and last durable height, if there is a block.
+    /// First and last height that can be read, if there is a block.
     #[must_use]
     pub fn held(&self) -> Option<(u64, u64)> {
         let first = *self.segments().first()?;
-        let end = self.durable_before();
+        let end = self.readable_before();
         (end > first).then(|| (first, end - 1))
     }
 
-    /// The blocks from `height` to the last that is durable now, one at a time. Starting just behind the last block
+    /// The blocks from `height` to the last that can be read now, one at a time. Starting just behind the last block
     /// gives an empty stream, so a follower can ask again from where it stopped.
     ///
     /// # Errors
     /// [`Fault::HeightNotHeld`] if `height` was pruned or lies further ahead; otherwise if the file cannot be read.
     pub fn read_from(&self, height: u64) -> Result<Blocks, Fault> {
-        let end_height = self.durable_before();
+        let end_height = self.readable_before();
         let mut blocks = Blocks { journal: self.clone(), segment: None, next_height: height, end_height };
         if height != end_height {
             blocks.segment = Some(self.segment_at(height)?);
@@ -47,7 +50,7 @@ impl Journal {
         Ok(blocks)
     }
 
-    /// The block at `location`, as `append` returned it. Nothing if no whole and durable block starts there, or if
+    /// The block at `location`, as `append` returned it. Nothing if no whole and readable block starts there, or if
     /// its segment was pruned: a location that comes from the indexes is a hint, and [`Journal::read_from`] tells a
     /// wrong hint from a damaged block.
     ///
@@ -59,7 +62,7 @@ impl Journal {
         }
         let mut segment = self.open_segment(location.segment_first_height)?;
         let height = segment.height_at(location.offset_bytes)?;
-        let Some(height) = height.filter(|height| *height < self.durable_before()) else {
+        let Some(height) = height.filter(|height| *height < self.readable_before()) else {
             return Ok(None);
         };
         segment.seek(location.offset_bytes, height)?;
@@ -83,6 +86,7 @@ impl Journal {
                 chain_id: *chain_id,
                 segments: Mutex::new(recovered.segments.clone()),
                 durable_before: AtomicU64::new(next_height),
+                readable_before: AtomicU64::new(next_height),
             }),
         }
     }
@@ -95,9 +99,19 @@ impl Journal {
         self.shared.durable_before.load(Ordering::Acquire)
     }
 
+    fn readable_before(&self) -> u64 {
+        self.shared.readable_before.load(Ordering::Acquire)
+    }
+
     /// Only the writer calls this, after `fdatasync`.
     pub(super) fn publish_durable_before(&self, height: u64) {
         self.shared.durable_before.store(height, Ordering::Release);
+        self.publish_readable_before(height);
+    }
+
+    /// Only the writer calls this, after writing.
+    pub(super) fn publish_readable_before(&self, height: u64) {
+        self.shared.readable_before.store(height, Ordering::Release);
     }
 
     /// The list is a plain vector of numbers, whole at every moment, so a panic elsewhere does not spoil it.
@@ -109,7 +123,7 @@ impl Journal {
     fn segment_at(&self, height: u64) -> Result<SegmentReader, Fault> {
         let first_height = self.segments().iter().rev().find(|first| **first <= height).copied();
         match first_height {
-            Some(first_height) if height < self.durable_before() => self.open_segment(first_height),
+            Some(first_height) if height < self.readable_before() => self.open_segment(first_height),
             _ => Err(self.not_held(height)),
         }
     }

@@ -155,6 +155,46 @@ fn blocks_are_invisible_until_synced() {
 }
 
 #[test]
+fn published_blocks_are_visible_and_the_next_sync_makes_them_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, mut writer, _) = open(dir.path()).unwrap();
+    writer.append(1, b"one").unwrap();
+    writer.publish().unwrap();
+    assert_eq!(read_all(&journal, 1), [(1, b"one".to_vec())]);
+    // Nothing is appended in between, and still there is something to sync.
+    let syncs = SyncCounter::default();
+    let file = writable(&last_segment_path(dir.path()));
+    writer.replace_file(Box::new(CountedFile { file, syncs: syncs.clone() }));
+    writer.sync().unwrap();
+    writer.sync().unwrap();
+    assert_eq!(*syncs.lock().unwrap(), 1);
+}
+
+type SyncCounter = std::sync::Arc<std::sync::Mutex<usize>>;
+
+/// A file that counts what it is told to sync.
+#[derive(Debug)]
+struct CountedFile {
+    file: File,
+    syncs: SyncCounter,
+}
+
+impl SyncFile for CountedFile {
+    fn write_range(&mut self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
+        self.file.write_range(bytes, offset_bytes)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        *self.syncs.lock().unwrap() += 1;
+        SyncFile::sync_data(&mut self.file)
+    }
+
+    fn truncate_and_sync(&mut self, size_bytes: u64) -> io::Result<()> {
+        self.file.truncate_and_sync(size_bytes)
+    }
+}
+
+#[test]
 fn reading_goes_on_in_other_threads_while_the_writer_appends() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, mut writer, _) = open(dir.path()).unwrap();

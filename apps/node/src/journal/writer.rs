@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -34,7 +35,8 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Takes the next block. It is neither durable nor visible to readers until [`JournalWriter::sync`] returns.
+    /// Takes the next block. It is not durable until [`JournalWriter::sync`] returns, and not visible to readers until
+    /// that or [`JournalWriter::publish`] does.
     /// The first block of a new journal may have any height.
     ///
     /// # Errors
@@ -59,6 +61,17 @@ impl JournalWriter {
         let marked = self.write_mark();
         let _ = self.stop_on_fault(marked);
         Ok(())
+    }
+
+    /// Writes every appended block and lets readers see it, without waiting for the disk: for what can be made again
+    /// from elsewhere. The kernel is asked to begin writing, so that a later sync finds little left to do.
+    ///
+    /// # Errors
+    /// [`Fault::WriterStopped`], as for [`JournalWriter::sync`].
+    pub fn publish(&mut self) -> Result<(), Fault> {
+        self.require_running()?;
+        let written = self.write_unsynced();
+        self.stop_on_fault(written)
     }
 
     /// Syncs, and makes the last mark durable too, so that damage to any block of this journal will be recognised.
@@ -165,13 +178,29 @@ impl JournalWriter {
 
     /// Writes and syncs what was appended, then lets readers see it.
     fn write_buffer(&mut self) -> Result<(), Fault> {
+        let durable_before = self.journal.durable_before();
+        let Some(active) = self.active.as_mut().filter(|_| durable_before < self.next_height) else {
+            return Ok(());
+        };
+        if !self.buffer.is_empty() {
+            active.append(&self.buffer)?;
+            self.buffer.clear();
+        }
+        active.sync()?;
+        self.journal.publish_durable_before(self.next_height);
+        Ok(())
+    }
+
+    /// Writes what was appended and lets readers see it. No mark: nothing new is known to be durable.
+    fn write_unsynced(&mut self) -> Result<(), Fault> {
         let Some(active) = self.active.as_mut().filter(|_| !self.buffer.is_empty()) else {
             return Ok(());
         };
+        let from_bytes = active.end_bytes;
         active.append(&self.buffer)?;
-        active.sync()?;
+        active.file.begin_writing_back(from_bytes, self.buffer.len() as u64);
         self.buffer.clear();
-        self.journal.publish_durable_before(self.next_height);
+        self.journal.publish_readable_before(self.next_height);
         Ok(())
     }
 
@@ -214,6 +243,8 @@ impl JournalWriter {
 pub(super) trait SyncFile: std::fmt::Debug + Send {
     /// Writes all bytes at an offset, or fails having written any part of them.
     fn write_range(&mut self, bytes: &[u8], offset_bytes: u64) -> io::Result<()>;
+    /// Asks for a range to be written to the disk soon. A wish: nothing depends on it.
+    fn begin_writing_back(&mut self, _offset_bytes: u64, _size_bytes: u64) {}
     /// `fdatasync`.
     fn sync_data(&mut self) -> io::Result<()>;
     /// Cuts the file off at a size, and `fsync`.
@@ -223,6 +254,11 @@ pub(super) trait SyncFile: std::fmt::Debug + Send {
 impl SyncFile for File {
     fn write_range(&mut self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset_bytes)
+    }
+
+    fn begin_writing_back(&mut self, offset_bytes: u64, size_bytes: u64) {
+        // On Linux, giving up a range of the page cache starts writing its dirty pages and waits for none of them.
+        let _ = fadvise(&*self, offset_bytes, NonZeroU64::new(size_bytes), Advice::DontNeed);
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -103,8 +103,8 @@ fn signer(waiting: &WaitingEnvelope) -> [u8; 32] {
 }
 
 /// A block closes at this many envelopes.
-pub(super) const CLOSE_AT_ENVELOPES: usize = BLOCK_ENVELOPES_MAX;
+pub const CLOSE_AT_ENVELOPES: usize = BLOCK_ENVELOPES_MAX;
 /// A block closes at this many bytes.
-pub(super) const CLOSE_AT_BYTES: usize = 1024 * 1024;
+pub const CLOSE_AT_BYTES: usize = 1024 * 1024;
 /// A block closes this long after its first envelope came.
-pub(super) const CLOSE_AFTER: Duration = Duration::from_millis(5);
+pub const CLOSE_AFTER: Duration = Duration::from_millis(5);

@@ -65,15 +65,15 @@ impl SyncFile for CachedDisk {
     }
 }
 
-/// One life of a node: batches of block sizes, all acknowledged but the last, in whose sync the power goes.
+/// One life of a node: batches of block sizes, each synced or only published; in the sync of the last the power goes.
 #[derive(Clone, Debug)]
 struct Life {
-    batches: Vec<Vec<usize>>,
+    batches: Vec<(Vec<usize>, bool)>,
     luck: Vec<bool>,
 }
 
 fn life() -> impl Strategy<Value = Life> {
-    let batch = prop::collection::vec(0_usize..1500, 1..4);
+    let batch = (prop::collection::vec(0_usize..1500, 1..4), any::<bool>());
     let luck = prop::collection::vec(any::<bool>(), 1..40);
     (prop::collection::vec(batch, 1..4), luck).prop_map(|(batches, luck)| Life { batches, luck })
 }
@@ -99,7 +99,7 @@ proptest! {
             let disk = CachedDisk::new(&last_segment_path(dir.path()));
             writer.replace_file(Box::new(disk.clone()));
             let mut appended = held.clone();
-            for (batches_left, batch) in (0..life.batches.len()).rev().zip(&life.batches) {
+            for (batches_left, (batch, is_published)) in (0..life.batches.len()).rev().zip(&life.batches) {
                 for size_bytes in batch {
                     let height = appended.len() as u64 + 1;
                     appended.push((height, payload(height, generation, *size_bytes)));
@@ -108,6 +108,8 @@ proptest! {
                 if batches_left == 0 {
                     writer.replace_file(Box::new(CachedDisk { has_power: false, ..disk.clone() }));
                     prop_assert!(writer.sync().is_err());
+                } else if *is_published {
+                    writer.publish().unwrap();
                 } else {
                     writer.sync().unwrap();
                     held = appended.clone();
