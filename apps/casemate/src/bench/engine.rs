@@ -7,13 +7,14 @@ use std::time::Instant;
 use casemate_gate::{Authenticated, Decoded, authenticate_batch};
 use casemate_node::genesis_file::development_genesis;
 use casemate_node::keeper::KeeperOptions;
+use casemate_node::solo::{CLOSE_AT_BYTES, CLOSE_AT_ENVELOPES};
 use casemate_node::{Node, NodeOptions, SecretSource, Threads};
 use casemate_protocol::genesis::{Genesis, MarketRules, SeededAccounts};
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{
-    BoundedVec, Digest, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, SegmentId, Side,
-    TickValueMicros, TimeMs,
+    BoundedVec, Digest, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject,
+    SegmentId, Side, TickValueMicros, TimeMs,
 };
 use casemate_replica::{StageTimer, Stages};
 use ed25519_zebra::batch;
@@ -23,8 +24,8 @@ use super::keys::SeededKeyCache;
 use super::row::RowPlan;
 use crate::error::CliError;
 
-/// Envelopes handed to the gate at once, and signatures in one batch of bare verification.
-pub const BATCH_ENVELOPES: usize = 4_096;
+/// Envelopes that one piece of parallel work decodes, as in the sequencer.
+const DECODED_PER_PIECE: usize = 256;
 /// Signatures of one batch equation, on both sides of the comparison.
 const EQUATION_SIGNATURES: usize = casemate_gate::authenticate::BATCH_SIGNATURES_MAX;
 
@@ -107,7 +108,7 @@ impl Chain {
     pub fn run(&mut self, load: &Load, run: &mut EngineRun) -> Result<f64, CliError> {
         let started = Instant::now();
         let chain_id = self.chain_id();
-        let mut batches = load.envelopes.chunks(BATCH_ENVELOPES);
+        let mut batches = closing_batches(&load.envelopes);
         let mut verified = match batches.next() {
             Some(first) => Some(verify(first, &chain_id, self.node.threads())?),
             None => None,
@@ -159,6 +160,11 @@ impl Chain {
             .unwrap_or(0)
     }
 
+    /// Where the node keeps what it writes.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     /// Ends the node and deletes its folder.
     pub fn close(self) -> Result<(), CliError> {
         self.node.close()?;
@@ -179,14 +185,33 @@ impl EngineRun {
     }
 }
 
+/// Cuts a load into blocks where a busy solo sequencer would: at so many envelopes, or so many bytes.
+fn closing_batches(mut envelopes: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
+    std::iter::from_fn(move || {
+        let mut size_bytes = 0;
+        let is_open = |bytes: &&Vec<u8>| {
+            let is_open = size_bytes < CLOSE_AT_BYTES;
+            size_bytes += bytes.len();
+            is_open
+        };
+        let count = envelopes.iter().take(CLOSE_AT_ENVELOPES).take_while(is_open).count();
+        let batch;
+        (batch, envelopes) = envelopes.split_at(count);
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
 /// Decodes and verifies a batch; returns nanoseconds spent as well.
-pub fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Vec<Authenticated>, u64), CliError> {
+fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Vec<Authenticated>, u64), CliError> {
     let started = Instant::now();
     let refused = |reject| CliError::defect(format!("an envelope of the load was refused: {reject}"));
-    let mut decoded = Vec::with_capacity(batch.len());
-    for bytes in batch {
-        decoded.push(Decoded::from_bytes(bytes.clone(), chain_id).map_err(refused)?);
-    }
+    let mut pieces: Vec<(&[Vec<u8>], Vec<Result<Decoded, Reject>>)> =
+        batch.chunks(DECODED_PER_PIECE).map(|piece| (piece, Vec::new())).collect();
+    threads.for_each_mut(&mut pieces, |(piece, decoded)| {
+        decoded.extend(piece.iter().map(|bytes| Decoded::from_bytes(bytes.clone(), chain_id)));
+    });
+    let decoded: Result<Vec<Decoded>, Reject> = pieces.into_iter().flat_map(|(_, decoded)| decoded).collect();
+    let decoded = decoded.map_err(refused)?;
     let verified: Result<Vec<Authenticated>, _> = authenticate_batch(decoded, threads).into_iter().collect();
     let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((verified.map_err(refused)?, ns))

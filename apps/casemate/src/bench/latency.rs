@@ -1,9 +1,13 @@
-//! Time from submission to durable receipt, at a fixed rate of arrivals, under the closing rules of a solo sequencer.
+//! Time from submission to durable receipt, through the solo sequencer itself, at a fixed rate of arrivals.
 
-use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::engine::{Chain, Load, verify};
+use casemate_node::solo::clock::Clock;
+use casemate_node::solo::{Answer, ReplyTo, Solo, SoloOptions};
+use casemate_protocol::{DurationMs, TimeMs};
+
+use super::engine::{Chain, Load};
 use crate::error::CliError;
 
 /// Times of all envelopes of a run.
@@ -29,61 +33,67 @@ impl Latencies {
     }
 }
 
-/// A block closes this long after its first envelope arrived.
-const CLOSE_AFTER: Duration = Duration::from_millis(5);
-/// A block closes at this many envelopes.
-const CLOSE_AT_ENVELOPES: usize = 4_096;
-/// A block closes at this many bytes.
-const CLOSE_AT_BYTES: usize = 1 << 20;
-
-/// Lets a load arrive at a rate, whatever the engine does (an open loop), and times each envelope to its durable receipt.
-pub fn at_rate(chain: &mut Chain, load: Load, rate_per_s: f64) -> Result<Latencies, CliError> {
-    let chain_id = chain.chain_id();
+/// Lets a load arrive at a rate, whatever the engine does (an open loop), and times each envelope from the moment at
+/// which it should have been submitted to the moment at which its submitter holds the receipt. Ends the chain.
+pub fn at_rate(chain: Chain, load: Load, rate_per_s: f64) -> Result<Latencies, CliError> {
+    let clock = ChainClock { began: Instant::now(), at: chain.time_ms };
+    let folder = chain.folder().to_owned();
+    let solo = Solo::start(chain.node, SoloOptions::default(), clock);
+    let submitter = solo.submitter();
     let between = Duration::from_secs_f64(1.0 / rate_per_s);
     let started = Instant::now();
     let arrival = |index: usize| started + between.mul_f64(index as f64);
-    let mut in_flight: VecDeque<(u64, std::ops::Range<usize>)> = VecDeque::new();
-    let mut sorted_ms = Vec::with_capacity(load.envelopes.len());
-    let mut next = 0;
-    let notices: Vec<_> = chain.node.notices().collect();
-    drop(notices);
-    while sorted_ms.len() < load.envelopes.len() {
-        let end = closing_end(&load, next, arrival);
-        if end > next {
-            let (ready, _) = verify(&load.envelopes[next..end], &chain_id, chain.node.threads())?;
-            let time_ms = chain.next_time();
-            let proposed = chain.node.propose(ready, time_ms, &mut ())?;
-            in_flight.push_back((proposed.height, next..end));
-            next = end;
-        } else {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        let notices: Vec<_> = chain.node.notices().collect();
-        for notice in notices {
-            while let Some((_, range)) = in_flight.pop_front_if(|(height, _)| *height <= notice.height) {
-                sorted_ms.extend(
-                    range.map(|index| notice.at.saturating_duration_since(arrival(index)).as_secs_f64() * 1_000.0),
-                );
+    let (sender, answers) = channel();
+    let count = load.envelopes.len();
+    let held = std::thread::scope(|scope| {
+        let holder = scope.spawn(|| hold_receipts(answers, count));
+        for (index, bytes) in load.envelopes.into_iter().enumerate() {
+            while Instant::now() < arrival(index) {
+                std::thread::sleep(POLL_EVERY);
             }
+            let reply = ReplyTo::new(index as u64, sender.clone());
+            submitter.submit_waiting(bytes, reply).map_err(|error| CliError::new(error.to_string(), error.hint()))?;
         }
-    }
+        drop(sender);
+        holder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let time = |(index, at): (usize, Instant)| at.saturating_duration_since(arrival(index)).as_secs_f64() * 1_000.0;
+    let mut sorted_ms: Vec<f64> = held.into_iter().enumerate().map(time).collect();
     sorted_ms.sort_by(f64::total_cmp);
+    solo.stop().map_err(|error| CliError::defect(error.to_string()))?;
+    std::fs::remove_dir_all(&folder).map_err(|error| super::cannot("delete", &folder, &error))?;
     Ok(Latencies { sorted_ms })
 }
 
-/// How far the block that starts at `first` reaches, if it closes now.
-fn closing_end(load: &Load, first: usize, arrival: impl Fn(usize) -> Instant) -> usize {
-    let now = Instant::now();
-    let mut size_bytes = 0;
-    let mut end = first;
-    while end < load.envelopes.len() && arrival(end) <= now {
-        size_bytes += load.envelopes[end].len();
-        end += 1;
-        if end - first >= CLOSE_AT_ENVELOPES || size_bytes >= CLOSE_AT_BYTES {
-            return end;
+/// How often the submitter looks whether the next envelope is due.
+const POLL_EVERY: Duration = Duration::from_micros(200);
+
+/// Writes down when each receipt came.
+fn hold_receipts(answers: Receiver<(u64, Answer)>, count: usize) -> Result<Vec<Instant>, CliError> {
+    let mut held = vec![None; count];
+    for (index, answer) in answers {
+        match answer {
+            Answer::Receipt(_) => held[index as usize] = Some(Instant::now()),
+            Answer::Refused(reject) => return Err(CliError::defect(format!("the load was refused: {reject}"))),
+            Answer::Failed(error) => return Err(CliError::defect(error.to_string())),
         }
     }
-    let is_due = end > first && now >= arrival(first) + CLOSE_AFTER;
-    let is_last = end == load.envelopes.len();
-    if is_due || is_last { end } else { first }
+    let all: Option<Vec<Instant>> = held.into_iter().collect();
+    all.ok_or_else(|| CliError::defect("an envelope was never answered".to_owned()))
+}
+
+/// Block time goes on from where the chain stands, as fast as the machine's.
+struct ChainClock {
+    began: Instant,
+    at: TimeMs,
+}
+
+impl Clock for ChainClock {
+    fn wall(&self) -> TimeMs {
+        self.at.plus(DurationMs::from_ms(u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
 }

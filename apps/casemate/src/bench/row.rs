@@ -72,7 +72,8 @@ impl RowPlan {
     }
 
     fn engine(accounts: u64, markets: u16, cores: usize, commands_per_envelope: usize, is_quick: bool) -> Self {
-        let envelopes = if commands_per_envelope == 1 { 24_576 * cores } else { 1_536 * cores };
+        // Long turns: what fills and drains the pipeline counts for little, as in a venue that runs all day.
+        let envelopes = if commands_per_envelope == 1 { 32_768 * cores * cores } else { 3_072 * cores };
         Self {
             name: format!(
                 "engine commands={commands_per_envelope} accounts={accounts} markets={markets} cores={cores}"
@@ -105,7 +106,6 @@ fn run_engine(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path)
     // Signing is not measured and may use every core; everything after it runs on the row's cores alone.
     let warm_up = workload.opening(&chain);
     chain.run(&warm_up, &mut EngineRun::default())?;
-    let at_half_of_peak = plan.latency_s > 0;
     let mut loads: Vec<Load> = (0..plan.turns).map(|_| workload.next(plan.envelopes_per_turn, &chain)).collect();
     pin(plan.cores)?;
     let threads = Threads::new(plan.cores).map_err(|error| CliError::defect(error.to_string()))?;
@@ -118,15 +118,17 @@ fn run_engine(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path)
     let raw_per_s = median(&mut raw_rates);
     let engine_per_s = median(&mut engine_rates);
     let peak = engine_per_s;
-    let latencies = if at_half_of_peak {
+    let resting_orders_per_market_min = chain.resting_orders_per_market_min();
+    let latencies = if plan.latency_s > 0 {
         let count = (peak / 2.0 * plan.latency_s as f64) as usize;
         let load = workload.next(count.max(1_000), &chain);
-        latency::at_rate(&mut chain, load, peak / 2.0)?
+        latency::at_rate(chain, load, peak / 2.0)?
     } else {
+        chain.close()?;
         latency::Latencies::default()
     };
     let commands = plan.commands_per_envelope as f64;
-    let result = json!({
+    Ok(json!({
         "name": plan.name,
         "cores": plan.cores,
         "commands_per_envelope": plan.commands_per_envelope,
@@ -142,14 +144,12 @@ fn run_engine(plan: &RowPlan, seed: [u8; 32], keys: &SeededKeyCache, dir: &Path)
         "fills_per_command": run.trades as f64 / run.commands as f64,
         "refused_share": run.refused as f64 / run.commands as f64,
         "refusals": run.refusals,
-        "resting_orders_per_market_min": chain.resting_orders_per_market_min(),
+        "resting_orders_per_market_min": resting_orders_per_market_min,
         "blocks": run.blocks,
         "stages_ns_per_command": run.stages_ns_per_command(),
         "durable": true,
         "signature_backend": signature_backend(),
-    });
-    chain.close()?;
-    Ok(result)
+    }))
 }
 
 /// Pins every thread that is started from now on, and this one.
