@@ -149,6 +149,9 @@ fn test_steps(root: &Path, length: Length, steps: &mut Steps) -> Result<(), Fail
         run(cargo(root).args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.run("tests", |closing| workspace_tests(root, length, closing))?;
+    if length == Length::Slow && has_nextest(root) {
+        steps.run("slow model", |closing| slow_model_tests(root, closing))?;
+    }
     steps.run("documentation tests", |_| run(cargo(root).args(["test", "--locked", "--doc", "--workspace"])))?;
     steps.run("documentation, core", |_| {
         run(cargo(root).args(["doc", "--locked", "--no-deps"]).args(core_packages()).env("RUSTDOCFLAGS", "-D warnings"))
@@ -175,16 +178,28 @@ fn test_steps(root: &Path, length: Length, steps: &mut Steps) -> Result<(), Fail
     Ok(())
 }
 
-/// The end-to-end tests are left out here: they run later against the release build, which is what users get.
+/// The end-to-end tests are left out here: they run later against the release build, which is what users get. So is,
+/// where it runs in full, the long comparison with the slow model.
 fn workspace_tests(root: &Path, length: Length, closing: &mut Vec<String>) -> Result<(), Failure> {
     if has_nextest(root) {
         let mut nextest = cargo(root);
         nextest.args(["nextest", "run", "--locked", "--workspace"]);
-        nextest.args(["-E", "not (package(casemate) & kind(test))"]);
+        let selection = match length {
+            Length::Short => "not (package(casemate) & kind(test))",
+            Length::Slow => "not (package(casemate) & kind(test)) & not binary(differential)",
+        };
+        nextest.args(["-E", selection]);
         run_keeping(with_length(&mut nextest, length), steps::nextest_closing_line, closing)
     } else {
         run(with_length(cargo(root).args(["test", "--locked", "--workspace", "--all-targets"]), length))
     }
+}
+
+/// A hundred thousand sequences, optimised: it saves more than the second build costs.
+fn slow_model_tests(root: &Path, closing: &mut Vec<String>) -> Result<(), Failure> {
+    let mut nextest = cargo(root);
+    nextest.args(["nextest", "run", "--locked", "--release", "-p", "casemate-ledger", "--test", "differential"]);
+    run_keeping(with_length(&mut nextest, Length::Slow), steps::nextest_closing_line, closing)
 }
 
 fn end_to_end_tests(root: &Path, length: Length, closing: &mut Vec<String>) -> Result<(), Failure> {
