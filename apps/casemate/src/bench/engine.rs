@@ -205,8 +205,7 @@ fn closing_batches(mut envelopes: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]
 fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Vec<Authenticated>, u64), CliError> {
     let started = Instant::now();
     let refused = |reject| CliError::defect(format!("an envelope of the load was refused: {reject}"));
-    let mut pieces: Vec<(&[Vec<u8>], Vec<Result<Decoded, Reject>>)> =
-        batch.chunks(DECODED_PER_PIECE).map(|piece| (piece, Vec::new())).collect();
+    let mut pieces: Vec<DecodingPiece<'_>> = batch.chunks(DECODED_PER_PIECE).map(|piece| (piece, Vec::new())).collect();
     threads.for_each_mut(&mut pieces, |(piece, decoded)| {
         decoded.extend(piece.iter().map(|bytes| Decoded::from_bytes(bytes.clone(), chain_id)));
     });
@@ -216,6 +215,9 @@ fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Ve
     let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((verified.map_err(refused)?, ns))
 }
+
+/// Bytes of envelopes, and what decoding makes of them.
+type DecodingPiece<'a> = (&'a [Vec<u8>], Vec<Result<Decoded, Reject>>);
 
 /// Key, signature, and the digest that it signs.
 type SignedDigest = ([u8; 32], [u8; 64], [u8; 32]);
