@@ -18,21 +18,28 @@ const NODES_TOUCHED: usize = 32;
 /// A row's commitment and when it was made. Heights have 40 bits here: a block every 5 ms for 170 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowSeal {
-    commitment: [u8; 32],
+    commitment: Digest,
     height: [u8; 5],
+}
+
+/// The seals of a table. Hashing a node reads eight commitments in a row and no height, so the two are kept apart.
+#[derive(Clone, Debug, Default)]
+pub struct RowSeals {
+    commitments: Vec<Digest>,
+    heights: Vec<[u8; 5]>,
 }
 
 impl RowSeal {
     /// A commitment made at a height.
     #[must_use]
     pub fn new(commitment: Digest, height: Height) -> Self {
-        Self { commitment: commitment.0, height: low_forty_bits(height.number()) }
+        Self { commitment, height: low_forty_bits(height.number()) }
     }
 
     /// The commitment; zero for an absent row.
     #[must_use]
     pub const fn commitment(&self) -> Digest {
-        Digest(self.commitment)
+        self.commitment
     }
 
     /// The height at which the commitment was made.
@@ -43,10 +50,59 @@ impl RowSeal {
     }
 }
 
+impl RowSeals {
+    /// Number of rows, absent ones included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.commitments.len()
+    }
+
+    /// True for a table that never had a row.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.commitments.is_empty()
+    }
+
+    /// Every seal, in order.
+    pub fn iter(&self) -> impl Iterator<Item = RowSeal> + '_ {
+        self.commitments.iter().zip(&self.heights).map(|(&commitment, &height)| RowSeal { commitment, height })
+    }
+
+    fn get(&self, index: usize) -> Option<RowSeal> {
+        Some(RowSeal { commitment: *self.commitments.get(index)?, height: *self.heights.get(index)? })
+    }
+
+    /// Puts a seal in the place of another, and returns that one; `None` if there is no such place.
+    fn replace(&mut self, index: usize, seal: RowSeal) -> Option<RowSeal> {
+        let (commitment, height) = (self.commitments.get_mut(index)?, self.heights.get_mut(index)?);
+        Some(RowSeal {
+            commitment: core::mem::replace(commitment, seal.commitment),
+            height: core::mem::replace(height, seal.height),
+        })
+    }
+
+    fn resize(&mut self, count: usize) {
+        if count > self.commitments.capacity() {
+            let wanted = count.saturating_sub(self.len()).max(self.len() / 8);
+            self.commitments.reserve_exact(wanted);
+            self.heights.reserve_exact(wanted);
+        }
+        self.commitments.resize(count, Digest::ZERO);
+        self.heights.resize(count, [0; 5]);
+    }
+}
+
+impl FromIterator<RowSeal> for RowSeals {
+    fn from_iter<I: IntoIterator<Item = RowSeal>>(seals: I) -> Self {
+        let (commitments, heights) = seals.into_iter().map(|seal| (seal.commitment, seal.height)).unzip();
+        Self { commitments, heights }
+    }
+}
+
 /// The page tree of one table.
 #[derive(Clone, Debug, Default)]
 pub struct PageTree {
-    rows: Vec<RowSeal>,
+    rows: RowSeals,
     /// Nodes above the rows, lowest level first; the last level has one node.
     levels: Vec<Vec<Digest>>,
 }
@@ -68,7 +124,7 @@ impl PageTree {
     /// The seal of a row.
     #[must_use]
     pub fn seal(&self, index: u64) -> Option<RowSeal> {
-        self.rows.get(usize::try_from(index).ok()?).copied()
+        self.rows.get(usize::try_from(index).ok()?)
     }
 
     /// Replaces seals, in increasing order of index, and rehashes their paths. Returns how to take it back.
@@ -78,8 +134,8 @@ impl PageTree {
         let mut changed = Vec::with_capacity(seals.len());
         for &(index, seal) in seals {
             let Ok(index) = usize::try_from(index) else { continue };
-            let Some(row) = self.rows.get_mut(index) else { continue };
-            undo.seals.push((index, core::mem::replace(row, seal)));
+            let Some(before) = self.rows.replace(index, seal) else { continue };
+            undo.seals.push((index, before));
             changed.push(index);
         }
         self.rehash(changed, parallel);
@@ -90,8 +146,7 @@ impl PageTree {
     pub fn undo(&mut self, undo: &TreeUndo) {
         let mut changed = Vec::with_capacity(undo.seals.len());
         for &(index, seal) in undo.seals.iter().rev() {
-            if let Some(row) = self.rows.get_mut(index) {
-                *row = seal;
+            if self.rows.replace(index, seal).is_some() {
                 changed.push(index);
             }
         }
@@ -117,7 +172,7 @@ impl PageTree {
 
     /// Rebuilds a tree from its row seals, as a snapshot keeps them.
     #[must_use]
-    pub fn from_seals<P: Parallel>(seals: Vec<RowSeal>, parallel: &P) -> Self {
+    pub fn from_seals<P: Parallel>(seals: RowSeals, parallel: &P) -> Self {
         let count = seals.len();
         let mut tree = Self::default();
         tree.resize(count);
@@ -128,16 +183,12 @@ impl PageTree {
 
     /// Every row's seal, in order.
     #[must_use]
-    pub fn seals(&self) -> &[RowSeal] {
+    pub const fn seals(&self) -> &RowSeals {
         &self.rows
     }
 
     fn resize(&mut self, row_count: usize) {
-        if row_count > self.rows.capacity() {
-            let wanted = row_count.saturating_sub(self.rows.len());
-            self.rows.reserve_exact(wanted.max(self.rows.len() / 8));
-        }
-        self.rows.resize(row_count, RowSeal::default());
+        self.rows.resize(row_count);
         let mut width = row_count;
         let mut level = 0;
         while width > 1 || (level == 0 && width == 1) {
@@ -190,15 +241,15 @@ impl PageTree {
 
     fn children(&self, level: usize, parent: usize) -> [Digest; TABLE_ARITY] {
         let first = parent.saturating_mul(TABLE_ARITY);
-        let below = level.checked_sub(1).and_then(|below| self.levels.get(below));
-        core::array::from_fn(|place| {
-            let index = first.saturating_add(place);
-            let child = match below {
-                Some(nodes) => nodes.get(index).copied(),
-                None => self.rows.get(index).map(RowSeal::commitment),
-            };
-            child.unwrap_or(Digest::ZERO)
-        })
+        let below = match level.checked_sub(1) {
+            None => Some(&self.rows.commitments),
+            Some(below) => self.levels.get(below),
+        };
+        let present = below.and_then(|below| below.get(first..)).unwrap_or(&[]);
+        if let Some(children) = present.first_chunk() {
+            return *children;
+        }
+        core::array::from_fn(|place| present.get(place).copied().unwrap_or(Digest::ZERO))
     }
 }
 
@@ -262,7 +313,7 @@ mod tests {
                 for &(index, seal) in &seals { rows[usize::try_from(index).unwrap()] = seal; }
                 history.push((before, tree.update(count, &seals, &Sequential)));
                 prop_assert_eq!(tree.root(), naive_root(&rows));
-                prop_assert_eq!(PageTree::from_seals(rows.clone(), &Sequential).root(), tree.root());
+                prop_assert_eq!(PageTree::from_seals(rows.iter().copied().collect(), &Sequential).root(), tree.root());
             }
             for (before, undo) in history.into_iter().rev() {
                 tree.undo(&undo);

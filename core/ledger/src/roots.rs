@@ -10,7 +10,7 @@ use casemate_protocol::{AccountId, BoundedVec, Digest, Height, QuoteMicros, Segm
 use crate::accounts::{Accounts, KeyRegistry};
 use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
-use crate::page_tree::{PageTree, RowSeal, TreeUndo, row_salt};
+use crate::page_tree::{PageTree, RowSeal, RowSeals, TreeUndo, row_salt};
 use crate::paged::{PagedTable, Row};
 use crate::segment::{Market, MarketFacts, Segment, Totals};
 
@@ -196,7 +196,7 @@ impl Ledger {
     }
 
     /// Row seals of the tables whose rows a snapshot carries, in a fixed order.
-    pub(crate) fn row_seals(&self) -> Vec<&[RowSeal]> {
+    pub(crate) fn row_seals(&self) -> Vec<&RowSeals> {
         let mut seals = vec![self.trees.chain.tree.seals(), self.trees.accounts.seals()];
         for trees in &self.trees.segments {
             seals.extend([
@@ -213,7 +213,7 @@ impl Ledger {
     }
 
     /// Puts the trees of a snapshot in place: seals in the order of [`Ledger::row_seals`], rows from the tables.
-    pub(crate) fn restore_trees<P: Parallel>(&mut self, seals: Vec<Vec<RowSeal>>, parallel: &P) {
+    pub(crate) fn restore_trees<P: Parallel>(&mut self, seals: Vec<RowSeals>, parallel: &P) {
         let mut seals = seals.into_iter().map(|seals| PageTree::from_seals(seals, parallel));
         let mut next = || seals.next().unwrap_or_default();
         let chain_row = encode(&ChainRow { facts: &self.chain, registry: &self.accounts.registry });

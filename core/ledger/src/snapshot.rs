@@ -15,7 +15,7 @@ use casemate_protocol::{Digest, PublicKey, RecordIndex, Side};
 use crate::accounts::{Account, Accounts, KeyRegistry};
 use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
-use crate::page_tree::RowSeal;
+use crate::page_tree::{RowSeal, RowSeals};
 use crate::paged::PagedTable;
 use crate::segment::{Deposit, MarketFacts, NO_SLOT, RestingOrder, Segment, SubAccount, Totals, Transfer, Withdrawal};
 
@@ -79,7 +79,7 @@ impl Ledger {
         }
         for seals in self.row_seals() {
             u64::try_from(seals.len()).unwrap_or(u64::MAX).serialize(writer)?;
-            for seal in seals {
+            for seal in seals.iter() {
                 (seal.commitment(), seal.height()).serialize(writer)?;
             }
         }
@@ -209,14 +209,13 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
     Ok(())
 }
 
-fn read_seals<R: Read>(reader: &mut R) -> borsh::io::Result<Vec<RowSeal>> {
+fn read_seals<R: Read>(reader: &mut R) -> borsh::io::Result<RowSeals> {
     let count = u64::deserialize_reader(reader)?;
-    let mut seals = Vec::new();
-    for _ in 0..count {
+    let read = |_| {
         let (commitment, height) = BorshDeserialize::deserialize_reader(reader)?;
-        seals.push(RowSeal::new(commitment, height));
-    }
-    Ok(seals)
+        Ok(RowSeal::new(commitment, height))
+    };
+    (0..count).map(read).collect()
 }
 
 fn invalid_data() -> borsh::io::Error {
