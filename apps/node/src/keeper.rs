@@ -25,7 +25,7 @@ pub struct BlockToKeep {
     /// Its canonical bytes.
     pub block: Vec<u8>,
     /// Its records, encoded.
-    pub records: Vec<u8>,
+    pub records: Arc<Vec<u8>>,
     /// Index of its first record.
     pub first_record: u64,
     /// Ids of its envelopes.
@@ -323,7 +323,7 @@ struct WriteBehind {
 
 enum BehindOrder {
     /// A durable block's records and index entry.
-    Keep { entry: BlockIndexEntry, records: Vec<u8> },
+    Keep { entry: BlockIndexEntry, records: Arc<Vec<u8>> },
     /// Make everything durable now.
     Flush,
 }
@@ -393,7 +393,7 @@ mod tests {
         let options = KeeperOptions { sync_every_blocks: 1_000, index_envelopes: true };
         let mut keeper = Keeper::start(files(), 0, options);
         for height in 1..=50 {
-            let (block, records) = (vec![1; 100], vec![2; 1_000]);
+            let (block, records) = (vec![1; 100], Arc::new(vec![2; 1_000]));
             keeper.keep(BlockToKeep { height, block, records, first_record: height, envelope_ids: vec![] }).unwrap();
         }
         // As a crash would: everything was handed over and nothing was synced.

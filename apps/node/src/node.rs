@@ -101,7 +101,9 @@ pub struct ProposedBlock {
     pub height: u64,
     /// Verdicts by envelope.
     pub outcomes: Vec<EnvelopeOutcome>,
-    /// What it did.
+    /// The encoded bodies of its records, as [`Executed::bodies`] has them before they are handed to the keeper.
+    pub records: Arc<Vec<u8>>,
+    /// What else it did: verdicts and bodies were taken out.
     pub executed: Executed,
     /// Envelopes that were left out.
     pub left_out: Vec<(usize, Reject, Authenticated)>,
@@ -317,17 +319,17 @@ impl Node {
         let mut executed = proposal.executed;
         let outcomes = std::mem::take(&mut executed.envelopes);
         let envelope_ids = outcomes.iter().map(|outcome| outcome.envelope.0).collect();
-        let records = encode_records(&executed);
+        let records = Arc::new(std::mem::take(&mut executed.bodies));
         self.keeper.keep(BlockToKeep {
             height,
             block: encode(&proposal.block),
-            records,
+            records: Arc::clone(&records),
             first_record,
             envelope_ids,
         })?;
         self.replica.adopt();
         let broken = executed.broken.clone();
-        Ok(ProposedBlock { height, outcomes, executed, left_out: proposal.left_out, broken })
+        Ok(ProposedBlock { height, outcomes, records, executed, left_out: proposal.left_out, broken })
     }
 
     /// Notices of durability since the last call.
@@ -460,7 +462,7 @@ fn replay_journal(
             let executed = replica.execute(&block, threads).map_err(|invalid| NodeError::Block { height, invalid })?;
             report.blocks_replayed += 1;
             if files.records.next_height().is_none_or(|next| next == height) {
-                let records = executed.map(|executed| encode_records(&executed));
+                let records = executed.map(|executed| executed.bodies);
                 files.records.append(height, &records.unwrap_or_default())?;
             }
         }
@@ -540,17 +542,6 @@ fn encode(block: &Block) -> Vec<u8> {
 }
 
 const HEADER_SIZE_BYTES_ABOUT: usize = 512;
-
-/// The records of a block as they are kept: a list of encoded bodies.
-fn encode_records(executed: &Executed) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(executed.bodies.len() + executed.body_ranges.len() * 4 + 4);
-    // Writing into memory cannot fail.
-    let _infallible = u32::try_from(executed.body_ranges.len()).unwrap_or(u32::MAX).serialize(&mut bytes);
-    for range in &executed.body_ranges {
-        let _infallible = executed.bodies.get(range.clone()).unwrap_or(&[]).serialize(&mut bytes);
-    }
-    bytes
-}
 
 impl From<Fault> for NodeError {
     fn from(fault: Fault) -> Self {

@@ -22,9 +22,9 @@ pub struct Executed {
     pub records: Vec<RecordHeader>,
     /// The records' leaves in the log, in order.
     pub leaves: Vec<Digest>,
-    /// Encoded bodies of the records, one after the other.
+    /// The canonical list of the records' encoded bodies: their number, then each after its length.
     pub bodies: Vec<u8>,
-    /// Where each body lies in `bodies`.
+    /// Where each body lies in `bodies`, without its length.
     pub body_ranges: Vec<Range<usize>>,
     /// Verdicts, envelope by envelope in block order.
     pub envelopes: Vec<EnvelopeOutcome>,
@@ -377,6 +377,9 @@ impl<'a> Execution<'a> {
         let mut executed = Executed { envelopes: self.outcomes(), ..Executed::default() };
         executed.records.reserve(self.entries.len());
         executed.body_ranges.reserve(self.entries.len());
+        let body_bytes = pieces.iter().map(|piece| piece.bodies.len()).sum::<usize>();
+        executed.bodies.reserve_exact(body_bytes.saturating_add(LENGTH_SIZE_BYTES));
+        executed.bodies.extend_from_slice(&length_bytes(self.entries.len()));
         for piece in pieces {
             let offset = executed.bodies.len();
             executed.bodies.extend_from_slice(&piece.bodies);
@@ -394,6 +397,8 @@ impl<'a> Execution<'a> {
 
     fn write_piece(&self, secret: &SealSecret, piece: &mut RecordPiece<'_>) {
         for (entry, place) in piece.entries.iter().zip(piece.first..) {
+            let length_at = piece.bodies.len();
+            piece.bodies.extend_from_slice(&[0; LENGTH_SIZE_BYTES]);
             let start = piece.bodies.len();
             let verdict = match entry.verdict {
                 Ok(()) => Verdict::Accepted,
@@ -402,6 +407,9 @@ impl<'a> Execution<'a> {
             let encoded = encode_body(&mut piece.bodies, &self.source_of(entry), &verdict, self.events_of(entry));
             debug_assert!(encoded.is_ok(), "the limits of the protocol bound the events of a command");
             let range = start..piece.bodies.len();
+            if let Some(length) = piece.bodies.get_mut(length_at..start) {
+                length.copy_from_slice(&length_bytes(range.len()));
+            }
             let body = piece.bodies.get(range.clone()).unwrap_or(&[]);
             let index = RecordIndex::new(self.first_record.saturating_add(u64::from(place)));
             let header = seal(secret, index, self.block.height, place, body);
@@ -465,6 +473,13 @@ const fn is_cancel_like(command: &Command) -> bool {
 
 /// Records that one piece of parallel work writes.
 const RECORDS_PER_PIECE: usize = 256;
+
+/// Bytes that the length of a list or of a body takes, as borsh writes it.
+const LENGTH_SIZE_BYTES: usize = 4;
+
+fn length_bytes(length: usize) -> [u8; LENGTH_SIZE_BYTES] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
 
 #[derive(Default)]
 struct RecordPiece<'a> {

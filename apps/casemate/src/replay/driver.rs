@@ -128,7 +128,7 @@ impl<'plan> Driver<'plan> {
             return Err(CliError::defect(format!("an envelope of the replay was left out of its block: {reject}")));
         }
         for range in &proposed.executed.body_ranges {
-            let bytes = proposed.executed.bodies.get(range.clone()).unwrap_or(&[]);
+            let bytes = proposed.records.get(range.clone()).unwrap_or(&[]);
             let body: RecordBody = borsh::from_slice(bytes)
                 .map_err(|error| CliError::defect(format!("a record does not decode: {error}")))?;
             self.absorb(&body, &sent);
