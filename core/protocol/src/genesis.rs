@@ -88,6 +88,7 @@ pub struct SeededAccounts {
     /// Cash of each in each segment.
     pub balance: QuoteMicros,
     /// Lots that every two neighbours hold against each other in one market, in turn over the markets; zero for none.
+    /// They count as traded under the grants, at the market's reference price.
     pub position_lots: QuantityLots,
     /// Notional and loss budget of each grant.
     pub grant_notional: QuoteMicros,
@@ -249,7 +250,12 @@ impl Genesis {
         require(is_balance_fine, place, GenesisRule::SeededInRange)?;
         let has_budgets = seeded.grant_notional.is_positive() && seeded.grant_commands_per_minute > 0;
         let is_lifetime_fine = (1..=GRANT_LIFETIME_MS_MAX).contains(&seeded.grant_lifetime_ms.ms());
-        require(has_budgets && is_lifetime_fine, place, GenesisRule::SeededInRange)
+        require(has_budgets && is_lifetime_fine, place, GenesisRule::SeededInRange)?;
+        let is_in_budget = |market: &MarketRules| {
+            notional(market.reference_price, seeded.position_lots, market.tick_value)
+                .is_some_and(|traded| traded <= seeded.grant_notional)
+        };
+        require(self.markets.iter().all(is_in_budget), place, GenesisRule::SeededInRange)
     }
 }
 
@@ -367,7 +373,7 @@ genesis_rules! {
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
     AttestorKeysDistinct "attestors must have distinct keys";
     SeededOnlyInDevelopment "seeded accounts need `development = true`";
-    SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range";
+    SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range, and positions within the budgets";
     DelayAboveMinimum "withdrawal and transfer delays must be at least 1000 ms";
     LimitPositive "a limit must be above zero: zero never means no limit";
     LimiterPresent "a segment needs at least one outbound limiter window";

@@ -83,6 +83,9 @@ fn chain_mutations() -> Vec<Mutation> {
         seeded(|seeded| seeded.balance = QuoteMicros::ZERO),
         seeded(|seeded| seeded.balance = QuoteMicros::from_micros(BALANCE_MICROS_MAX + 1)),
         seeded(|seeded| seeded.grant_notional = QuoteMicros::ZERO),
+        seeded(|seeded| {
+            (seeded.position_lots, seeded.grant_notional) = (QuantityLots::from_lots(1), QuoteMicros::from_micros(1));
+        }),
         seeded(|seeded| seeded.grant_commands_per_minute = 0),
         seeded(|seeded| seeded.grant_lifetime_ms = DurationMs::ZERO),
         seeded(|seeded| seeded.grant_lifetime_ms = DurationMs::from_ms(GRANT_LIFETIME_MS_MAX + 1)),
