@@ -2,19 +2,56 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use casemate_gate::BuiltInTable;
+use casemate_ledger::BlockContext;
 use casemate_protocol::command::CancelScope;
 use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::event::OrderRested;
+use casemate_protocol::genesis::SeededAccounts;
 use casemate_protocol::grant::GrantTerms;
-use casemate_protocol::{AccountId, Command, Event, GrantNumber, PriceTicks, PublicKey, QuantityLots};
+use casemate_protocol::parallel::Sequential;
+use casemate_protocol::{
+    AccountId, Command, DurationMs, Event, GrantNumber, Height, PriceTicks, PublicKey, QuantityLots, TimeMs,
+};
+use casemate_replica::Replica;
 use proptest::prelude::*;
 
 use crate::book::EventBook;
 use crate::kit::random::{Choices, STEPS_MS, letters};
 use crate::kit::{
-    FIRST, GENESIS_MS, GRANT_LIFETIME_MS, GRANT_NOTIONAL, Letter, SEEDED, Step, TICK_VALUE, Venue, is_accepted, micros,
-    public_key, sequences, session_key, terms,
+    FIRST, GENESIS_MS, GRANT_LIFETIME_MS, GRANT_NOTIONAL, Letter, SEEDED, Step, TICK_VALUE, Venue, genesis,
+    is_accepted, micros, public_key, replica, sequences, session_key, terms,
 };
+
+#[test]
+fn seeded_positions_count_as_traded_under_the_seeded_grants_also_after_a_snapshot() {
+    let mut genesis = genesis();
+    let lots = QuantityLots::from_lots(3);
+    genesis.seeded = genesis.seeded.map(|seeded| SeededAccounts { position_lots: lots, ..seeded });
+    let seeded = replica(&genesis);
+    let mut snapshot = Vec::new();
+    seeded.write_snapshot(&mut snapshot).unwrap();
+    let read = Replica::read_snapshot(&genesis, BuiltInTable, &mut snapshot.as_slice(), &Sequential).unwrap();
+    let rules = genesis.markets.iter().next().unwrap();
+    let traded = i64::try_from(notional(rules.reference_price, lots)).unwrap();
+    for ledger in [seeded.ledger(), read.ledger()] {
+        let segment = ledger.segment(rules.segment).unwrap();
+        for account in [FIRST, FIRST + 1] {
+            let usage = segment.sub_account(AccountId::new(account)).unwrap().usage();
+            assert_eq!(usage.len(), 1);
+            assert_eq!((usage[0].grant(), usage[0].traded()), (GrantNumber::new(1), micros(traded)));
+        }
+        // The queue of ends has them too: after their end they are due.
+        let later = BlockContext {
+            height: Height::new(1),
+            time_ms: TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS),
+            step_ms: DurationMs::from_ms(1),
+            waiting_ms: DurationMs::from_ms(1),
+        };
+        let before = BlockContext { time_ms: TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS - 1), ..later };
+        assert!(!ledger.is_anything_due(&before) && ledger.is_anything_due(&later));
+    }
+}
 
 /// What an outsider knows of a grant from the log alone.
 struct Known {
