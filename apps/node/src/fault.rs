@@ -176,7 +176,7 @@ impl Fault {
             }
             Self::FormatTooNew { .. } => "start the version of the software that wrote this folder, or a newer one",
             Self::FormatTooOld { .. } => {
-                "migrate the folder with the last version of the software that reads this format"
+                "its blocks were made under other rules: use the version that made them, or start a new chain in another folder"
             }
             Self::JournalBehind { .. } => {
                 "acknowledged blocks are missing: restore the journal from another replica or a backup"

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::writer::SyncFile;
 use super::*;
-use crate::durable_files::{FileHeader, FileKind};
+use crate::durable_files::{FileHeader, FileKind, STORE_FORMAT_VERSION};
 
 const CHAIN: [u8; 32] = [7; 32];
 const SMALL: JournalOptions = JournalOptions { segment_bytes: 2048, verify_from_height: 0 };
@@ -263,7 +263,8 @@ fn a_journal_of_another_chain_is_refused() {
 
 #[test]
 fn a_journal_of_another_format_is_refused_by_its_age() {
-    for (version, is_new) in [(0, false), (2, true), (u32::MAX, true)] {
+    let now = STORE_FORMAT_VERSION;
+    for (version, is_new) in [(0, false), (now - 1, false), (now + 1, true), (u32::MAX, true)] {
         let dir = tempfile::tempdir().unwrap();
         let header = FileHeader { chain_id: CHAIN, height: 1, salt: 1 };
         fs::write(SEGMENTS.path(dir.path(), 1), header.encode_version(FileKind::Segment, version)).unwrap();
