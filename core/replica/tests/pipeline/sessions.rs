@@ -74,7 +74,7 @@ impl Watcher {
         let venue = Venue::new();
         let seeded = (FIRST..FIRST + SEEDED).map(|account| {
             let mut terms = terms(&venue, account, 1);
-            terms.expires_ms = casemate_protocol::TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS);
+            terms.expires_ms = TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS);
             terms.notional_quote_micros_max = micros(GRANT_NOTIONAL);
             ((AccountId::new(account), GrantNumber::new(1)), Known { terms, is_revoked: false, traded_micros: 0 })
         });
@@ -125,7 +125,7 @@ impl Watcher {
         venue: &Venue,
         intent: &Intent,
         command: &Command,
-        now_ms: casemate_protocol::TimeMs,
+        now_ms: TimeMs,
     ) -> Result<(), String> {
         if intent.signer.role == SignerRole::Root {
             return Ok(());
@@ -199,7 +199,7 @@ impl Watcher {
 
     /// In the block of a revocation all of the grant's orders are gone, in every segment; after its natural end those
     /// that can add risk.
-    fn require_no_orders_of_ended_grants(&self, now_ms: casemate_protocol::TimeMs) -> Result<(), String> {
+    fn require_no_orders_of_ended_grants(&self, now_ms: TimeMs) -> Result<(), String> {
         for order in self.book.orders() {
             let Some(known) = self.grants.get(&(order.account, order.grant)) else { continue };
             let has_ended = now_ms >= known.terms.expires_ms && !order.is_reduce_only;
