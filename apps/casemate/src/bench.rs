@@ -2,7 +2,7 @@
 //!
 //! Each row runs in a process of its own, pinned to its cores. It makes a chain of seeded accounts that hold positions,
 //! generates and signs its load, then measures in turns: bare batch verification of the load's signatures, and the
-//! engine from raw bytes to durable blocks. Both use the same library, flags, batch sizes and cores.
+//! engine from raw bytes to durable blocks. Both use the same library, flags, longest batch and cores.
 
 mod engine;
 mod keys;
