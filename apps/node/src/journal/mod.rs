@@ -2,7 +2,8 @@
 //!
 //! A folder of segments `journal-<first height, 20 digits>.seg`. A segment is a header and records; a record is one
 //! block or one *mark* (`format`). [`JournalWriter::append`] collects blocks in memory, [`JournalWriter::sync`] writes
-//! them and calls `fdatasync` once. A block is **acknowledged** when `sync` has returned; receipts go out after it.
+//! them and calls `fdatasync` once; [`JournalWriter::publish`] writes them for readers and waits for nothing, which is for
+//! what can be made again, and acknowledges nothing. A block is **acknowledged** when `sync` has returned; receipts go out after it.
 //!
 //! # Torn tail or damage: what may be dropped at open
 //!
