@@ -11,11 +11,20 @@
 //! ```
 //!
 //! - [`klines`] reads one-minute candles of a CSV file, strictly; a missing minute is an outage and no error.
+//! - [`bridge`] makes sixty one-second prices of a candle.
+//! - [`steps`] lays the seconds of a selection out in time, outages included.
+//! - [`generator`] makes candles without end from statistics of a crash day.
 //!
-//! Everything is a pure function of a `Seed` and its inputs, in integers. Deliberately absent: the engine, keys,
+//! Everything is a pure function of a [`Seed`] and its inputs, in integers. Deliberately absent: the engine, keys,
 //! accounts, a wall clock. Prices are micro-quote per unit of base, money is micro-quote, time is Unix milliseconds.
 
+pub mod bridge;
+mod draws;
+pub mod generator;
 pub mod klines;
+pub mod steps;
+
+pub use draws::Seed;
 
 #[cfg(test)]
 mod recorded_data;
