@@ -14,6 +14,8 @@
 //! - [`bridge`] makes sixty one-second prices of a candle.
 //! - [`steps`] lays the seconds of a selection out in time, outages included.
 //! - [`generator`] makes candles without end from statistics of a crash day.
+//! - [`past`] is all that anybody in this world may see: prices that have been.
+//! - [`publishers`] turns prices into what oracles report: late, noisy, with a confidence, and one falls silent.
 //!
 //! Everything is a pure function of a [`Seed`] and its inputs, in integers. Deliberately absent: the engine, keys,
 //! accounts, a wall clock. Prices are micro-quote per unit of base, money is micro-quote, time is Unix milliseconds.
@@ -22,6 +24,8 @@ pub mod bridge;
 mod draws;
 pub mod generator;
 pub mod klines;
+pub mod past;
+pub mod publishers;
 pub mod steps;
 
 pub use draws::Seed;
