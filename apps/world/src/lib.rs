@@ -17,11 +17,13 @@
 //! - [`past`] is all that anybody in this world may see: prices that have been.
 //! - [`publishers`] turns prices into what oracles report: late, noisy, with a confidence, and one falls silent.
 //! - [`depth`] says how much makers quote for the volume and range there was.
+//! - [`crowd`] says what traders want to do.
 //!
 //! Everything is a pure function of a [`Seed`] and its inputs, in integers. Deliberately absent: the engine, keys,
 //! accounts, a wall clock. Prices are micro-quote per unit of base, money is micro-quote, time is Unix milliseconds.
 
 pub mod bridge;
+pub mod crowd;
 pub mod depth;
 mod draws;
 pub mod generator;
