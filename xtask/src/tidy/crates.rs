@@ -59,6 +59,9 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
     if from == to {
         return Ok(());
     }
+    if to == WORLD && !STAGES_THE_WORLD.contains(&from) {
+        return Err("the world knows the next price; only what stages a replay or a demonstration may link it");
+    }
     match (layer_of(from), layer_of(to)) {
         ("core", "core") => {
             let allowed = CORE_DIRECTION.iter().find(|(folder, _)| *folder == from).map_or(&[][..], |(_, to)| *to);
@@ -76,6 +79,10 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
         _ => Err("arrows point inward: apps -> adapters -> core"),
     }
 }
+
+/// Prices to come, and the apps that play them to a venue.
+const WORLD: &str = "apps/world";
+const STAGES_THE_WORLD: [&str; 2] = ["apps/casemate", SIMULATOR];
 
 fn layer_of(folder: &str) -> &str {
     folder.split('/').next().unwrap_or(folder)
@@ -233,6 +240,15 @@ mod tests {
         assert_eq!(directions("apps/node", &["benches/hot"]), 1);
         assert_eq!(directions("xtask", &["serde_json"]), 0);
         assert_eq!(directions("xtask", &["core/protocol"]), 1);
+    }
+
+    #[test]
+    fn the_world_is_linked_by_what_stages_it_alone() {
+        assert_eq!(directions("apps/casemate", &["apps/world"]), 0);
+        assert_eq!(directions("apps/sim", &["apps/world"]), 0);
+        assert_eq!(directions("apps/node", &["apps/world"]), 1);
+        assert_eq!(directions("apps/node", &["apps/world*"]), 1, "tests of the venue must not know the future either");
+        assert_eq!(directions("core/ledger", &["apps/world"]), 1);
     }
 
     #[test]
