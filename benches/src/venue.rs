@@ -1,10 +1,11 @@
 //! A venue to measure on: one segment, one market, rich accounts with wide grants, and envelopes of their sessions.
 
 use casemate_ledger::SeededKeys;
+use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::command::{LimitTerms, OrderKind, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole, digests_without_evidence};
 use casemate_protocol::genesis::{
-    AccountRules, Attestor, Genesis, LimiterRules, LogMode, MarketRules, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::{
@@ -40,8 +41,13 @@ pub fn genesis(accounts: u64) -> Genesis {
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
         },
-        attestors: list(vec![Attestor { operator: OperatorId::new(1), root_key: named_key("attestor", 1) }]),
+        attestors: list(vec![Principal { operator: OperatorId::new(1), root_key: named_key("attestor", 1) }]),
         attestor_quorum: 1,
+        publishers: BoundedVec::empty(),
+        risk_officers: Officers::default(),
+        governors: Officers::default(),
+        proposals: ProposalRules { delay_ms: DurationMs::from_ms(1), life_ms_max: day },
+        feeds: BoundedVec::empty(),
         segments: list(vec![SegmentRules {
             id: SEGMENT,
             asset: AssetId::new(1),
@@ -71,6 +77,8 @@ pub fn genesis(accounts: u64) -> Genesis {
             maker_fee: FeePpm::from_ppm(-50),
             taker_fee: FeePpm::from_ppm(350),
         }]),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: accounts,
             seed: [7; 32],

@@ -41,6 +41,30 @@ pub fn attestor_key(seed: &[u8; 32], index: u64) -> SigningKey {
     derive(b"key.atst", seed, index)
 }
 
+/// Root key of the publisher with this index, from 0, in the order of genesis.
+#[must_use]
+pub fn publisher_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.publ", seed, index)
+}
+
+/// Root key of the risk officer with this index, from 0, in the order of genesis.
+#[must_use]
+pub fn risk_officer_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.risk", seed, index)
+}
+
+/// Root key of the governor with this index, from 0, in the order of genesis.
+#[must_use]
+pub fn governor_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.govn", seed, index)
+}
+
+/// Root key of the backstop with this index, from 0, in the order of the segments that clear on margin.
+#[must_use]
+pub fn backstop_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.back", seed, index)
+}
+
 /// The public half of a key, as the protocol writes it.
 #[must_use]
 pub fn public_key(key: &SigningKey) -> PublicKey {
@@ -255,6 +279,11 @@ mod tests {
             root_key(&[8; 32], 0),
             session_key(&SEED, 0),
             attestor_key(&SEED, 0),
+            publisher_key(&SEED, 0),
+            risk_officer_key(&SEED, 0),
+            governor_key(&SEED, 0),
+            backstop_key(&SEED, 0),
+            backstop_key(&SEED, 1),
         ];
         let mut distinct: Vec<PublicKey> = keys.iter().map(public_key).collect();
         distinct.sort_unstable();

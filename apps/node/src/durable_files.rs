@@ -9,8 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 use crate::Fault;
 
 /// Version of what the files in a node's data folder hold. A file of another version is refused, never guessed at.
-/// 2 since rows say their grants' watches (docs/decisions/0009): blocks from before lead to other roots.
-pub const STORE_FORMAT_VERSION: u32 = 2;
+/// 2 since rows say their grants' watches (docs/decisions/0009), 3 since segments may clear on margin and rows say what
+/// that needs: blocks from before lead to other roots.
+pub const STORE_FORMAT_VERSION: u32 = 3;
 
 /// Size of [`FileHeader`] in a file.
 pub(crate) const FILE_HEADER_BYTES: usize = 64;

@@ -14,7 +14,7 @@
 //! | 1 | `EnvelopeEmpty` | at least one command |
 //! | 1 | `WrongChain` | the chain id is this chain's |
 //! | 1 | `OpeningMalformed` | account 0 exactly if the envelope opens an account: one command, root key, nonce 1 |
-//! | 1 | `GroupCommandNotAllowed` | an all-or-nothing group holds no account, grant or deposit command |
+//! | 1 | `GroupCommandNotAllowed` | an all-or-nothing group holds no account, grant, deposit, price or governance command |
 //! | 2 | `KeyInvalid` | the root key that an opening brings is canonical and not of small order |
 //! | 2 | `SignatureInvalid` | the signature fits key and envelope digest |
 //!
@@ -121,18 +121,22 @@ fn require_group_rule(intent: &Intent) -> Result<(), Reject> {
 }
 
 /// Whether an action can never be part of an all-or-nothing group. These write tables that belong to no segment, and a
-/// group is undone segment by segment.
+/// group is undone segment by segment; prices and proposals have a phase of their own.
 const fn stands_alone(action: Action) -> bool {
     match action {
         Action::OpenAccount
         | Action::CloseAccount
         | Action::RegisterGrant
         | Action::RevokeGrant
-        | Action::AttestDeposit => true,
+        | Action::AttestDeposit
+        | Action::SubmitPrice
+        | Action::Propose
+        | Action::Approve => true,
         Action::RequestWithdrawal
         | Action::CancelWithdrawal
         | Action::RequestTransfer
         | Action::CancelTransfer
+        | Action::RequestPrincipalExit
         | Action::PlaceOrder
         | Action::AmendOrder
         | Action::CancelOrder
@@ -297,6 +301,9 @@ mod tests {
             Action::RegisterGrant,
             Action::RevokeGrant,
             Action::AttestDeposit,
+            Action::SubmitPrice,
+            Action::Propose,
+            Action::Approve,
         ];
         assert_eq!(alone, account_grant_deposit);
     }

@@ -128,7 +128,7 @@ impl<'a> Fresh<'a> {
         policy.decide(&PolicyRequest {
             action: self.0.command.action(),
             role: intent.signer.role,
-            is_attestor: ledger.attestor(intent.account).is_some(),
+            principal: ledger.principal(intent.account).map(|(kind, _)| kind),
         })?;
         Ok(Authorized(self))
     }

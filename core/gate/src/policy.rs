@@ -1,6 +1,7 @@
 //! Stage 6's port: who may do what. The gate asks; a table or a policy engine answers.
 
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::genesis::PrincipalKind;
 use casemate_protocol::{Action, PolicyEpoch, Reject, RejectCode, SystemCommand};
 
 /// What a policy is asked about a command of an account.
@@ -10,8 +11,8 @@ pub struct PolicyRequest {
     pub action: Action,
     /// Which key of the account signed.
     pub role: SignerRole,
-    /// Whether the account is a registered attestor.
-    pub is_attestor: bool,
+    /// What the account is there for, if genesis names it.
+    pub principal: Option<PrincipalKind>,
 }
 
 /// Decides whether a command may take effect. The answer is part of consensus: it depends on the request alone.
@@ -45,6 +46,10 @@ pub enum LeastSigner {
     Root,
     /// The root key of a registered attestor.
     AttestorRoot,
+    /// The root key of a registered publisher.
+    PublisherRoot,
+    /// The root key of a risk officer or governor.
+    OfficerRoot,
 }
 
 impl BuiltInTable {
@@ -65,8 +70,11 @@ impl BuiltInTable {
             | Action::RequestWithdrawal
             | Action::CancelWithdrawal
             | Action::RequestTransfer
-            | Action::CancelTransfer => LeastSigner::Root,
+            | Action::CancelTransfer
+            | Action::RequestPrincipalExit => LeastSigner::Root,
             Action::AttestDeposit => LeastSigner::AttestorRoot,
+            Action::SubmitPrice => LeastSigner::PublisherRoot,
+            Action::Propose | Action::Approve => LeastSigner::OfficerRoot,
         }
     }
 }
@@ -78,13 +86,22 @@ impl PolicyDecider for BuiltInTable {
 
     fn decide(&self, request: &PolicyRequest) -> Result<(), Reject> {
         let number = u64::from(request.action.number());
-        let root_required = Reject::of(RejectCode::RootRequired).present(number);
-        match (Self::least_signer(request.action), request.role) {
-            (LeastSigner::Session, _) | (LeastSigner::Root, SignerRole::Root) => Ok(()),
-            (LeastSigner::Root | LeastSigner::AttestorRoot, SignerRole::Session) => Err(root_required),
-            (LeastSigner::AttestorRoot, SignerRole::Root) if request.is_attestor => Ok(()),
-            (LeastSigner::AttestorRoot, SignerRole::Root) => Err(Reject::of(RejectCode::PolicyForbids).present(number)),
+        let least = Self::least_signer(request.action);
+        if least == LeastSigner::Session {
+            return Ok(());
         }
+        if request.role == SignerRole::Session {
+            return Err(Reject::of(RejectCode::RootRequired).present(number));
+        }
+        let is_permitted = match least {
+            LeastSigner::Session | LeastSigner::Root => true,
+            LeastSigner::AttestorRoot => request.principal == Some(PrincipalKind::Attestor),
+            LeastSigner::PublisherRoot => request.principal == Some(PrincipalKind::Publisher),
+            LeastSigner::OfficerRoot => {
+                matches!(request.principal, Some(PrincipalKind::RiskOfficer | PrincipalKind::Governor))
+            }
+        };
+        if is_permitted { Ok(()) } else { Err(Reject::of(RejectCode::PolicyForbids).present(number)) }
     }
 
     /// The ledger's own due work is what the rules of genesis ask for; the table lets all of it through.
@@ -100,17 +117,34 @@ mod tests {
     #[test]
     fn a_session_trades_and_nothing_else() {
         for action in Action::ALL {
-            let request = PolicyRequest { action, role: SignerRole::Session, is_attestor: true };
+            let principal = Some(PrincipalKind::Attestor);
+            let request = PolicyRequest { action, role: SignerRole::Session, principal };
             let is_trading = casemate_protocol::grant::ActionSet::TRADING.contains(action);
             assert_eq!(BuiltInTable.decide(&request).is_ok(), is_trading, "{action:?}");
         }
     }
 
     #[test]
-    fn only_a_registered_attestor_attests() {
-        let request =
-            |is_attestor| PolicyRequest { action: Action::AttestDeposit, role: SignerRole::Root, is_attestor };
-        assert!(BuiltInTable.decide(&request(true)).is_ok());
-        assert_eq!(BuiltInTable.decide(&request(false)).unwrap_err().code(), RejectCode::PolicyForbids);
+    fn each_office_does_its_own_work_and_no_other() {
+        use PrincipalKind as Kind;
+        let kinds = [Kind::Attestor, Kind::Publisher, Kind::RiskOfficer, Kind::Governor, Kind::Backstop];
+        let permitted = |action| {
+            let may = |principal: &Option<Kind>| {
+                let request = PolicyRequest { action, role: SignerRole::Root, principal: *principal };
+                BuiltInTable.decide(&request).is_ok()
+            };
+            kinds.into_iter().map(Some).chain([None]).filter(may).collect::<Vec<_>>()
+        };
+        assert_eq!(permitted(Action::AttestDeposit), [Some(Kind::Attestor)]);
+        assert_eq!(permitted(Action::SubmitPrice), [Some(Kind::Publisher)]);
+        assert_eq!(permitted(Action::Propose), [Some(Kind::RiskOfficer), Some(Kind::Governor)]);
+        assert_eq!(permitted(Action::Approve), [Some(Kind::RiskOfficer), Some(Kind::Governor)]);
+        assert_eq!(permitted(Action::RequestPrincipalExit).len(), 6);
+    }
+
+    #[test]
+    fn who_holds_no_office_is_told_that_policy_forbids() {
+        let request = PolicyRequest { action: Action::SubmitPrice, role: SignerRole::Root, principal: None };
+        assert_eq!(BuiltInTable.decide(&request).unwrap_err().code(), RejectCode::PolicyForbids);
     }
 }

@@ -39,6 +39,10 @@ pub struct GrantFacts {
     pub notional_max: QuoteMicros,
     /// Notional used in other segments, resting orders included.
     pub used_elsewhere: QuoteMicros,
+    /// Most that its fills may cost against the index over its life, fees included.
+    pub loss_max: QuoteMicros,
+    /// What they cost in other segments.
+    pub lost_elsewhere: QuoteMicros,
 }
 
 impl CommandContext {

@@ -6,14 +6,15 @@ use casemate_protocol::Height;
 use casemate_protocol::{SegmentId, Side};
 
 use crate::ledger::{Faulted, Ledger};
+use crate::risk::value::FINE;
 #[cfg(feature = "testing")]
 use crate::segment::TotalField;
-use crate::segment::{DepositState, Segment, SubAccount, TransferState, WithdrawalState};
+use crate::segment::{DepositState, MarketFacts, Segment, SubAccount, TransferState, WithdrawalState};
 
 /// A law of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
-    /// Vault = cash + pending + bonds + unclaimed − entry notional + insurance + fees.
+    /// Vault = cash + pending + bonds + unclaimed − entry notional − unsettled funding + insurance − uncovered + fees + dust.
     Conservation,
     /// Longs equal shorts in every market.
     LongsEqualShorts,
@@ -94,19 +95,25 @@ impl Ledger {
 fn broken_law(segment: &Segment) -> Option<BrokenLaw> {
     let totals = segment.totals();
     let broken = |law| Some(BrokenLaw { segment: segment.id(), law });
-    let entry_notional =
-        segment.markets().iter().fold(0i128, |sum, market| sum.saturating_add(market.facts().entry_notional));
+    let sum = |part: fn(&MarketFacts) -> i128| {
+        segment.markets().iter().fold(0i128, |sum, market| sum.saturating_add(part(market.facts())))
+    };
+    let entry_notional = sum(|facts| facts.entry_notional);
+    // Funding is kept in 1/65536 micro-quote: what was received and not paid on, and what rounding left.
+    let funding = sum(|facts| facts.funding_weight.saturating_add(i128::from(facts.funding_dust)));
     let owed = [
         totals.cash,
         totals.pending,
         totals.bonds,
         totals.unclaimed,
         totals.insurance,
+        totals.uncovered.saturating_neg(),
         totals.fees_validators,
         totals.fees_venue,
         entry_notional.saturating_neg(),
     ];
-    if owed.iter().fold(0i128, |sum, part| sum.saturating_add(*part)) != totals.vault() {
+    let owed = owed.iter().fold(0i128, |sum, part| sum.saturating_add(*part));
+    if owed.saturating_mul(FINE).saturating_add(funding) != totals.vault().saturating_mul(FINE) {
         return broken(Law::Conservation);
     }
     let is_balanced =
@@ -114,7 +121,8 @@ fn broken_law(segment: &Segment) -> Option<BrokenLaw> {
     if !segment.markets().iter().all(is_balanced) {
         return broken(Law::LongsEqualShorts);
     }
-    if totals.vault() < 0 || totals.pending < 0 || totals.bonds < 0 || totals.unclaimed < 0 {
+    let sums = [totals.vault(), totals.pending, totals.bonds, totals.unclaimed, totals.uncovered];
+    if sums.iter().any(|sum| *sum < 0) {
         return broken(Law::NothingNegative);
     }
     None
@@ -124,7 +132,7 @@ fn broken_law_from_rows(segment: &Segment) -> Option<BrokenLaw> {
     let broken = |law| Some(BrokenLaw { segment: segment.id(), law });
     let totals = segment.totals();
     let (mut cash, mut pending) = (0i128, 0i128);
-    let mut markets = vec![(0i128, 0i64, 0i64); segment.markets().len()];
+    let mut markets = vec![(0i128, 0i64, 0i64, 0i128); segment.markets().len()];
     for (_, row) in segment.sub_accounts.iter() {
         cash = cash.saturating_add(row.cash().micros().into());
         pending = pending.saturating_add(row.pending().micros().into());
@@ -133,6 +141,8 @@ fn broken_law_from_rows(segment: &Segment) -> Option<BrokenLaw> {
             sums.0 = sums.0.saturating_add(position.entry_notional.into());
             sums.1 = sums.1.saturating_add(position.lots.max(0));
             sums.2 = sums.2.saturating_add(position.lots.min(0));
+            let weight = i128::from(position.lots).saturating_mul(i128::from(position.funding_entry));
+            sums.3 = sums.3.saturating_add(weight);
         }
     }
     if cash != totals.cash || pending != totals.pending || pending != waiting_to_leave(segment) {
@@ -144,9 +154,9 @@ fn broken_law_from_rows(segment: &Segment) -> Option<BrokenLaw> {
     if !are_reserves_right(segment) {
         return broken(Law::Reserves);
     }
-    for (market, (entry_notional, long, short)) in segment.markets().iter().zip(markets) {
+    for (market, (entry_notional, long, short, funding_weight)) in segment.markets().iter().zip(markets) {
         let facts = market.facts();
-        if facts.entry_notional != entry_notional {
+        if facts.entry_notional != entry_notional || facts.funding_weight != funding_weight {
             return broken(Law::Conservation);
         }
         if facts.open_long != long || facts.open_short != short {

@@ -5,22 +5,25 @@ use casemate_protocol::command::{
     Beneficiary, CancelScope, DepositClaim, RequestTransfer, SegmentAccount, SegmentGrant, SystemWork,
 };
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::{Genesis, GenesisError, MarketRules};
+use casemate_protocol::genesis::{Genesis, GenesisError, MarketRules, PrincipalKind, SeededAccounts};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
-use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
+use casemate_protocol::limits::{ATTESTORS_MAX, CLOCK_STEP_MS_MAX, OFFICERS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
 use casemate_protocol::units::notional;
 use casemate_protocol::{
-    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, OperatorId, PolicyEpoch, PublicKey,
-    QuantityLots, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
+    AccountId, BreakerState, Command, Digest, DurationMs, Event, FeedId, GrantNumber, Height, MarketId, OperatorId,
+    PolicyEpoch, PublicKey, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
 };
 
 use crate::accounts::{self, Account, Accounts, Grant};
+use crate::breaker::{self, Officer};
 use crate::context::{BlockContext, CommandContext, GrantFacts};
 use crate::funds::{self, Attesting};
+use crate::market::fill::Fill;
 use crate::market::{self, Work};
 use crate::roots::Trees;
 use crate::segment::{Savepoint, Segment, TotalField};
 use crate::verified::{Verified, VerifiedWork};
+use crate::{liquidation, price};
 
 /// Facts of the chain as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -118,9 +121,9 @@ impl Ledger {
             breaks_law_at: None,
             follow_ups: Vec::new(),
         };
-        for attestor in &genesis.attestors {
-            // Attestors are named by genesis and lock no bond.
-            let row = Account::new(attestor.root_key, SegmentId::new(1), QuoteMicros::ZERO, &genesis.accounts);
+        for (_, principal) in genesis.principals() {
+            // Who is named by genesis locks no bond.
+            let row = Account::new(principal.root_key, SegmentId::new(1), QuoteMicros::ZERO, &genesis.accounts);
             ledger.accounts.insert(row, ledger.accounts.last_account().next());
         }
         ledger.seed_accounts(seeded);
@@ -151,22 +154,24 @@ impl Ledger {
             };
             self.accounts.add_grant(account, Grant::new(&terms, self.genesis.time_ms));
             for segment in &mut self.segments {
-                segment.add_cash(account, rules.balance);
+                segment.add_deposited(account, rules.balance);
                 segment.add_total(TotalField::AttestedIn, i128::from(rules.balance.micros()));
                 segment.settle();
             }
             self.accounts.settle();
         }
-        self.seed_positions(rules.position_lots, expires_ms);
+        self.seed_positions(&rules, expires_ms);
     }
 
     /// Lets every two seeded neighbours hold a position against each other, at the market's reference price, as if they
     /// had traded it under their grants.
-    fn seed_positions(&mut self, lots: QuantityLots, expires_ms: TimeMs) {
+    fn seed_positions(&mut self, seeded: &SeededAccounts, expires_ms: TimeMs) {
+        let lots = seeded.position_lots;
         if lots.is_zero() {
             return;
         }
-        let first = u64::try_from(self.genesis.attestors.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let principals = self.genesis.principals().count();
+        let first = u64::try_from(principals).unwrap_or(u64::MAX).saturating_add(1);
         let last = self.accounts.last_account().number();
         let markets: Vec<MarketRules> = self.genesis.markets.iter().copied().collect();
         let pairs = (first..last).step_by(2);
@@ -177,9 +182,10 @@ impl Ledger {
             let Some(place) = segment.market_place(rules.id) else { continue };
             for (account, side) in [(long, Side::Bid), (long.saturating_add(1), Side::Ask)] {
                 let account = AccountId::new(account);
-                segment.watch_grant(account, SEEDED_GRANT, expires_ms, RecordIndex::NONE);
-                segment.apply_fill(account, place, side, lots, price, QuoteMicros::ZERO);
-                segment.add_traded(account, SEEDED_GRANT, traded);
+                let fill = Fill { side, quantity: lots, notional: traded };
+                segment.watch_grant(account, SEEDED_GRANT, expires_ms, seeded.grant_notional, RecordIndex::NONE);
+                segment.apply_fill(account, place, &fill, QuoteMicros::ZERO, DurationMs::ZERO);
+                segment.add_traded(account, SEEDED_GRANT, traded, QuoteMicros::ZERO);
             }
             segment.settle();
         }
@@ -229,11 +235,26 @@ impl Ledger {
         self.genesis.market(market).map(|rules| rules.segment)
     }
 
+    fn segment_of_feed(&self, feed: FeedId) -> Option<SegmentId> {
+        self.genesis.feed(feed).map(|rules| rules.segment)
+    }
+
     /// The operator behind an attestor's account.
     #[must_use]
     pub fn attestor(&self, account: AccountId) -> Option<OperatorId> {
         let place = usize::try_from(account.number()).ok()?.checked_sub(1)?;
         self.genesis.attestors.as_slice().get(place).map(|attestor| attestor.operator)
+    }
+
+    /// What an account is there for, and for which operator, if genesis names it.
+    #[must_use]
+    pub fn principal(&self, account: AccountId) -> Option<(PrincipalKind, OperatorId)> {
+        let place = usize::try_from(account.number()).ok()?.checked_sub(1)?;
+        // Almost every account is beyond the last of them.
+        if place >= PRINCIPALS_MAX {
+            return None;
+        }
+        self.genesis.principals().nth(place).map(|(kind, principal)| (kind, principal.operator))
     }
 
     /// The segment that a command writes, where it names one that exists.
@@ -253,6 +274,10 @@ impl Ledger {
             Command::CancelWithdrawal(cancel) => cancel.segment,
             Command::RequestTransfer(request) => request.from,
             Command::CancelTransfer(cancel) => cancel.segment,
+            Command::RequestPrincipalExit(request) => request.segment,
+            Command::Propose(propose) => propose.segment,
+            Command::Approve(approve) => approve.segment,
+            Command::SubmitPrice(price) => self.genesis.feed(price.feed)?.segment,
             Command::SetDeadMan(set) => set.segment,
             Command::CancelAllOrders(cancel) => match cancel.scope {
                 CancelScope::Segment(segment) => segment,
@@ -266,6 +291,9 @@ impl Ledger {
     }
 
     fn missing_segment(&self, command: &Command) -> Reject {
+        if let Command::SubmitPrice(price) = command {
+            return Reject::of(RejectCode::FeedNotFound).present(u64::from(price.feed.number()));
+        }
         match command.market() {
             Some(market) => Reject::of(RejectCode::MarketNotFound).present(u64::from(market.number())),
             None => {
@@ -413,6 +441,21 @@ impl Ledger {
             Event::LadderLevelSkipped(skipped) => self.segment_of(skipped.market),
             Event::RemainderDropped(dropped) => self.segment_of(dropped.market),
             Event::DeadManSet(set) => Some(set.segment),
+            Event::PrincipalExitRequested(requested) => Some(requested.segment),
+            Event::PriceObserved(observed) => self.segment_of_feed(observed.feed),
+            Event::PriceAggregated(aggregated) => self.segment_of_feed(aggregated.feed),
+            Event::MarkMoved(moved) => self.segment_of(moved.market),
+            Event::FundingSettled(settled) => self.segment_of(settled.market),
+            Event::LiquidationStepped(stepped) => Some(stepped.segment),
+            Event::LiquidationSliced(sliced) => self.segment_of(sliced.market),
+            Event::PositionPassed(passed) => self.segment_of(passed.market),
+            Event::InsurancePaid(paid) => Some(paid.segment),
+            Event::LossUncovered(loss) => Some(loss.segment),
+            Event::DeficitRepaid(repaid) => Some(repaid.segment),
+            Event::BreakerMoved(moved) => Some(moved.segment),
+            Event::ProposalMade(made) => Some(made.segment),
+            Event::ProposalApproved(approved) => Some(approved.segment),
+            Event::ProposalEnded(ended) => Some(ended.segment),
             Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
         }
     }
@@ -505,7 +548,8 @@ impl Ledger {
             Command::OpenAccount => return self.open_account(block, key, record, events),
             Command::CloseAccount(close) => return self.close_account(block, account, close, record, events),
             Command::RegisterGrant(terms) => {
-                let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms)?;
+                let has_full = self.segments.iter().any(|segment| segment.clearing.is_none());
+                let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms, has_full)?;
                 self.emit_account(event, events);
                 return Ok(());
             }
@@ -540,6 +584,7 @@ impl Ledger {
             Command::AttestDeposit(claim) => Some(self.attesting(account, claim)?),
             _ => None,
         };
+        let officer = self.officer(account);
         let segment = self.segment_mut(id).ok_or(missing)?;
         require_not_halted(segment, command)?;
         let mut work = Work { segment, events, context: &context };
@@ -561,7 +606,23 @@ impl Ledger {
             Command::CancelAllOrders(cancel) => market::cancel_all(&mut work, cancel.scope, None),
             Command::QuoteLadder(ladder) => market::quote_ladder(&mut work, ladder),
             Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
+            Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),
+            Command::SubmitPrice(submit) => price::observe(&mut work, submit),
+            Command::Propose(propose) => breaker::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
+            Command::Approve(approve) => breaker::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
         }
+    }
+
+    /// The officer whose account this is, with the rules of officers.
+    fn officer(&self, account: AccountId) -> Option<Officer> {
+        let (kind, operator) = self.principal(account)?;
+        Some(Officer {
+            kind,
+            operator,
+            risk_officer_quorum: self.genesis.risk_officers.quorum,
+            governor_quorum: self.genesis.governors.quorum,
+            rules: self.genesis.proposals,
+        })
     }
 
     /// Cancel-all in the phase of cancels: only orders that rested before this block. The command itself comes at its
@@ -635,6 +696,14 @@ impl Ledger {
                     funds::credit_waiting(&mut work, waiting.account, root_key);
                 }
             }
+            SystemWork::AggregatePrice(feed) => price::aggregate_price(&mut work, feed.feed),
+            SystemWork::MoveMark(market) => price::move_mark(&mut work, market.market),
+            SystemWork::SettleFunding(market) => price::settle_funding(&mut work, market.market),
+            SystemWork::Liquidate(target) => return liquidation::liquidate(&mut work, target.account),
+            SystemWork::MoveBreaker(_) => breaker::move_breaker(&mut work),
+            SystemWork::CarryOutProposal(named) => return breaker::carry_out(&mut work, named.proposal),
+            SystemWork::ExpireProposal(named) => breaker::expire(&mut work, named.proposal),
+            SystemWork::RepayDeficit(_) => liquidation::repay_deficit(&mut work),
         }
         Ok(())
     }
@@ -748,18 +817,23 @@ impl Ledger {
     fn grant_facts(&self, account: AccountId, grant: Option<GrantNumber>, here: SegmentId) -> Option<GrantFacts> {
         let number = grant?;
         let grant = self.accounts.account(account)?.grants().iter().find(|grant| grant.number() == number)?;
-        let used_elsewhere = self
+        let elsewhere = self
             .segments
             .iter()
             .filter(|segment| segment.id() != here)
             .filter_map(|segment| segment.sub_account(account))
-            .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()))
-            .fold(0i64, |sum, usage| sum.saturating_add(usage.traded_notional).saturating_add(usage.open_notional));
+            .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()));
+        let (used_elsewhere, lost_elsewhere) = elsewhere.fold((0i64, 0i64), |(used, lost), usage| {
+            let notional = usage.traded_notional.saturating_add(usage.open_notional);
+            (used.saturating_add(notional), lost.saturating_add(usage.lost))
+        });
         Some(GrantFacts {
             number,
             expires_ms: grant.expires_ms(),
             notional_max: grant.notional_max(),
             used_elsewhere: QuoteMicros::from_micros(used_elsewhere),
+            loss_max: grant.loss_max(),
+            lost_elsewhere: QuoteMicros::from_micros(lost_elsewhere),
         })
     }
 
@@ -771,7 +845,15 @@ impl Ledger {
 /// The grant of every seeded account.
 const SEEDED_GRANT: GrantNumber = GrantNumber::new(1);
 
-/// A halted segment takes cancels and deposits only.
+/// More than the parties that any genesis can name.
+const PRINCIPALS_MAX: usize = ATTESTORS_MAX + PUBLISHERS_MAX + 2 * OFFICERS_MAX + SEGMENTS_MAX;
+
+fn no_officer(account: AccountId) -> Reject {
+    Reject::of(RejectCode::NotAnOfficer).present(account.number())
+}
+
+/// A halted segment takes cancels, deposits, and what can end the halt: prices and proposals. The clock of the slow
+/// principal exit runs on, so it can be asked for too.
 fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject> {
     let is_allowed = matches!(
         command,
@@ -780,8 +862,12 @@ fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject
             | Command::CancelWithdrawal(_)
             | Command::CancelTransfer(_)
             | Command::AttestDeposit(_)
+            | Command::SubmitPrice(_)
+            | Command::Propose(_)
+            | Command::Approve(_)
+            | Command::RequestPrincipalExit(_)
     );
-    if segment.totals.is_halted && !is_allowed {
+    if segment.breaker_state() == BreakerState::Halted && !is_allowed {
         return Err(Reject::of(RejectCode::SegmentHalted).present(u64::from(segment.id().number())));
     }
     Ok(())

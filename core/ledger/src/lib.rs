@@ -7,13 +7,16 @@
 //! clocks and randomness (block time and seal secret are inputs), networks and disks.
 
 pub mod accounts;
+pub mod breaker;
 pub mod context;
 pub mod funds;
 mod invariants;
 mod ledger;
+pub mod liquidation;
 pub mod market;
 pub mod page_tree;
 pub mod paged;
+pub mod price;
 pub mod risk;
 mod roots;
 pub mod segment;

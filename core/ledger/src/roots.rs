@@ -1,5 +1,7 @@
 //! The state root: page trees over every table, brought up to date once per block.
 
+use std::collections::BTreeMap;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::hash::{self, Domain};
@@ -12,7 +14,7 @@ use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
 use crate::page_tree::{PageTree, RowSeal, RowSeals, TreeUndo, row_salt};
 use crate::paged::{PagedTable, Row};
-use crate::segment::{Market, MarketFacts, Segment, Totals};
+use crate::segment::{ClearingFacts, Market, MarketFacts, Pricing, Proposal, Segment, Totals};
 
 /// The trees of all tables.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +82,13 @@ struct SegmentRow<'a> {
     limiter: &'a LimiterState,
 }
 
+/// What a segment's row shows of its clearing on margin.
+#[derive(BorshSerialize)]
+struct ClearingRow<'a> {
+    facts: &'a ClearingFacts,
+    proposals: &'a BTreeMap<u64, Proposal>,
+}
+
 /// A vault as its row shows it: what came in, what left, and so what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct VaultRow {
@@ -98,6 +107,7 @@ pub struct VaultRow {
 struct MarketRow<'a> {
     facts: &'a MarketFacts,
     book_digest: &'a Digest,
+    pricing: Option<&'a Pricing>,
 }
 
 impl Ledger {
@@ -496,8 +506,20 @@ fn small_rows(segment: &Segment) -> [Vec<Vec<u8>>; 3] {
         attested_in: totals.attested_in.saturating_add(totals.transferred_in),
         released_out: totals.released_out.saturating_add(totals.transferred_out),
     });
-    let market = |market: &Market| encode(&MarketRow { facts: &market.facts, book_digest: &market.book_digest });
-    [vec![facts], vec![vault], segment.markets.iter().map(market).collect()]
+    let market = |market: &Market| {
+        encode(&MarketRow {
+            facts: &market.facts,
+            book_digest: &market.book_digest,
+            pricing: market.margin().map(|margin| &margin.pricing),
+        })
+    };
+    // The segment's own row, then its clearing and its feeds.
+    let mut own = vec![facts];
+    if let Some(clearing) = segment.clearing() {
+        own.push(encode(&ClearingRow { facts: &clearing.facts, proposals: &clearing.proposals }));
+        own.extend(clearing.feeds.iter().map(|feed| encode(&feed.facts)));
+    }
+    [own, vec![vault], segment.markets.iter().map(market).collect()]
 }
 
 /// What a proven sub-account row says, for those who read proofs.
@@ -509,6 +531,8 @@ pub struct SubAccountRow {
     pub pending: QuoteMicros,
     /// How many of those there are.
     pub pending_count: u32,
+    /// Deposits and arrivals less everything asked to leave, in micro-quote.
+    pub net_deposits: i64,
 }
 
 impl SubAccountRow {

@@ -17,7 +17,10 @@ use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
 use crate::page_tree::{RowSeal, RowSeals};
 use crate::paged::PagedTable;
-use crate::segment::{Deposit, MarketFacts, NO_SLOT, RestingOrder, Segment, SubAccount, Totals, Transfer, Withdrawal};
+use crate::segment::{
+    ClearingFacts, Deposit, FeedFacts, MarketFacts, NO_SLOT, Pricing, Proposal, RestingOrder, Segment, SubAccount,
+    Totals, Transfer, Withdrawal,
+};
 
 /// Why a snapshot was not taken for the state it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,8 @@ impl core::error::Error for SnapshotError {}
 struct SegmentParts {
     totals: Totals,
     limiter: LimiterState,
-    markets: Vec<(MarketFacts, Digest)>,
+    markets: Vec<(MarketFacts, Digest, Option<Pricing>)>,
+    clearing: Option<ClearingParts>,
     withdrawals: BTreeMap<u64, Withdrawal>,
     transfers: BTreeMap<u64, Transfer>,
     deposits: Vec<Deposit>,
@@ -61,6 +65,14 @@ struct SegmentParts {
     left: BTreeMap<(u16, u64), u64>,
     last_left: BTreeMap<u16, u64>,
     last_arrived: BTreeMap<u16, u64>,
+}
+
+/// What a segment that clears on margin has besides.
+#[derive(BorshSerialize, BorshDeserialize)]
+struct ClearingParts {
+    facts: ClearingFacts,
+    feeds: Vec<FeedFacts>,
+    proposals: BTreeMap<u64, Proposal>,
 }
 
 impl Ledger {
@@ -171,7 +183,16 @@ fn write_segment<W: Write>(segment: &Segment, writer: &mut W) -> borsh::io::Resu
     let parts = SegmentParts {
         totals: segment.totals,
         limiter: segment.limiter.clone(),
-        markets: segment.markets().iter().map(|market| (market.facts, market.book_digest)).collect(),
+        markets: segment
+            .markets()
+            .iter()
+            .map(|market| (market.facts, market.book_digest, market.margin().map(|margin| margin.pricing.clone())))
+            .collect(),
+        clearing: segment.clearing().map(|clearing| ClearingParts {
+            facts: clearing.facts.clone(),
+            feeds: clearing.feeds.iter().map(|feed| feed.facts.clone()).collect(),
+            proposals: clearing.proposals.clone(),
+        }),
         withdrawals: segment.withdrawals.clone(),
         transfers: segment.transfers.clone(),
         deposits: segment.deposits.clone(),
@@ -194,9 +215,28 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
     if parts.markets.len() != segment.markets.len() {
         return Err(invalid_data());
     }
-    for (market, (facts, digest)) in segment.markets.iter_mut().zip(parts.markets) {
+    for (market, (facts, digest, pricing)) in segment.markets.iter_mut().zip(parts.markets) {
         market.facts = facts;
         market.book_digest = digest;
+        match (market.margin.as_mut(), pricing) {
+            (Some(margin), Some(pricing)) => margin.pricing = pricing,
+            (None, None) => {}
+            _ => return Err(invalid_data()),
+        }
+    }
+    match (segment.clearing.as_mut(), parts.clearing) {
+        (Some(clearing), Some(parts)) if parts.feeds.len() == clearing.feeds.len() => {
+            clearing.facts = parts.facts;
+            clearing.proposals = parts.proposals;
+            for (feed, facts) in clearing.feeds.iter_mut().zip(parts.feeds) {
+                if facts.seen.len() != feed.publishers.len() {
+                    return Err(invalid_data());
+                }
+                feed.facts = facts;
+            }
+        }
+        (None, None) => {}
+        _ => return Err(invalid_data()),
     }
     segment.totals = parts.totals;
     segment.limiter = parts.limiter;

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::fmt::{Arguments, Debug, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use casemate_ledger::risk::{FullCollateral, Risk};
+use casemate_ledger::risk::Risk;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::{Beneficiary, Command, DepositClaim, RevokeGrant, Side};
@@ -284,8 +284,9 @@ impl<'a> Pair<'a> {
     fn compare_account(&self, id: SegmentId, account: AccountId) -> Result<(), String> {
         let (segment, model) = (self.ledger.segment(id).ok_or("no segment")?, &self.model);
         let row = segment.sub_account(account).cloned().unwrap_or_default();
-        let free = FullCollateral.free_collateral(&row, segment.markets(), None);
-        let equity = FullCollateral.band_edge_equity(&row, segment.markets(), None);
+        let risk = Risk::new(segment.markets(), self.block.waiting_ms);
+        let free = risk.free_collateral(&row, None);
+        let equity = risk.band_edge_equity(&row, None);
         let of_ledger = [row.cash(), free, equity].map(|amount| i128::from(amount.micros()));
         let of_model = [model.cash(id, account), model.free(id, account), model.band_edge_equity(id, account)];
         same(format_args!("cash, free and band-edge equity of account {account} in {id}"), &of_ledger, &of_model)?;

@@ -22,6 +22,12 @@ impl<T, const MAX: usize> BoundedVec<T, MAX> {
         (items.len() <= MAX).then_some(Self(items))
     }
 
+    /// The items, to be changed in place: their number stays.
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+
     /// The elements.
     #[must_use]
     pub fn as_slice(&self) -> &[T] {

@@ -6,14 +6,15 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::BoundedVec;
+use crate::clearing::BreakerState;
 use crate::grant::GrantTerms;
 use crate::ids::{
-    AccountId, AssetId, ClientOrderId, GrantNumber, MarketId, OrderNumber, RecordIndex, SegmentId, TransferNumber,
-    WithdrawalNumber,
+    AccountId, AssetId, ClientOrderId, FeedId, GrantNumber, MarketId, OrderNumber, ProposalNumber, RecordIndex,
+    SegmentId, TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
 use crate::limits::{OUTSIDE_REFERENCE_BYTES_MAX, QUOTE_LEVELS_MAX};
-use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TimeMs};
+use crate::units::{DurationMs, PriceNanos, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TimeMs};
 
 /// What an account asks for, inside an envelope.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -38,6 +39,8 @@ pub enum Command {
     RequestTransfer(RequestTransfer) = 13,
     /// Takes back a transfer that has not left.
     CancelTransfer(CancelTransfer) = 14,
+    /// Asks for principal to leave by the slow way that no breaker short of Halted holds up.
+    RequestPrincipalExit(Box<RequestWithdrawal>) = 15,
     /// Places an order.
     PlaceOrder(PlaceOrder) = 20,
     /// Changes price or quantity of a resting order.
@@ -50,6 +53,12 @@ pub enum Command {
     QuoteLadder(Box<QuoteLadder>) = 24,
     /// Arms, re-arms or disarms the dead-man switch of a segment.
     SetDeadMan(SetDeadMan) = 25,
+    /// A publisher's observation of a price.
+    SubmitPrice(SubmitPrice) = 30,
+    /// Proposes a change that officers must approve.
+    Propose(Box<Propose>) = 40,
+    /// Approves a proposal.
+    Approve(Approve) = 41,
 }
 
 /// The word by which grants and policies call a command. Numbers are those of the commands.
@@ -75,6 +84,8 @@ pub enum Action {
     RequestTransfer = 13,
     /// See [`Command::CancelTransfer`].
     CancelTransfer = 14,
+    /// See [`Command::RequestPrincipalExit`].
+    RequestPrincipalExit = 15,
     /// See [`Command::PlaceOrder`].
     PlaceOrder = 20,
     /// See [`Command::AmendOrder`].
@@ -87,11 +98,17 @@ pub enum Action {
     QuoteLadder = 24,
     /// See [`Command::SetDeadMan`].
     SetDeadMan = 25,
+    /// See [`Command::SubmitPrice`].
+    SubmitPrice = 30,
+    /// See [`Command::Propose`].
+    Propose = 40,
+    /// See [`Command::Approve`].
+    Approve = 41,
 }
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -101,12 +118,16 @@ impl Action {
         Self::CancelWithdrawal,
         Self::RequestTransfer,
         Self::CancelTransfer,
+        Self::RequestPrincipalExit,
         Self::PlaceOrder,
         Self::AmendOrder,
         Self::CancelOrder,
         Self::CancelAllOrders,
         Self::QuoteLadder,
         Self::SetDeadMan,
+        Self::SubmitPrice,
+        Self::Propose,
+        Self::Approve,
     ];
 
     /// The permanent number, below 64.
@@ -122,12 +143,16 @@ impl Action {
             Self::CancelWithdrawal => 12,
             Self::RequestTransfer => 13,
             Self::CancelTransfer => 14,
+            Self::RequestPrincipalExit => 15,
             Self::PlaceOrder => 20,
             Self::AmendOrder => 21,
             Self::CancelOrder => 22,
             Self::CancelAllOrders => 23,
             Self::QuoteLadder => 24,
             Self::SetDeadMan => 25,
+            Self::SubmitPrice => 30,
+            Self::Propose => 40,
+            Self::Approve => 41,
         }
     }
 }
@@ -146,12 +171,16 @@ impl Command {
             Self::CancelWithdrawal(_) => Action::CancelWithdrawal,
             Self::RequestTransfer(_) => Action::RequestTransfer,
             Self::CancelTransfer(_) => Action::CancelTransfer,
+            Self::RequestPrincipalExit(_) => Action::RequestPrincipalExit,
             Self::PlaceOrder(_) => Action::PlaceOrder,
             Self::AmendOrder(_) => Action::AmendOrder,
             Self::CancelOrder(_) => Action::CancelOrder,
             Self::CancelAllOrders(_) => Action::CancelAllOrders,
             Self::QuoteLadder(_) => Action::QuoteLadder,
             Self::SetDeadMan(_) => Action::SetDeadMan,
+            Self::SubmitPrice(_) => Action::SubmitPrice,
+            Self::Propose(_) => Action::Propose,
+            Self::Approve(_) => Action::Approve,
         }
     }
 
@@ -176,7 +205,11 @@ impl Command {
             | Self::CancelWithdrawal(_)
             | Self::RequestTransfer(_)
             | Self::CancelTransfer(_)
-            | Self::SetDeadMan(_) => None,
+            | Self::RequestPrincipalExit(_)
+            | Self::SetDeadMan(_)
+            | Self::SubmitPrice(_)
+            | Self::Propose(_)
+            | Self::Approve(_) => None,
         }
     }
 }
@@ -471,6 +504,57 @@ pub struct SetDeadMan {
     pub timeout_ms: DurationMs,
 }
 
+/// What a publisher saw, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SubmitPrice {
+    /// The feed.
+    pub feed: FeedId,
+    /// The price; above zero.
+    pub price: PriceNanos,
+    /// Half the width of the interval in which the publisher believes the price to be.
+    pub confidence: PriceNanos,
+    /// When it was seen: later than the publisher's last observation of the feed, and not ahead of block time.
+    pub source_ms: TimeMs,
+}
+
+/// Proposes a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Propose {
+    /// The segment that changes.
+    pub segment: SegmentId,
+    /// What is to change, with the value it has now.
+    pub change: Change,
+    /// After this block time nothing comes of it any more.
+    pub expires_ms: TimeMs,
+}
+
+/// A change that officers decide. Each names the old value, and fails if it differs by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Change {
+    /// Moves a breaker to a looser state, once its clear tests hold.
+    LeaveBreaker(LeaveBreaker) = 1,
+}
+
+/// See [`Change::LeaveBreaker`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LeaveBreaker {
+    /// The state it is in now.
+    pub from: BreakerState,
+    /// The state it moves to.
+    pub to: BreakerState,
+}
+
+/// Approves a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Approve {
+    /// The proposal's segment.
+    pub segment: SegmentId,
+    /// The proposal.
+    pub number: ProposalNumber,
+}
+
 /// Work that the ledger lists for itself. It goes through the gate like any command and has a record of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SystemCommand {
@@ -501,6 +585,49 @@ pub enum SystemWork {
     CancelGrantOrders(SegmentGrant) = 7,
     /// An account was opened: deposits that waited for its root key in a segment are credited.
     CreditDeposits(SegmentAccount) = 8,
+    /// Observations of a feed changed, or its price aged: it is put together anew.
+    AggregatePrice(SegmentFeed) = 9,
+    /// An index or a book moved: the mark follows.
+    MoveMark(SegmentMarket) = 10,
+    /// A funding interval is over.
+    SettleFunding(SegmentMarket) = 11,
+    /// An account's equity is below its maintenance margin: one step of its liquidation.
+    Liquidate(SegmentAccount) = 12,
+    /// A trigger of the segment's breaker was pulled, or all its clear tests hold.
+    MoveBreaker(SegmentId) = 13,
+    /// A proposal's approvals and delay are complete.
+    CarryOutProposal(SegmentProposal) = 14,
+    /// A proposal's time is over.
+    ExpireProposal(SegmentProposal) = 15,
+    /// Insurance has money again and pays for losses that stayed uncovered.
+    RepayDeficit(SegmentId) = 16,
+}
+
+/// A feed of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SegmentFeed {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The feed.
+    pub feed: FeedId,
+}
+
+/// A market of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SegmentMarket {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The market.
+    pub market: MarketId,
+}
+
+/// A proposal of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SegmentProposal {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The proposal.
+    pub proposal: ProposalNumber,
 }
 
 /// An order of a segment.
@@ -563,7 +690,11 @@ impl SystemWork {
         match self {
             Self::ExpireOrder(order) => order.segment,
             Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
-            Self::FireDeadMan(account) | Self::CreditDeposits(account) => account.segment,
+            Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
+            Self::AggregatePrice(feed) => feed.segment,
+            Self::MoveMark(market) | Self::SettleFunding(market) => market.segment,
+            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) => *segment,
+            Self::CarryOutProposal(proposal) | Self::ExpireProposal(proposal) => proposal.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,
             Self::ReleaseTransfer(transfer) => transfer.from,
             Self::ArriveTransfer(transfer) => transfer.to,

@@ -6,12 +6,14 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::BoundedVec;
+use crate::clearing::{ClearingRules, FeedRules, MarginRules, Officers, ProposalRules};
 use crate::hash::{self, Digest, Domain};
-use crate::ids::{AssetId, MarketId, OperatorId, SegmentId};
+use crate::ids::{AccountId, AssetId, FeedId, MarketId, OperatorId, SegmentId};
 use crate::keys::PublicKey;
 use crate::limits::{
-    ATTESTORS_MAX, BALANCE_MICROS_MAX, GRANT_LIFETIME_MS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX,
-    POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
+    ATTESTORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, GRANT_LIFETIME_MS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX,
+    OPEN_ORDERS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, PUBLISHERS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX,
+    WITHDRAWAL_DELAY_MS_MIN,
 };
 use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
@@ -42,13 +44,28 @@ pub struct Genesis {
     /// Rules for accounts.
     pub accounts: AccountRules,
     /// Who may attest deposits.
-    pub attestors: BoundedVec<Attestor, ATTESTORS_MAX>,
+    pub attestors: BoundedVec<Principal, ATTESTORS_MAX>,
     /// How many distinct operators must attest a deposit.
     pub attestor_quorum: u16,
+    /// Who may publish prices.
+    pub publishers: BoundedVec<Principal, PUBLISHERS_MAX>,
+    /// Who reopens a segment after a breaker.
+    pub risk_officers: Officers,
+    /// Who decides what risk officers cannot: leaving Halted.
+    pub governors: Officers,
+    /// How their proposals become changes.
+    pub proposals: ProposalRules,
+    /// Price feeds, in the order of their ids from 1.
+    pub feeds: BoundedVec<FeedRules, FEEDS_MAX>,
     /// The segments, in the order of their ids from 1.
     pub segments: BoundedVec<SegmentRules, SEGMENTS_MAX>,
     /// The markets, in the order of their ids from 1.
     pub markets: BoundedVec<MarketRules, MARKETS_MAX>,
+    /// Segments that clear on margin, in the order of the segments. In all others collateral is full, which only a
+    /// development chain may have.
+    pub clearing: BoundedVec<ClearingRules, SEGMENTS_MAX>,
+    /// Margin of the markets of those segments, in the order of the markets.
+    pub margins: BoundedVec<MarginRules, MARKETS_MAX>,
     /// Accounts that exist from the start; development chains only.
     pub seeded: Option<SeededAccounts>,
 }
@@ -66,12 +83,13 @@ pub struct AccountRules {
     pub weight_per_second: u32,
 }
 
-/// An attestor of deposits: an account from the start, with its operator.
+/// A party that genesis names: an account from the start, with its operator. Attestors have the first account numbers,
+/// then come publishers, risk officers, governors and the backstops of segments, each in the order of genesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Attestor {
+pub struct Principal {
     /// Quorums count operators, not keys.
     pub operator: OperatorId,
-    /// Root key of the attestor's account; attestors have the first account numbers, in this order.
+    /// Root key of its account.
     pub root_key: PublicKey,
 }
 
@@ -170,6 +188,21 @@ pub struct MarketRules {
     pub taker_fee: FeePpm,
 }
 
+/// What a party that genesis names is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// Attests deposits.
+    Attestor,
+    /// Publishes prices.
+    Publisher,
+    /// Reopens segments after a breaker.
+    RiskOfficer,
+    /// Decides what risk officers cannot.
+    Governor,
+    /// Takes over positions that the book cannot close.
+    Backstop,
+}
+
 impl Genesis {
     /// The chain id.
     #[must_use]
@@ -204,7 +237,59 @@ impl Genesis {
             let seeded_lots = self.seeded.map_or(QuantityLots::ZERO, |seeded| seeded.position_lots);
             require(seeded_lots <= market.position_lots_max, place, GenesisRule::SeededInRange)?;
         }
-        Ok(())
+        self.validate_clearing()
+    }
+
+    /// The parties that have accounts from the start, in the order of their account numbers from 1.
+    pub fn principals(&self) -> impl Iterator<Item = (PrincipalKind, &Principal)> {
+        let kind = |kind: PrincipalKind| move |principal| (kind, principal);
+        let attestors = self.attestors.iter().map(kind(PrincipalKind::Attestor));
+        let publishers = self.publishers.iter().map(kind(PrincipalKind::Publisher));
+        let officers = self.risk_officers.members.iter().map(kind(PrincipalKind::RiskOfficer));
+        let governors = self.governors.members.iter().map(kind(PrincipalKind::Governor));
+        let backstops = self.clearing.iter().map(|rules| (PrincipalKind::Backstop, &rules.backstop));
+        attestors.chain(publishers).chain(officers).chain(governors).chain(backstops)
+    }
+
+    /// Account of the publisher in a place of the list, from 0.
+    #[must_use]
+    pub fn publisher_account(&self, place: u16) -> AccountId {
+        let before = u64::try_from(self.attestors.len()).unwrap_or(u64::MAX);
+        AccountId::new(before.saturating_add(u64::from(place)).saturating_add(1))
+    }
+
+    /// Account of a segment's backstop, if the segment clears on margin.
+    #[must_use]
+    pub fn backstop_account(&self, segment: SegmentId) -> Option<AccountId> {
+        let place = self.clearing.iter().position(|rules| rules.segment == segment)?;
+        let before = [
+            self.attestors.len(),
+            self.publishers.len(),
+            self.risk_officers.members.len(),
+            self.governors.members.len(),
+            place,
+        ];
+        let number =
+            before.into_iter().fold(1u64, |sum, count| sum.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)));
+        Some(AccountId::new(number))
+    }
+
+    /// The rules of a feed.
+    #[must_use]
+    pub fn feed(&self, id: FeedId) -> Option<&FeedRules> {
+        self.feeds.as_slice().get(usize::from(id.number()).checked_sub(1)?)
+    }
+
+    /// The clearing rules of a segment, if it clears on margin.
+    #[must_use]
+    pub fn clearing_of(&self, segment: SegmentId) -> Option<&ClearingRules> {
+        self.clearing.iter().find(|rules| rules.segment == segment)
+    }
+
+    /// The margin rules of a market, if its segment clears on margin.
+    #[must_use]
+    pub fn margin_of(&self, market: MarketId) -> Option<&MarginRules> {
+        self.margins.iter().find(|rules| rules.market == market)
     }
 
     /// The rules of a segment.
@@ -230,15 +315,18 @@ impl Genesis {
             GenesisRule::WeightBudgetPositive,
         )?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
-        let mut operators: Vec<OperatorId> = self.attestors.iter().map(|attestor| attestor.operator).collect();
-        operators.sort_unstable();
-        operators.dedup();
-        require(operators.iter().all(|operator| !operator.is_none()), place, GenesisRule::AttestorQuorum)?;
-        require(usize::from(self.attestor_quorum) <= operators.len(), place, GenesisRule::AttestorQuorum)?;
-        let mut keys: Vec<PublicKey> = self.attestors.iter().map(|attestor| attestor.root_key).collect();
+        let operators = distinct_operators(self.attestors.as_slice());
+        require(
+            operators.is_some_and(|count| usize::from(self.attestor_quorum) <= count),
+            place,
+            GenesisRule::AttestorQuorum,
+        )?;
+        let all: Vec<PublicKey> = self.principals().map(|(_, principal)| principal.root_key).collect();
+        let mut keys = all.clone();
         keys.sort_unstable();
         keys.dedup();
-        require(keys.len() == self.attestors.len(), place, GenesisRule::AttestorKeysDistinct)?;
+        require(keys.len() == all.len(), place, GenesisRule::PrincipalKeysDistinct)?;
+        self.validate_officers()?;
         let Some(seeded) = &self.seeded else { return Ok(()) };
         require(self.is_development, place, GenesisRule::SeededOnlyInDevelopment)?;
         require(
@@ -257,6 +345,80 @@ impl Genesis {
         };
         require(self.markets.iter().all(is_in_budget), place, GenesisRule::SeededInRange)
     }
+}
+
+impl Genesis {
+    fn validate_officers(&self) -> Result<(), GenesisError> {
+        let place = GenesisPlace::Chain;
+        self.proposals.validate().map_err(|rule| GenesisError { place, rule })?;
+        let publishers = distinct_operators(self.publishers.as_slice());
+        require(self.publishers.is_empty() || publishers.is_some(), place, GenesisRule::PrincipalOperators)?;
+        for officers in [&self.risk_officers, &self.governors] {
+            if self.clearing.is_empty() && officers.members.is_empty() && officers.quorum == 0 {
+                continue;
+            }
+            let count = distinct_operators(officers.members.as_slice());
+            let is_fine = officers.quorum > 0 && count.is_some_and(|count| usize::from(officers.quorum) <= count);
+            require(is_fine, place, GenesisRule::OfficerQuorum)?;
+        }
+        Ok(())
+    }
+
+    /// A segment clears on margin whole or not at all, and a market on margin has a feed of its segment.
+    fn validate_clearing(&self) -> Result<(), GenesisError> {
+        for (index, feed) in self.feeds.iter().enumerate() {
+            let place = GenesisPlace::Feed(feed.id);
+            let is_next = u16::try_from(index).is_ok_and(|index| feed.id == FeedId::new(index).next());
+            require(is_next, place, GenesisRule::IdsInOrder)?;
+            require(self.clearing_of(feed.segment).is_some(), place, GenesisRule::FeedOfClearingSegment)?;
+            feed.validate(self.publishers.as_slice()).map_err(|rule| GenesisError { place, rule })?;
+        }
+        let is_sorted = self.clearing.as_slice().is_sorted_by(|left, right| left.segment < right.segment)
+            && self.margins.as_slice().is_sorted_by(|left, right| left.market < right.market);
+        require(is_sorted, GenesisPlace::Chain, GenesisRule::ClearingInOrder)?;
+        for rules in &self.clearing {
+            let place = GenesisPlace::Segment(rules.segment);
+            require(self.segment(rules.segment).is_some(), place, GenesisRule::SegmentExists)?;
+            rules.validate().map_err(|rule| GenesisError { place, rule })?;
+        }
+        for segment in &self.segments {
+            let is_margined = self.clearing_of(segment.id).is_some();
+            require(
+                is_margined || self.is_development,
+                GenesisPlace::Segment(segment.id),
+                GenesisRule::FullCollateralOnlyInDevelopment,
+            )?;
+        }
+        for rules in &self.margins {
+            require(
+                self.market(rules.market).is_some(),
+                GenesisPlace::Market(rules.market),
+                GenesisRule::MarketExists,
+            )?;
+        }
+        for market in &self.markets {
+            let place = GenesisPlace::Market(market.id);
+            let margin = self.margin_of(market.id);
+            require(
+                self.clearing_of(market.segment).is_some() == margin.is_some(),
+                place,
+                GenesisRule::MarginWhereClearing,
+            )?;
+            let Some(margin) = margin else { continue };
+            let feed = self.feed(margin.feed).filter(|feed| feed.segment == market.segment);
+            let feed = feed.ok_or(GenesisError { place, rule: GenesisRule::FeedOfSegment })?;
+            margin.validate(market, feed).map_err(|rule| GenesisError { place, rule })?;
+        }
+        Ok(())
+    }
+}
+
+/// How many operators a list of principals has; none if one of them has no operator.
+fn distinct_operators(principals: &[Principal]) -> Option<usize> {
+    let mut operators: Vec<OperatorId> = principals.iter().map(|principal| principal.operator).collect();
+    operators.sort_unstable();
+    operators.dedup();
+    operators.iter().all(|operator| !operator.is_none()).then_some(operators.len())
 }
 
 /// The heaviest single envelope must fit an account's budget, or the account could never act.
@@ -340,6 +502,8 @@ pub enum GenesisPlace {
     Segment(SegmentId),
     /// A market.
     Market(MarketId),
+    /// A price feed.
+    Feed(FeedId),
 }
 
 macro_rules! genesis_rules {
@@ -371,7 +535,37 @@ genesis_rules! {
     OpeningDepositCoversBond "the opening deposit must be at least the bond";
     WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (2000)";
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
-    AttestorKeysDistinct "attestors must have distinct keys";
+    PrincipalKeysDistinct "attestors, publishers, risk officers, governors and backstops must all have distinct keys";
+    PrincipalOperators "operators count from 1";
+    OfficerQuorum "the quorums of risk officers and governors must be above zero and within the number of their distinct operators, which count from 1";
+    ProposalTimes "a proposal's delay must be above zero and below its longest life, which is at most 30 days";
+    ClearingInOrder "clearing and margin rules must stand in the order of segments and markets, each once";
+    FullCollateralOnlyInDevelopment "a segment without clearing rules needs `development = true`: full collateral without prices from outside is for trying things out";
+    MarketExists "margin rules must name a market that exists";
+    MarginWhereClearing "a market has margin rules exactly if its segment clears on margin";
+    FeedOfSegment "a market on margin must name a feed of its own segment";
+    FeedOfClearingSegment "a feed must name a segment that clears on margin";
+    FeedPublishers "a feed must name publishers that exist, in rising order, and a number of operators above zero and within theirs";
+    FeedPricePositive "a feed's reference price must be above zero";
+    FeedAges "a feed's ages must be above zero, and new risk must not be taken at an age at which nothing is liquidated";
+    FeedLimits "a feed's confidence and cap must be above zero and at most 1000000 ppm";
+    TickSizePositive "the tick size must be above zero";
+    IndexInRange "the feed's reference price must be at least one tick and at most the market's highest price";
+    TiersInOrder "margin tiers must begin at zero and rise in notional and rates";
+    TierRates "margin rates must be above zero, maintenance at most initial, initial at most 1000000 ppm";
+    SizeAddOnPositive "the size add-on's rate and notional must be above zero";
+    OpenInterestPositive "the open-interest maximum must be above zero";
+    BasisInRange "the basis maximum must be above zero and at most 1000000 ppm, its window above zero";
+    MaturityPositive "cliff and ramp of profit must be above zero";
+    ExtendedMoveInRange "the extended move must be above zero and at most 1000000 ppm";
+    FundingInRange "the funding interval must divide eight hours, its rates be above zero and at most 1000000 ppm, its impact notional above zero";
+    LiquidationInRange "liquidation rates, amounts and windows must be above zero and shares at most 1000000 ppm";
+    LiquidationFeeWithinMaintenance "the liquidation fee must be at most a quarter of the lowest maintenance rate";
+    MaintenanceCoversLiquidation "maintenance of the largest position must cover the worst move that the price cap allows while it is liquidated, the fee and the slippage";
+    TransferMarginInRange "the transfer margin must be above zero and at most 1000000 ppm";
+    PrincipalExitLimited "the slow principal exit needs a delay of at least 1000 ms and a window and amount above zero";
+    BreakerLevels "breaker levels must be above zero and rise from leave to halted, and the deficit floor must be above zero";
+    BreakerTimes "breaker times must be above zero, and the cooldown at most its maximum";
     SeededOnlyInDevelopment "seeded accounts need `development = true`";
     SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range, and positions within the budgets";
     DelayAboveMinimum "withdrawal and transfer delays must be at least 1000 ms";
@@ -394,6 +588,7 @@ impl core::fmt::Display for GenesisError {
         match self.place {
             GenesisPlace::Chain => write!(formatter, "genesis: {}", self.rule.sentence()),
             GenesisPlace::Segment(id) => write!(formatter, "segment `{id}` of genesis: {}", self.rule.sentence()),
+            GenesisPlace::Feed(id) => write!(formatter, "feed `{id}` of genesis: {}", self.rule.sentence()),
             GenesisPlace::Market(id) => {
                 write!(formatter, "market `{id}` fails its listing check: {}", self.rule.sentence())
             }

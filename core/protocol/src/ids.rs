@@ -101,6 +101,14 @@ id! {
     RecordIndex(u64)
 }
 id! {
+    /// A price feed; its segment follows from genesis.
+    FeedId(u16)
+}
+id! {
+    /// A proposal within its segment.
+    ProposalNumber(u64)
+}
+id! {
     /// Epoch of the policy in force; the built-in table is epoch 0.
     PolicyEpoch(u32)
 }

@@ -9,6 +9,7 @@
 
 pub mod block;
 pub mod bounded;
+pub mod clearing;
 pub mod command;
 pub mod envelope;
 pub mod event;
@@ -27,6 +28,7 @@ pub mod testing;
 pub mod units;
 
 pub use bounded::BoundedVec;
+pub use clearing::{BreakerCause, BreakerState, PriceGrade, PriceUse};
 pub use command::{Action, Command, Side, SystemCommand};
 pub use envelope::Envelope;
 pub use event::Event;

@@ -53,6 +53,22 @@ pub const SEGMENTS_MAX: usize = 64;
 pub const MARKETS_MAX: usize = 256;
 /// Attestors of deposits.
 pub const ATTESTORS_MAX: usize = 64;
+/// Publishers of prices.
+pub const PUBLISHERS_MAX: usize = 64;
+/// Price feeds of a chain.
+pub const FEEDS_MAX: usize = 256;
+/// Publishers of one feed.
+pub const FEED_PUBLISHERS_MAX: usize = 16;
+/// Brackets of margin rates of one market.
+pub const MARGIN_TIERS_MAX: usize = 8;
+/// Members of a set of officers.
+pub const OFFICERS_MAX: usize = 32;
+/// Proposals of a segment that are neither carried out nor over.
+pub const PROPOSALS_OPEN_MAX: usize = 16;
+/// Longest life of a proposal.
+pub const PROPOSAL_LIFE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Most that unused time saves up for caps that are named per second.
+pub const SAVED_UP_MS_MAX: u64 = 10_000;
 /// Bytes of an outside transaction id or payout address.
 pub const OUTSIDE_REFERENCE_BYTES_MAX: usize = 64;
 /// Withdrawal limiter windows of a segment.

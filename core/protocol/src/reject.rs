@@ -122,11 +122,14 @@ reject_codes! {
     211 GrantNotFound Count "grant `{present}` does not exist or ended", "list the account's grants";
     212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions only";
     213 GrantBudgetMissing Nothing "a budget of the grant is zero", "set every budget above zero: zero means nothing, never no limit";
+    214 GrantLossExceeded Quote "the grant has `{required}` of its loss budget left, the command may cost `{present}`", "register a grant with a larger budget, or trade closer to the index";
 
     // 3xx: policy refuses.
     300 RootRequired Count "action `{present}` needs the root key", "sign with the root key";
     301 NotAnAttestor Count "account `{present}` is not a registered attestor", "attestors are named in genesis";
     302 PolicyForbids Count "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
+    303 NotAPublisher Count "account `{present}` is not a publisher of the feed", "publishers are named in genesis";
+    304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
 
     // 4xx: accounts and money.
     400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";
@@ -149,6 +152,8 @@ reject_codes! {
     417 BeneficiaryClosed Count "beneficiary account `{present}` is closed", "name an open account or a new root key";
     418 AccountsMax Count "the chain holds `{required}` accounts, which is its maximum", "no account can be opened";
     419 OutputAlreadyCredited Nothing "another claim on the same outside output was accepted", "attest exactly what happened outside";
+    420 TransferMarginShort Quote "what stays must be at least `{required}`, it would be `{present}`", "close positions, or leave more: initial margin and a share of gross notional stay, and profit counts only when it is old enough";
+    421 PrincipalExceeded Quote "the slow exit lets `{required}` of principal leave, the amount is `{present}`", "name at most what was deposited and is free; profit leaves by an ordinary withdrawal";
 
     // 5xx: trading.
     500 MarketNotFound Count "market `{present}` does not exist", "list the markets";
@@ -170,6 +175,26 @@ reject_codes! {
     516 PositionTooLarge Lots "position and orders would reach `{present}` lots, the maximum is `{required}`", "trade less";
     517 NoLiquidity Nothing "the other side of the book is empty within the bound", "use a limit order, or widen the bound";
     518 DeadManTimeoutNotAllowed Milliseconds "timeout of `{present}` is not allowed: zero to disarm, else at least `{required}`", "choose a longer timeout";
+    519 OpenInterestMax Quote "open interest of the market would be `{present}`, the maximum is `{required}`", "trade less, or reduce";
+    520 PriceNotGoodEnough Count "the market's price has grade `{present}`, new risk needs grade `{required}`", "reduce, cancel or wait: publishers must agree on a fresh price within its cap";
+
+    // 6xx: prices and breakers.
+    600 FeedNotFound Count "feed `{present}` does not exist", "list the feeds";
+    601 PriceNotPositive Nothing "a price must be above zero", "publish what was seen, or nothing";
+    602 SourceTimeAhead Milliseconds "the price was seen at `{present}`, block time is `{required}`", "set the publisher's clock";
+    603 SourceTimeNotLater Milliseconds "the price was seen at `{present}`, the last one of this publisher at `{required}`", "publish each observation once, in the order of time";
+    604 SourceTimeTooOld Milliseconds "the price was seen at `{present}`, the feed counts nothing from before `{required}`", "publish what was seen just now";
+    605 PriceBeyondRange Nothing "the price is beyond what a market of the feed can express", "check the unit: billionths of the quote asset for one unit of the underlying";
+    610 BreakerForbids Count "the segment's breaker is in state `{present}`, this needs at most state `{required}`", "reduce, cancel and top up stay possible; see the breaker's cause";
+
+    // 7xx: proposals.
+    700 ProposalNotFound Count "proposal `{present}` does not exist or is over", "list the segment's proposals";
+    701 OldValueDiffers Count "the proposal names the old value `{present}`, it is `{required}`", "propose again with the value as it is";
+    702 ChangeNotAllowed Count "state `{present}` is not looser than `{required}`", "tightening needs no proposal: triggers do it";
+    703 AlreadyApproved Count "operator `{present}` has approved this proposal", "nothing to do: an operator counts once";
+    704 ProposalLifeNotAllowed Milliseconds "the proposal would live `{present}`, at least 1 and at most `{required}` is allowed", "choose another end";
+    705 ProposalsMax Count "the segment has `{present}` open proposals, the maximum is `{required}`", "wait until one is over";
+    706 GovernorRequired Count "leaving state `{present}` is for governors to decide", "ask a governor to propose and approve";
 
     // 9xx: the segment.
     900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";

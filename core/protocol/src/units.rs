@@ -115,6 +115,14 @@ unit! {
     PriceTicks(u64), from_ticks, ticks
 }
 unit! {
+    /// A price from outside: billionths of the quote asset for one unit of the underlying.
+    PriceNanos(u64), from_nanos, nanos
+}
+unit! {
+    /// A price in 1/65536 of a tick of its market: what index and mark are kept in, so that they round once a position.
+    FineTicks(u64), from_fine, fine
+}
+unit! {
     /// An unsigned quantity in lots of its market.
     QuantityLots(u64), from_lots, lots
 }

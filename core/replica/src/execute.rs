@@ -1,8 +1,10 @@
 //! Executing a block: the phases in their fixed order (DESIGN §4), every command through the gate, a record each.
 //!
-//! Phases without content are absent, the rest keep their order: (1) time and what fell due; (6) cancels and size-down
-//! amends of orders that rested before this block; (9) all other commands in block order; (10) releases; (11) laws and
-//! roots. Prices, funding, breakers, liquidations and triggers take their places between these when they come.
+//! Phases without content are absent, the rest keep their order: (1) time and what fell due; (2) proposals and approvals;
+//! (3) price commands, in an order of their own, then one aggregate a feed; (4) marks and funding; (5) breakers that
+//! tighten; (6) cancels and size-down amends of orders that rested before this block; (7) liquidations; (9) all other
+//! commands in block order; (10) releases; (11) breakers that loosen, laws and roots. After each piece of work in (7) and
+//! (10) the breakers look again, so that a trip binds what comes next. Triggers take their place, (8), when they come.
 
 use std::ops::Range;
 
@@ -101,7 +103,7 @@ pub(crate) struct Execution<'a> {
     first_record: u64,
     entries: Vec<Entry<'a>>,
     events: Vec<Event>,
-    /// Commands done in the phase of cancels.
+    /// Commands done in an earlier phase than that of their place.
     done_early: Vec<(usize, usize)>,
 }
 
@@ -150,9 +152,15 @@ impl<'a> Execution<'a> {
         let mut all_broken = Vec::new();
         loop {
             self.phase_due();
+            self.phase_governance();
+            self.phase_prices();
+            self.phase_marks();
+            self.look_at_breakers();
             self.phase_cancels();
+            self.phase_liquidations();
             self.phase_commands();
             self.phase_releases();
+            self.phase_reliefs();
             let broken = self.ledger.enforce_laws();
             if broken.is_empty() {
                 return all_broken;
@@ -169,6 +177,80 @@ impl<'a> Execution<'a> {
         for command in self.ledger.due_at_start(&self.block) {
             self.run_system(command);
         }
+    }
+
+    /// Phase 2.
+    fn phase_governance(&mut self) {
+        for (envelope, command) in self.places_of(|asked| matches!(asked, Command::Propose(_) | Command::Approve(_))) {
+            self.run_command(envelope, command);
+            self.done_early.push((envelope, command));
+        }
+    }
+
+    /// Phase 3. By feed, publisher, source time and price: whatever order they have in the block, each has the same verdict.
+    fn phase_prices(&mut self) {
+        let mut places = self.places_of(|asked| matches!(asked, Command::SubmitPrice(_)));
+        places.sort_by_key(|&(envelope, command)| {
+            self.source(envelope, command).and_then(|source| match source {
+                EntrySource::Command { seat, asked: Command::SubmitPrice(price), .. } => {
+                    let account = seat.envelope().envelope().intent.account;
+                    Some((price.feed, account, price.source_ms, price.price, price.confidence))
+                }
+                EntrySource::Command { .. } | EntrySource::System(_) => None,
+            })
+        });
+        for (envelope, command) in places {
+            self.run_command(envelope, command);
+            self.done_early.push((envelope, command));
+        }
+        for command in self.ledger.due_aggregates(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Phase 4.
+    fn phase_marks(&mut self) {
+        for command in self.ledger.due_marks(&self.block) {
+            self.run_system(command);
+        }
+        for command in self.ledger.due_funding(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Phase 5, and whenever something that triggers look at has changed since.
+    fn look_at_breakers(&mut self) {
+        for command in self.ledger.due_trips(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Phase 7.
+    fn phase_liquidations(&mut self) {
+        for command in self.ledger.due_liquidations(&self.block) {
+            self.run_system(command);
+            self.look_at_breakers();
+        }
+    }
+
+    /// Phase 11, before the laws: what may be loosened by now.
+    fn phase_reliefs(&mut self) {
+        for command in self.ledger.due_reliefs(&self.block) {
+            self.run_system(command);
+        }
+    }
+
+    /// Places of the commands that are wanted, outside of groups, in block order.
+    fn places_of(&self, wanted: impl Fn(&Command) -> bool) -> Vec<(usize, usize)> {
+        let alone = self.included.iter().enumerate().filter_map(|(envelope, seat)| {
+            let intent = &seat.envelope().envelope().intent;
+            (intent.group == GroupMode::EachAlone).then_some((envelope, intent.commands.as_slice()))
+        });
+        let places = alone.flat_map(|(envelope, commands)| {
+            let wanted = commands.iter().enumerate().filter(|(_, asked)| wanted(asked));
+            wanted.map(|(command, _)| (envelope, command)).collect::<Vec<_>>()
+        });
+        places.collect()
     }
 
     /// Phase 6: cancels and size-down amends of orders that rested before this block, so that nobody who wants out is
@@ -195,7 +277,9 @@ impl<'a> Execution<'a> {
     /// Phase 9.
     fn phase_commands(&mut self) {
         let included = self.included;
-        let mut early = core::mem::take(&mut self.done_early).into_iter().peekable();
+        let mut early = core::mem::take(&mut self.done_early);
+        early.sort_unstable();
+        let mut early = early.into_iter().peekable();
         for (envelope, seat) in included.iter().enumerate() {
             self.touch_ahead(envelope, |command| !is_cancel_like(command));
             let intent = &seat.envelope().envelope().intent;
@@ -215,6 +299,7 @@ impl<'a> Execution<'a> {
     fn phase_releases(&mut self) {
         for command in self.ledger.due_releases(&self.block) {
             self.run_system(command);
+            self.look_at_breakers();
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use casemate_gate::{Authenticated, Decoded, authenticate_batch};
-use casemate_node::genesis_file::development_genesis;
+use casemate_node::genesis_file::full_collateral_genesis;
 use casemate_node::keeper::KeeperOptions;
 use casemate_node::solo::{CLOSE_AT_BYTES, CLOSE_AT_ENVELOPES};
 use casemate_node::{Node, NodeOptions, SecretSource, Threads};
@@ -256,7 +256,7 @@ fn coefficients(piece: &[SignedDigest]) -> chacha20::ChaCha20Rng {
 }
 
 fn genesis(plan: &RowPlan, seed: [u8; 32], position_lots: u64) -> Result<Genesis, CliError> {
-    let mut genesis = development_genesis(TimeMs::from_ms(1_800_000_000_000));
+    let mut genesis = full_collateral_genesis(TimeMs::from_ms(1_800_000_000_000));
     let Some(segment) = genesis.segments.iter().next().cloned() else {
         return Err(CliError::defect("the development genesis has no segment".to_owned()));
     };

@@ -92,7 +92,7 @@ impl Workload {
 
     /// Resting orders for every market.
     pub fn opening(&mut self, chain: &Chain) -> Load {
-        self.first_account = 1 + chain.node.genesis().attestors.len() as u64;
+        self.first_account = 1 + chain.node.genesis().principals().count() as u64;
         self.valid_until_ms = chain.time_ms.plus(DurationMs::from_ms(20 * 60 * 60 * 1_000));
         let mut intents = Vec::new();
         for market in 0..self.books.len() as u16 {

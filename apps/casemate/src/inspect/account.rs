@@ -86,6 +86,8 @@ fn inspect_segment(
     };
     sheet.line("  cash", head.cash);
     sheet.line("  set aside", format!("{} for {} withdrawals and transfers", head.pending, head.pending_count));
+    let net_deposits = QuoteMicros::from_micros(head.net_deposits);
+    sheet.line("  net deposits", format!("{net_deposits}: what came in less what was asked to leave"));
     let mut positions_json = Vec::new();
     for position in positions {
         let market = market_id(node, segment, position.market)?;
@@ -101,6 +103,7 @@ fn inspect_segment(
             "market": market.number(),
             "lots": position.lots,
             "entry_notional_micros": position.entry_notional.to_string(),
+            "funding_settled_at": position.funding_entry.to_string(),
             "resting_orders": position.order_count,
             "bid_lots": position.bid_lots,
             "ask_lots": position.ask_lots,
@@ -114,6 +117,7 @@ fn inspect_segment(
             "cash": head.cash.to_string(),
             "pending_micros": head.pending.micros().to_string(),
             "pending_moves": head.pending_count,
+            "net_deposits_micros": head.net_deposits.to_string(),
             "positions": positions_json,
         },
         "vault_micros": vault.balance.to_string(),
@@ -148,6 +152,7 @@ struct PositionRow {
     order_count: u32,
     lots: i64,
     entry_notional: i64,
+    funding_entry: i64,
     bid_lots: i64,
     _bid_notional: i64,
     ask_lots: i64,

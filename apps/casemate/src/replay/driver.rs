@@ -211,7 +211,7 @@ impl<'plan> Driver<'plan> {
             let key = session_key(&self.seed, index);
             let public = public_key(&key);
             // Attestors have the first account numbers, seeded accounts come after them.
-            let account = AccountId::new(index + 1 + ledger.genesis().attestors.len() as u64);
+            let account = AccountId::new(index + 1 + ledger.genesis().principals().count() as u64);
             let grant = ledger.accounts().account(account).and_then(|row| row.grant_of(&public));
             let next_nonce = grant.map_or(1, |grant| grant.nonces().next());
             SessionSigner { account, key, public, next_nonce }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use casemate_node::development_keys::{public_key, root_key, session_key, sign_envelope};
-use casemate_node::genesis_file::{self, DEVELOPMENT_SEED, development_genesis};
+use casemate_node::genesis_file::{self, DEVELOPMENT_SEED, full_collateral_genesis};
 use casemate_protocol::command::{
     CancelOrder, LimitTerms, OrderKind, OrderReference, PlaceOrder, SelfTradeMode, Side, TimeInForce,
 };
@@ -30,7 +30,7 @@ pub fn now() -> TimeMs {
 
 /// A development genesis with limits that a test does not run into, in a file.
 pub fn write_genesis(path: &Path, accounts: u64) -> Genesis {
-    let mut genesis = development_genesis(now());
+    let mut genesis = full_collateral_genesis(now());
     genesis.accounts.weight_burst = 1_000_000_000;
     genesis.accounts.weight_per_second = 1_000_000_000;
     if let Some(seeded) = &mut genesis.seeded {
@@ -171,7 +171,7 @@ impl Clients {
         let count = genesis.seeded.as_ref().unwrap().count;
         Self {
             chain_id: genesis.chain_id(),
-            first_account: genesis.attestors.len() as u64 + 1,
+            first_account: genesis.principals().count() as u64 + 1,
             keys: (0..count).map(|index| session_key(&DEVELOPMENT_SEED, index)).collect(),
             next_nonce: vec![1; count as usize],
             valid_until_ms: TimeMs::from_ms(now().ms() + 3_600_000),

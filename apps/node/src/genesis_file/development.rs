@@ -2,8 +2,11 @@
 //!
 //! Their values are not defaults. They are written out into the genesis file, and the file is what counts.
 
+mod clearing;
+
+use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
-    AccountRules, Attestor, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, SeededAccounts, SegmentRules,
+    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -21,21 +24,42 @@ pub const DEVELOPMENT_SEED: [u8; 32] = *b"casemate development: no secret!";
 /// Block time of height 0 of an order-flow replay: midnight UTC of 2015-05-01, before the first recorded event.
 pub const ORDER_REPLAY_TIME: TimeMs = TimeMs::from_ms(1_430_438_400_000);
 
-/// A development chain: two segments, three perpetual markets, three attestors of which two must agree, and seeded
-/// accounts, all keys derived from [`DEVELOPMENT_SEED`].
+/// The development venue: two segments that clear on margin, one with the majors and one with a small coin, a feed for
+/// each of their three perpetual markets, five publishers, three attestors, risk officers and governors of whom two must
+/// agree, and seeded accounts, all keys derived from [`DEVELOPMENT_SEED`].
 ///
 /// `time` is its block time of height 0. Session grants of the seeded accounts live 30 days from it, so a node that
-/// runs on the clock passes the present.
+/// runs on the clock passes the present. The backstops have accounts but no money: somebody has to deposit it.
 #[must_use]
 pub fn development_genesis(time: TimeMs) -> Genesis {
+    Genesis {
+        name: text("casemate development chain"),
+        publishers: clearing::publishers(),
+        risk_officers: clearing::risk_officers(),
+        governors: clearing::governors(),
+        feeds: clearing::feeds(),
+        clearing: clearing::segments(),
+        margins: clearing::margins(),
+        ..full_collateral_genesis(time)
+    }
+}
+
+/// The segments, markets and seeded accounts of [`development_genesis`] with full collateral: there are no prices from
+/// outside, no liquidation and no breakers. For what is about none of them: tests, and benchmarks of the engine.
+#[must_use]
+pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
     let bitcoin = MarketRules {
-        // 0.10 USD per tick on 0.00001 BTC.
+        // 0.10 USD per tick on 0.00001 BTC; at most 200 BTC an order and 2,000 BTC a position.
         reference_price: PriceTicks::from_ticks(1_000_000),
+        order_lots_max: QuantityLots::from_lots(20_000_000),
+        position_lots_max: QuantityLots::from_lots(200_000_000),
         ..market(1, 1)
     };
     let ether = MarketRules {
-        // 0.01 USD per tick on 0.0001 ETH.
+        // 0.01 USD per tick on 0.0001 ETH; at most 3,000 ETH an order and 30,000 ETH a position.
         reference_price: PriceTicks::from_ticks(300_000),
+        order_lots_max: QuantityLots::from_lots(30_000_000),
+        position_lots_max: QuantityLots::from_lots(300_000_000),
         ..market(2, 1)
     };
     let small = MarketRules {
@@ -50,7 +74,7 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
         ..market(3, 2)
     };
     Genesis {
-        name: text("casemate development chain"),
+        name: text("casemate full-collateral chain"),
         time_ms: time,
         is_development: true,
         log_mode: LogMode::Open,
@@ -62,8 +86,15 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
         },
         attestors: list([attestor(1), attestor(2), attestor(3)]),
         attestor_quorum: 2,
+        publishers: BoundedVec::empty(),
+        risk_officers: Officers::default(),
+        governors: Officers::default(),
+        proposals: proposals(),
+        feeds: BoundedVec::empty(),
         segments: list([segment(1), segment(2)]),
         markets: list([bitcoin, ether, small]),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: 100,
             seed: DEVELOPMENT_SEED,
@@ -110,10 +141,17 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
         },
-        attestors: list([Attestor { operator: OperatorId::new(1), root_key: public_key(&attestor_key(&seed, 0)) }]),
+        attestors: list([Principal { operator: OperatorId::new(1), root_key: public_key(&attestor_key(&seed, 0)) }]),
         attestor_quorum: 1,
+        publishers: BoundedVec::empty(),
+        risk_officers: Officers::default(),
+        governors: Officers::default(),
+        proposals: proposals(),
+        feeds: BoundedVec::empty(),
         segments: list([SegmentRules { open_orders_max: 1_024, ..segment(1) }]),
         markets: list([market]),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: accounts,
             seed,
@@ -129,9 +167,14 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
     Ok(genesis)
 }
 
-fn attestor(number: u16) -> Attestor {
+fn attestor(number: u16) -> Principal {
     let key = attestor_key(&DEVELOPMENT_SEED, u64::from(number) - 1);
-    Attestor { operator: OperatorId::new(number), root_key: public_key(&key) }
+    Principal { operator: OperatorId::new(number), root_key: public_key(&key) }
+}
+
+/// A minute in which somebody can object, and a day to find approvals.
+const fn proposals() -> ProposalRules {
+    ProposalRules { delay_ms: DurationMs::from_ms(MINUTE_MS), life_ms_max: DurationMs::from_ms(24 * HOUR_MS) }
 }
 
 fn segment(number: u16) -> SegmentRules {

@@ -1,19 +1,84 @@
-use casemate_protocol::genesis::GenesisRule;
-use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::genesis::{GenesisRule, PrincipalKind};
+use casemate_protocol::units::{Round, notional};
+use casemate_protocol::{PriceTicks, QuantityLots, QuoteMicros, RatioPpm};
 use proptest::prelude::*;
 
+use super::values::{PRICE_PLACES, parse_decimal, parse_micros};
 use super::*;
-use crate::development_keys::{attestor_key, public_key, root_key};
+use crate::development_keys as keys;
+use strategies::valid_genesis;
+
+mod strategies;
 
 #[test]
-fn the_development_genesis_is_valid_and_survives_its_file() {
+fn the_development_genesis_is_a_venue_on_margin_and_survives_its_file() {
     let genesis = development_genesis(TIME);
     assert_eq!(genesis.validate(), Ok(()));
     assert!(genesis.is_development);
-    assert_eq!((genesis.segments.len(), genesis.markets.len(), genesis.attestors.len()), (2, 3, 3));
-    assert_eq!(genesis.attestor_quorum, 2);
-    assert_eq!(genesis.attestors.as_slice()[2].root_key, public_key(&attestor_key(&DEVELOPMENT_SEED, 2)));
+    let counts = (genesis.segments.len(), genesis.markets.len(), genesis.attestors.len(), genesis.publishers.len());
+    assert_eq!(counts, (2, 3, 3, 5));
+    assert_eq!((genesis.attestor_quorum, genesis.risk_officers.quorum, genesis.governors.quorum), (2, 2, 2));
+    assert_eq!((genesis.clearing.len(), genesis.margins.len(), genesis.feeds.len()), (2, 3, 3));
+    assert!(genesis.feeds.iter().all(|feed| feed.operators_min == 3 && feed.publishers.len() == 5));
     assert_eq!(parse_dev(&write(&genesis)).unwrap(), genesis);
+}
+
+#[test]
+fn whoever_the_development_genesis_names_has_a_key_derived_by_role_and_place() {
+    let genesis = development_genesis(TIME);
+    let mut places = std::collections::BTreeMap::new();
+    for (kind, principal) in genesis.principals() {
+        let key = match kind {
+            PrincipalKind::Attestor => keys::attestor_key,
+            PrincipalKind::Publisher => keys::publisher_key,
+            PrincipalKind::RiskOfficer => keys::risk_officer_key,
+            PrincipalKind::Governor => keys::governor_key,
+            PrincipalKind::Backstop => keys::backstop_key,
+        };
+        let place = places.entry(format!("{kind:?}")).or_insert(0);
+        assert_eq!(principal.root_key, keys::public_key(&key(&DEVELOPMENT_SEED, *place)), "{kind:?} {place}");
+        *place += 1;
+    }
+    assert_eq!(places.into_values().collect::<Vec<_>>(), [3, 2, 3, 5, 3]);
+}
+
+#[test]
+fn prices_from_outside_and_ticks_of_the_development_markets_mean_the_same() {
+    let genesis = development_genesis(TIME);
+    // Lots per unit: 0.00001 BTC, 0.0001 ETH, 0.1 coins.
+    for (market, lots_per_unit) in genesis.markets.iter().zip([100_000, 10_000, 10]) {
+        let margin = genesis.margin_of(market.id).unwrap();
+        let feed = genesis.feed(margin.feed).unwrap();
+        let ticks = market.reference_price.ticks();
+        assert_eq!(margin.tick_size.nanos() * ticks, feed.reference_price.nanos(), "{:?}", market.id);
+        // A tick's worth of one unit, in micro-quote, is the tick value of all its lots.
+        let unit = u64::from(market.tick_value.micros()) * lots_per_unit;
+        assert_eq!(margin.tick_size.nanos(), unit * 1_000, "{:?}", market.id);
+    }
+}
+
+#[test]
+fn bitcoin_of_the_development_venue_is_traded_at_forty_times_when_small_and_at_five_times_at_its_cap() {
+    let genesis = development_genesis(TIME);
+    let (market, margin) = (genesis.market(MarketId::new(1)).unwrap(), genesis.margin_of(MarketId::new(1)).unwrap());
+    let small = QuoteMicros::from_micros(5_000_000_000);
+    assert_eq!(margin.initial_margin(small), small.scale(RatioPpm::from_ppm(25_000), Round::Up));
+    assert_eq!(margin.maintenance_margin(small), small.scale(RatioPpm::from_ppm(12_500), Round::Up));
+    let largest = notional(market.reference_price, market.position_lots_max, market.tick_value).unwrap();
+    let share = |part: QuoteMicros| part.micros() * 100 / largest.micros();
+    assert_eq!(share(margin.initial_margin(largest).unwrap()), 19);
+    assert_eq!(share(margin.maintenance_margin(largest).unwrap()), 9);
+}
+
+#[test]
+fn the_full_collateral_genesis_is_the_same_venue_without_clearing() {
+    let (full, venue) = (full_collateral_genesis(TIME), development_genesis(TIME));
+    assert_eq!(full.validate(), Ok(()));
+    assert_eq!((&full.segments, &full.markets, full.seeded), (&venue.segments, &venue.markets, venue.seeded));
+    assert!(full.clearing.is_empty() && full.margins.is_empty() && full.feeds.is_empty());
+    assert_eq!((full.risk_officers.quorum, full.governors.quorum), (0, 0));
+    assert_ne!(full.chain_id(), venue.chain_id());
+    assert_eq!(parse_dev(&write(&full)).unwrap(), full);
 }
 
 #[test]
@@ -24,11 +89,7 @@ fn the_replay_genesis_has_a_tick_value_of_one_micro_dollar_and_room_for_the_data
     // 0.01 USD is 10,000 micro-USD; 10,000 satoshi are 1/10,000 of a bitcoin.
     assert_eq!(market.tick_value.micros(), 10_000 / (100_000_000 / 10_000));
     // The file's highest price is 350 USD and its largest order 200 BTC.
-    let largest = casemate_protocol::notional(
-        PriceTicks::from_ticks(35_000),
-        QuantityLots::from_lots(2_000_000),
-        market.tick_value,
-    );
+    let largest = notional(PriceTicks::from_ticks(35_000), QuantityLots::from_lots(2_000_000), market.tick_value);
     assert!(market.price_max.ticks() >= 35_000 && market.order_lots_max.lots() >= 2_000_000);
     assert!(largest.unwrap() < genesis.seeded.unwrap().balance);
     let rule = order_replay_genesis(0, [3; 32]).unwrap_err().rule;
@@ -53,7 +114,7 @@ fn every_field_is_required() {
         assert_eq!(error.line(), Some(header.map_or(1, |(at, _)| at as u64 + 1)), "{line}: {error}");
         removed += 1;
     }
-    assert!(removed > 70, "only {removed} fields were tried");
+    assert!(removed > 250, "only {removed} fields were tried");
 }
 
 #[test]
@@ -66,6 +127,34 @@ fn an_unknown_field_is_an_error_with_its_line() {
         assert!(error.to_string().contains("unknown field `surprise`"), "{error}");
         assert_eq!(error.line(), Some(index as u64 + 2), "{error}");
     }
+}
+
+#[test]
+fn each_level_of_a_breaker_is_required_and_no_other_is_known() {
+    let text = write(&development_genesis(TIME));
+    let lines: Vec<&str> = text.lines().collect();
+    let with = |index: usize, line: &str| {
+        let mut lines = lines.clone();
+        lines[index] = line;
+        parse_dev(&lines.join("\n")).expect_err(line)
+    };
+    let mut removed = 0;
+    for (index, line) in lines.iter().enumerate() {
+        let Some((trigger, levels)) = line.split_once(" = { ") else { continue };
+        let levels: Vec<&str> = levels.strip_suffix(" }").unwrap().split(", ").collect();
+        for level in &levels {
+            let rest: Vec<&str> = levels.iter().filter(|other| *other != level).copied().collect();
+            let error = with(index, &format!("{trigger} = {{ {} }}", rest.join(", ")));
+            let name = level.split(' ').next().unwrap();
+            assert!(error.to_string().contains(&format!("missing field `{name}`")), "{line}: {error}");
+            assert_eq!(error.line(), Some(index as u64 + 1), "{line}: {error}");
+            removed += 1;
+        }
+        let error = with(index, &format!("{trigger} = {{ {}, auction = 1 }}", levels.join(", ")));
+        assert!(error.to_string().contains("unknown field `auction`"), "{line}: {error}");
+        assert_eq!(error.line(), Some(index as u64 + 1), "{line}: {error}");
+    }
+    assert_eq!(removed, 2 * 5 * 5, "two segments, five triggers, five levels");
 }
 
 #[test]
@@ -84,6 +173,10 @@ fn wrong_values_name_field_line_and_form() {
         ("root_key = \"ed25519:", "root_key = \"ed25518:", "field `root_key`"),
         ("seed_hex = \"63", "seed_hex = \"6g", "64 hexadecimal digits"),
         ("quorum_operators = 2", "quorum_operators = 2\nquorum_operators = 2", "duplicate key"),
+        ("tick_size_quote_per_unit = \"0.1", "tick_size_quote_per_unit = \"-0.1", "field `tick_size_quote_per_unit`"),
+        ("reference_quote_per_unit = \"", "reference_quote_per_unit = \"1e", "at least zero with at most nine places"),
+        ("publishers = [0, 1", "publishers = [0, -1", "field `publishers`"),
+        ("leave = 25_000", "leave = \"2.5 %\"", "field `leave`: invalid type"),
         ("[accounts]", "[accounts", "expected `]`"),
         ("operator = 2", "operator = ", "value"),
         (
@@ -107,27 +200,40 @@ fn wrong_values_name_field_line_and_form() {
 #[test]
 fn a_rule_that_does_not_hold_names_the_table_it_is_about() {
     let text = write(&development_genesis(TIME));
-    let starts: Vec<u64> = text
-        .lines()
-        .zip(1..)
-        .filter(|(line, _)| *line == "[[segment]]" || *line == "[[market]]")
-        .map(|(_, number)| number)
-        .collect();
+    let starts_of = |header: &str| -> Vec<u64> {
+        text.lines().zip(1..).filter(|(line, _)| *line == header).map(|(_, number)| number).collect()
+    };
+    let (segments, markets, feeds) = (starts_of("[[segment]]"), starts_of("[[market]]"), starts_of("[[feed]]"));
     let broken = |from: &str, nth: usize, to: &str| {
         let (at, _) = text.match_indices(from).nth(nth).unwrap();
         let changed = format!("{}{to}{}", &text[..at], &text[at + from.len()..]);
         parse_dev(&changed).expect_err(to)
     };
     let error = broken("withdrawal_delay_ms = 60_000", 1, "withdrawal_delay_ms = 0");
-    assert_eq!(error.line(), Some(starts[1]), "{error}");
+    assert_eq!(error.line(), Some(segments[1]), "{error}");
     assert!(error.to_string().contains("segment `2` of genesis: withdrawal and transfer delays"), "{error}");
     let error = broken("band_ppm = 100_000", 0, "band_ppm = 0");
-    assert_eq!(error.line(), Some(starts[4]), "{error}");
+    assert_eq!(error.line(), Some(markets[2]), "{error}");
     assert!(error.to_string().contains("market `3` fails its listing check"), "{error}");
     let error = broken("[[market]]\nid = 2", 0, "[[market]]\nid = 1");
-    assert_eq!(error.line(), Some(starts[3]), "the second of two markets with id 1: {error}");
-    let error = broken("quorum_operators = 2", 0, "quorum_operators = 4");
-    assert_eq!(error.line(), None, "{error}");
+    assert_eq!(error.line(), Some(markets[1]), "the second of two markets with id 1: {error}");
+    let error = broken("operators_min = 3", 2, "operators_min = 6");
+    assert_eq!(error.line(), Some(feeds[2]), "{error}");
+    assert!(error.to_string().contains("feed `3` of genesis: a feed must name publishers"), "{error}");
+    let error = broken("[[feed]]\nid = 2", 0, "[[feed]]\nid = 3");
+    assert_eq!(error.line(), Some(feeds[1]), "the first of two feeds with id 3: {error}");
+    let error = broken("transfer_margin_ppm = 100_000", 1, "transfer_margin_ppm = 0");
+    assert_eq!(error.line(), Some(segments[1]), "{error}");
+    let error = broken("fee_ppm = 20_000", 0, "fee_ppm = 25_001");
+    assert_eq!(error.line(), Some(markets[2]), "{error}");
+    assert!(error.to_string().contains("at most a quarter of the lowest maintenance rate"), "{error}");
+    let error = broken("move_per_second_max_ppm = 2000\n", 0, "move_per_second_max_ppm = 3000\n");
+    assert_eq!(error.line(), Some(markets[0]), "{error}");
+    assert!(error.to_string().contains("maintenance of the largest position must cover"), "{error}");
+    for quorum in 0..3 {
+        let error = broken("quorum_operators = 2", quorum, "quorum_operators = 4");
+        assert_eq!(error.line(), None, "{error}");
+    }
     let error = broken("development = true", 0, "development = false");
     assert!(error.to_string().contains("seeded accounts need `development = true`"), "{error}");
 }
@@ -163,6 +269,8 @@ fn decimals_are_exact() {
         assert_eq!(parse_micros(bad), None, "{bad}");
     }
     assert_eq!(parse_micros(&"9".repeat(60)), None);
+    assert_eq!(parse_decimal("64000.250000001", PRICE_PLACES), Some(64_000_250_000_001));
+    assert_eq!(parse_decimal("0.0000000001", PRICE_PLACES), None);
 }
 
 proptest! {
@@ -193,129 +301,4 @@ const TIME: TimeMs = TimeMs::from_ms(1_735_689_600_000);
 
 fn parse_dev(text: &str) -> Result<Genesis, GenesisFileError> {
     parse(text, Path::new("dev.toml"))
-}
-
-prop_compose! {
-    fn valid_genesis()(
-        name in ".{0,16}",
-        time_ms in any::<u64>(),
-        is_sealed in any::<bool>(),
-        bond in 1i64..1 << 40,
-        extra in 0i64..1 << 40,
-        weight in (2_000u32.., 1u32..),
-        operators in 1u16..5,
-        segments in prop::collection::vec(valid_segment(), 1..4),
-        markets in prop::collection::vec(valid_market(), 0..4),
-        seeded in prop::option::of(valid_seeded()),
-        is_development in any::<bool>(),
-    ) -> Genesis {
-        let count = segments.len() as u16;
-        let number = |rules: (usize, SegmentRules)| SegmentRules { id: SegmentId::new(rules.0 as u16 + 1), ..rules.1 };
-        let place = |rules: (usize, MarketRules)| MarketRules {
-            id: MarketId::new(rules.0 as u16 + 1),
-            segment: SegmentId::new(rules.0 as u16 % count + 1),
-            ..rules.1
-        };
-        let attestor = |operator: u16| Attestor {
-            operator: OperatorId::new(operator),
-            root_key: public_key(&root_key(&[9; 32], u64::from(operator))),
-        };
-        Genesis {
-            name: BoundedVec::new(name.into_bytes()).unwrap(),
-            time_ms: TimeMs::from_ms(time_ms),
-            is_development: is_development || seeded.is_some(),
-            log_mode: if is_sealed { LogMode::Sealed } else { LogMode::Open },
-            accounts: AccountRules {
-                bond: QuoteMicros::from_micros(bond),
-                opening_deposit_min: QuoteMicros::from_micros(bond + extra),
-                weight_burst: weight.0,
-                weight_per_second: weight.1,
-            },
-            attestors: BoundedVec::new((1..=operators).map(attestor).collect()).unwrap(),
-            attestor_quorum: operators,
-            segments: BoundedVec::new(segments.into_iter().enumerate().map(number).collect()).unwrap(),
-            markets: BoundedVec::new(markets.into_iter().enumerate().map(place).collect()).unwrap(),
-            seeded,
-        }
-    }
-}
-
-prop_compose! {
-    fn valid_segment()(
-        asset in 1u16..,
-        delays in (1_000u64.., 1_000u64..),
-        inbound in (1u64.., 1i64..),
-        outbound in prop::collection::vec((1u64.., 1i64.., 1u32..=1_000_000), 1..4),
-        open_orders_max in 1u32..=1_024,
-        dead_man_ms in 1u64..,
-        shares in (0u32..=500_000, 0u32..=500_000),
-    ) -> SegmentRules {
-        let window = |(window_ms, floor, share)| LimiterRules {
-            window_ms: DurationMs::from_ms(window_ms),
-            floor: QuoteMicros::from_micros(floor),
-            vault_share: RatioPpm::from_ppm(share),
-        };
-        SegmentRules {
-            id: SegmentId::NONE,
-            asset: AssetId::new(asset),
-            withdrawal_delay_ms: DurationMs::from_ms(delays.0),
-            transfer_delay_ms: DurationMs::from_ms(delays.1),
-            inbound: WindowCap {
-                window_ms: DurationMs::from_ms(inbound.0),
-                amount_max: QuoteMicros::from_micros(inbound.1),
-            },
-            outbound: BoundedVec::new(outbound.into_iter().map(window).collect()).unwrap(),
-            open_orders_max,
-            dead_man_timeout_min_ms: DurationMs::from_ms(dead_man_ms),
-            fee_share_insurance: RatioPpm::from_ppm(shares.0),
-            fee_share_validators: RatioPpm::from_ppm(shares.1),
-        }
-    }
-}
-
-prop_compose! {
-    fn valid_market()(
-        tick_value in 1u32..4,
-        prices in (1u64..1 << 20, 0u64..1 << 20),
-        band in 1u32..=1_000_000,
-        lots in (1u64..1 << 20, 0u64..1 << 20, 0u64..1 << 20),
-        taker in 0i32..999_999,
-        rebate in 0i32..999_999,
-    ) -> MarketRules {
-        MarketRules {
-            id: MarketId::NONE,
-            segment: SegmentId::NONE,
-            tick_value: TickValueMicros::from_micros(tick_value),
-            price_max: PriceTicks::from_ticks(prices.0 + prices.1),
-            reference_price: PriceTicks::from_ticks(prices.0),
-            band: RatioPpm::from_ppm(band),
-            order_lots_min: QuantityLots::from_lots(lots.0),
-            order_lots_max: QuantityLots::from_lots(lots.0 + lots.1),
-            position_lots_max: QuantityLots::from_lots(lots.0 + lots.1 + lots.2),
-            maker_fee: FeePpm::from_ppm(-rebate.min(taker)),
-            taker_fee: FeePpm::from_ppm(taker),
-        }
-    }
-}
-
-prop_compose! {
-    fn valid_seeded()(
-        count in 1u64..1_000_000,
-        seed in any::<[u8; 32]>(),
-        balance in 1i64..=1 << 60,
-        position_lots in 0u64..=1,
-        notional in 1i64..,
-        commands in 1u32..,
-        lifetime_ms in 1u64..=GRANT_LIFETIME_MS_MAX,
-    ) -> SeededAccounts {
-        SeededAccounts {
-            count,
-            seed,
-            balance: QuoteMicros::from_micros(balance),
-            position_lots: QuantityLots::from_lots(position_lots),
-            grant_notional: QuoteMicros::from_micros(notional),
-            grant_commands_per_minute: commands,
-            grant_lifetime_ms: DurationMs::from_ms(lifetime_ms),
-        }
-    }
 }

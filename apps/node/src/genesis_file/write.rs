@@ -1,10 +1,10 @@
 //! Writes a genesis as the file that a person reads, edits and keeps: every value with a sentence about it.
 
-use casemate_protocol::genesis::{AccountRules, Attestor, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules};
+mod clearing;
+
+use casemate_protocol::genesis::{AccountRules, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules};
 use casemate_protocol::hash::Hex;
 use casemate_protocol::{QuoteMicros, TickValueMicros};
-
-use crate::development_keys::public_key_text;
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
 /// text and that it is valid.
@@ -13,11 +13,26 @@ pub fn write(genesis: &Genesis) -> String {
     let mut text = head(genesis);
     text += &accounts(&genesis.accounts);
     text += &attestors(genesis);
-    for (index, segment) in genesis.segments.iter().enumerate() {
-        text += &explained_once(self::segment(segment), SEGMENT_EXPLANATION, index);
+    text += &clearing::offices(genesis);
+    for (index, feed) in genesis.feeds.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(clearing::feed(feed), clearing::FEED_EXPLANATION, index == 0);
     }
+    let first_clearing = genesis.clearing.iter().next().map(|rules| rules.segment);
+    for (index, segment) in genesis.segments.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(self::segment(segment), SEGMENT_EXPLANATION, index == 0);
+        if let Some(rules) = genesis.clearing_of(segment.id) {
+            text += &explained_once(clearing::clearing(rules), "", first_clearing == Some(segment.id));
+        }
+    }
+    let first_margin = genesis.margins.iter().next().map(|rules| rules.market);
     for (index, market) in genesis.markets.iter().enumerate() {
-        text += &explained_once(self::market(market), MARKET_EXPLANATION, index);
+        text += "\n";
+        text += &explained_once(self::market(market), MARKET_EXPLANATION, index == 0);
+        if let Some(rules) = genesis.margin_of(market.id) {
+            text += &explained_once(clearing::margin(rules), "", first_margin == Some(market.id));
+        }
     }
     if let Some(seeded) = &genesis.seeded {
         text += &self::seeded(seeded);
@@ -26,12 +41,11 @@ pub fn write(genesis: &Genesis) -> String {
 }
 
 /// The table with its comments for the first of its kind; without them for all others, which say the same.
-fn explained_once(table: String, explanation: &str, index: usize) -> String {
-    if index == 0 {
-        return format!("\n{explanation}{table}");
+fn explained_once(table: String, explanation: &str, is_first: bool) -> String {
+    if is_first {
+        return format!("{explanation}{table}");
     }
-    let lines = table.split_inclusive('\n').filter(|line| !line.starts_with('#'));
-    format!("\n{}", lines.collect::<String>())
+    table.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect()
 }
 
 fn head(genesis: &Genesis) -> String {
@@ -44,6 +58,7 @@ fn head(genesis: &Genesis) -> String {
     // Lists of tables come after all plain values; an empty one has no table and must be named here.
     let no_markets = if genesis.markets.is_empty() { "market = []\n" } else { "" };
     let no_segments = if genesis.segments.is_empty() { "segment = []\n" } else { "" };
+    let no_feeds = if genesis.feeds.is_empty() { "feed = []\n" } else { "" };
     format!(
         "{HEADER}{warning}
 # For people; at most 64 bytes.
@@ -54,7 +69,7 @@ time_ms = {time_ms}
 development = {development}
 # \"sealed\": the public log shows headers and commitments, a record is disclosed alone. \"open\": everything is public.
 log_mode = \"{log_mode}\"
-{no_segments}{no_markets}",
+{no_feeds}{no_segments}{no_markets}",
         time_ms = grouped(genesis.time_ms.ms()),
         development = genesis.is_development,
     )
@@ -64,8 +79,9 @@ const HEADER: &str = "\
 # Genesis of a Casemate chain: every rule and limit it starts with. The hash of these values is the chain id, so the
 # file of a running chain is kept and never edited; comments and layout do not count.
 #
-# A name ends in its unit. `_quote` is a decimal string in the quote asset, exact to a millionth; `_ms` milliseconds of
-# block time; `_ppm` parts per million; `_ticks` and `_lots` are whole ticks and lots of the market.
+# A name ends in its unit. `_quote` is a decimal string in the quote asset, exact to a millionth; `_quote_per_unit` the
+# price of one unit of an underlying, exact to a billionth; `_ms` milliseconds of block time; `_ppm` parts per million;
+# `_ticks` and `_lots` are whole ticks and lots of the market.
 # Nothing has a default: a missing field is an error. Zero never means \"no limit\".
 ";
 
@@ -95,22 +111,17 @@ weight_per_second = {per_second}
 }
 
 fn attestors(genesis: &Genesis) -> String {
-    let members = genesis.attestors.as_slice();
-    let no_members = if members.is_empty() { "member = []\n" } else { "" };
-    let mut text = format!(
+    let head = format!(
         "
-# Who may attest deposits. Attestors have the first account numbers, in this order.
+# Who may attest deposits. Attestors have the first account numbers, in this order; publishers, risk officers,
+# governors and backstops have the next.
 [attestors]
 # A deposit counts when this many different operators have attested it; operators count, not keys.
 quorum_operators = {quorum}
-{no_members}",
+",
         quorum = genesis.attestor_quorum,
     );
-    for Attestor { operator, root_key } in members {
-        let key = public_key_text(root_key);
-        text += &format!("\n[[attestors.member]]\noperator = {operator}\nroot_key = \"{key}\"\n");
-    }
-    text
+    head + &clearing::members("attestors", genesis.attestors.as_slice())
 }
 
 fn segment(rules: &SegmentRules) -> String {
@@ -161,7 +172,9 @@ amount_max_quote = {inbound_max}
 
 const SEGMENT_EXPLANATION: &str = "\
 # Segments, ids counting up from 1. A segment is the unit of containment: it has its own vaults, limits and write set,
-# and no loss crosses its border. Markets of one underlying, and the majors, belong together.
+# and no loss crosses its border. Markets of one underlying, and the majors, belong together. A segment clears on margin
+# if it has a table `clearing`, and then each of its markets has a table `margin`; otherwise collateral is full, which only
+# a development chain may have.
 ";
 
 fn market(rules: &MarketRules) -> String {

@@ -22,7 +22,7 @@ use super::waiting::{CLOSE_AFTER, CLOSE_AT_ENVELOPES};
 use super::{Answer, NotTaken, Receipt, ReplyTo, SoloOptions, Submitter, queue};
 use crate::development_keys::{public_key, root_key, session_key, sign_envelope};
 use crate::fault::Fault;
-use crate::genesis_file::{DEVELOPMENT_SEED, development_genesis};
+use crate::genesis_file::{DEVELOPMENT_SEED, full_collateral_genesis};
 use crate::node::{Node, NodeOptions};
 
 const START_MS: u64 = 1_700_000_000_000;
@@ -107,7 +107,7 @@ impl Bench {
     }
 
     fn open(folder: TempDir, is_held: bool, options: SoloOptions) -> Self {
-        let mut genesis = development_genesis(TimeMs::from_ms(START_MS));
+        let mut genesis = full_collateral_genesis(TimeMs::from_ms(START_MS));
         genesis.accounts.weight_burst = 1_000_000_000;
         genesis.accounts.weight_per_second = 1_000_000_000;
         if let Some(seeded) = &mut genesis.seeded {
@@ -182,7 +182,7 @@ impl Bench {
             version: ENVELOPE_VERSION,
             chain_id: *ledger.chain_id(),
             // The attestors have the first numbers.
-            account: AccountId::new(ledger.genesis().attestors.len() as u64 + 1 + index),
+            account: AccountId::new(ledger.genesis().principals().count() as u64 + 1 + index),
             signer: Signer { role, key: public_key(key) },
             nonce,
             valid_until_ms: TimeMs::from_ms(START_MS + 3_600_000),

@@ -17,6 +17,7 @@ pub(crate) fn register_grant(
     account: AccountId,
     terms: &GrantTerms,
     now_ms: TimeMs,
+    has_full_collateral: bool,
 ) -> Result<Event, Reject> {
     let row = require_account(accounts, account)?;
     if terms.number != row.next_grant {
@@ -39,7 +40,7 @@ pub(crate) fn register_grant(
     if !terms.actions.is_subset_of(ActionSet::TRADING) || terms.actions == ActionSet::EMPTY {
         return Err(Reject::of(RejectCode::GrantActionsNotAllowed));
     }
-    require_budgets(terms)?;
+    require_budgets(terms, has_full_collateral)?;
     let live = row.grants.iter().filter(|grant| grant.is_live(now_ms)).count();
     if live >= GRANTS_LIVE_MAX {
         return Err(Reject::of(RejectCode::GrantsLiveMax)
@@ -53,12 +54,13 @@ pub(crate) fn register_grant(
     Ok(Event::GrantRegistered(Box::new(GrantRegistered { account, terms: terms.clone(), registered_ms: now_ms })))
 }
 
-fn require_budgets(terms: &GrantTerms) -> Result<(), Reject> {
+/// Where collateral is full there is no index to measure losses against, so the loss budget must cover all of the notional.
+fn require_budgets(terms: &GrantTerms, has_full_collateral: bool) -> Result<(), Reject> {
     let (notional, loss) = (terms.notional_quote_micros_max, terms.loss_quote_micros_max);
     if notional <= QuoteMicros::ZERO || loss <= QuoteMicros::ZERO || terms.commands_per_minute_max == 0 {
         return Err(Reject::of(RejectCode::GrantBudgetMissing));
     }
-    if loss < notional {
+    if has_full_collateral && loss < notional {
         return Err(Reject::of(RejectCode::GrantLossBudgetTooSmall).quote(notional, loss));
     }
     Ok(())

@@ -170,7 +170,7 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
             let whole = credited.amount.saturating_add(credited.bond);
             segment.add_total(TotalField::Unclaimed, i128::from(whole.micros()).saturating_neg());
             segment.add_total(TotalField::Bonds, i128::from(credited.bond.micros()));
-            segment.add_cash(credited.account, credited.amount);
+            segment.add_deposited(credited.account, credited.amount);
         }
         _ => {}
     }

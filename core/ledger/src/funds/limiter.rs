@@ -71,6 +71,19 @@ impl LimiterState {
         self.outbound = BoundedVec::new(outbound.collect()).unwrap_or_default();
     }
 
+    /// How much of the fullest outbound window is in use, in parts per million, rounded down.
+    #[must_use]
+    pub fn used_ppm(&self, rules: &SegmentRules, vault: i128) -> u64 {
+        let used = rules.outbound.iter().zip(&self.outbound).map(|(window, left)| {
+            let whole = scaled_ceiling(window, vault);
+            let used = whole.saturating_sub(*left).max(0);
+            // Both are multiplied by the window's length; a share needs only the leading digits.
+            let ppm = used.checked_div(whole.checked_div(PPM).unwrap_or(0).max(1)).unwrap_or(0);
+            u64::try_from(ppm).unwrap_or(u64::MAX)
+        });
+        used.max().unwrap_or(0)
+    }
+
     /// What the inbound window has left.
     #[must_use]
     pub fn inbound_left(&self, rules: &SegmentRules) -> QuoteMicros {

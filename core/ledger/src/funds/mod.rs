@@ -1,7 +1,8 @@
 //! Funds: what comes into vaults, what leaves them, and what moves between segments.
 //!
 //! Owns:        deposits, withdrawals, transfers, the limiter.        Reads: balances, risk, attestors, accounts.
-//! Commands:    `AttestDeposit`, `RequestWithdrawal`, `CancelWithdrawal`, `RequestTransfer`, `CancelTransfer`, and the `System`
+//! Commands:    `AttestDeposit`, `RequestWithdrawal`, `CancelWithdrawal`, `RequestTransfer`, `CancelTransfer`,
+//!              `RequestPrincipalExit`, and the `System`
 //!              work that releases, arrives and credits.   Events: `DepositAttested`, `WithdrawalReleased`, and kin.
 //! Invariants:  F1 attested in − released out = vault, always. F2 an outside output is credited once, ever.
 //!              F3 what waits is judged again when it acts. F4 nothing leaves faster than the limiter.
@@ -21,24 +22,62 @@ pub(crate) use transfer::{
     arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
 };
 pub(crate) use withdraw::{
-    cancel as cancel_withdrawal, may_release, release as release_withdrawal, request as request_withdrawal,
-    request_bond,
+    cancel as cancel_withdrawal, may_release, may_release_exit, release as release_withdrawal, release_weight,
+    request as request_withdrawal, request_bond, request_exit,
 };
 
+use crate::context::BlockContext;
 use crate::market::Work;
-use crate::risk::{self, FullCollateral};
-use crate::segment::Segment;
+use crate::risk::Risk;
+use crate::segment::{Segment, SubAccount};
 
 /// Applies an event about money to the segment that it belongs to.
-pub(crate) fn evolve(segment: &mut Segment, event: &Event) {
+pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
     deposit::evolve(segment, event);
-    withdraw::evolve(segment, event);
+    withdraw::evolve(segment, block, event);
     transfer::evolve(segment, event);
+}
+
+/// After an amount has left, what counts must still be initial margin and a share of everything held (DESIGN §6).
+fn require_enough_stays(
+    segment: &Segment,
+    risk: &Risk<'_>,
+    row: &SubAccount,
+    amount: QuoteMicros,
+) -> Result<(), Reject> {
+    let view = risk.initial(row, None);
+    let Some(clearing) = segment.clearing() else {
+        let free = view.free();
+        if amount > free {
+            return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(amount, free));
+        }
+        return Ok(());
+    };
+    let must_stay = view.must_stay(clearing.rules.transfer_margin);
+    let stays = QuoteMicros::from_micros(view.counted_equity).saturating_sub(amount);
+    if stays < must_stay {
+        return Err(Reject::of(RejectCode::TransferMarginShort).quote(must_stay, stays));
+    }
+    if amount > row.cash() {
+        return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(amount, row.cash()));
+    }
+    Ok(())
 }
 
 /// What any move out needs: an amount above zero, room among pending moves, free collateral, and a limiter that can
 /// ever let it through.
 fn require_leave(work: &Work<'_>, amount: QuoteMicros) -> Result<(), Reject> {
+    let row = require_pending_room(work, amount)?;
+    require_enough_stays(work.segment, &work.risk(), row, amount)?;
+    let capacity = limiter::capacity_max(&work.segment.rules, work.segment.totals.vault());
+    if amount > capacity {
+        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(capacity, amount));
+    }
+    Ok(())
+}
+
+/// An amount above zero, and room among the account's pending moves.
+fn require_pending_room<'a>(work: &'a Work<'_>, amount: QuoteMicros) -> Result<&'a SubAccount, Reject> {
     if !amount.is_positive() {
         return Err(Reject::of(RejectCode::AmountNotPositive).quote(QuoteMicros::ZERO, amount));
     }
@@ -50,13 +89,5 @@ fn require_leave(work: &Work<'_>, amount: QuoteMicros) -> Result<(), Reject> {
             .required(u64::from(pending_max))
             .present(u64::from(row.pending_count)));
     }
-    let free = risk::Risk::free_collateral(&FullCollateral, row, &work.segment.markets, None);
-    if amount > free {
-        return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(amount, free));
-    }
-    let capacity = limiter::capacity_max(&work.segment.rules, work.segment.totals.vault());
-    if amount > capacity {
-        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(capacity, amount));
-    }
-    Ok(())
+    Ok(row)
 }

@@ -54,7 +54,7 @@ pub(crate) fn release(work: &mut Work<'_>, number: TransferNumber) -> Result<(),
     let row = pending(work.segment, number)
         .copied()
         .ok_or_else(|| Reject::of(RejectCode::TransferNotFound).present(number.number()))?;
-    may_release(work.segment, row.account, row.amount)?;
+    may_release(work.segment, work.block(), row.account, row.amount)?;
     let sequence = work.segment.last_left.get(&row.to.number()).copied().unwrap_or(0).saturating_add(1);
     work.emit(Event::TransferReleased(TransferReleased { from: work.segment.id(), number, sequence }));
     Ok(())
@@ -130,7 +130,7 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
         Event::TransferArrived(arrived) => {
             segment.set_arrived(arrived.from, arrived.sequence);
             segment.add_total(TotalField::TransferredIn, i128::from(arrived.amount.micros()));
-            segment.add_cash(arrived.account, arrived.amount);
+            segment.add_deposited(arrived.account, arrived.amount);
         }
         _ => {}
     }

@@ -2,11 +2,14 @@
 
 use casemate_protocol::command::{CancelWithdrawal, OutsideReference, RequestWithdrawal};
 use casemate_protocol::event::{WithdrawalEnded, WithdrawalRequested};
-use casemate_protocol::{AccountId, Event, QuoteMicros, Reject, RejectCode, WithdrawalNumber};
+use casemate_protocol::{
+    AccountId, BreakerState, DurationMs, Event, QuoteMicros, Reject, RejectCode, WithdrawalNumber,
+};
 
-use super::require_leave;
+use super::{require_enough_stays, require_leave, require_pending_room};
+use crate::context::BlockContext;
 use crate::market::Work;
-use crate::risk::{self, FullCollateral};
+use crate::risk::Risk;
 use crate::segment::{Segment, TotalField, Withdrawal, WithdrawalState};
 
 /// Sets money aside to leave.
@@ -22,24 +25,59 @@ pub(crate) fn request(work: &mut Work<'_>, command: &RequestWithdrawal) -> Resul
     Ok(())
 }
 
+/// Sets principal aside to leave by the slow way: it has a delay and a window of its own, and no state short of Halted
+/// holds it up (DESIGN §3). Only what was deposited and is free leaves like this.
+///
+/// # Errors
+/// `DestinationEmpty`, `AmountNotPositive`, `PendingMovesMax`, `TransferMarginShort`, `PrincipalExceeded`, and
+/// `LimiterCapacityExceeded` for an amount that the window never lets through at once.
+pub(crate) fn request_exit(work: &mut Work<'_>, command: &RequestWithdrawal) -> Result<(), Reject> {
+    if command.destination.is_empty() {
+        return Err(Reject::of(RejectCode::DestinationEmpty));
+    }
+    let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(command.segment.number()));
+    let exit = work.segment.clearing().map(|clearing| clearing.rules.principal_exit).ok_or(missing)?;
+    let row = require_pending_room(work, command.amount)?;
+    let principal = row.net_deposits();
+    if command.amount > principal {
+        return Err(Reject::of(RejectCode::PrincipalExceeded).quote(principal.max(QuoteMicros::ZERO), command.amount));
+    }
+    require_enough_stays(work.segment, &work.risk(), row, command.amount)?;
+    if command.amount > exit.limit.amount_max {
+        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(exit.limit.amount_max, command.amount));
+    }
+    let requested = requested(work, command.amount, exit.delay_ms, command.chain, command.destination.clone());
+    work.emit(Event::PrincipalExitRequested(Box::new(requested)));
+    Ok(())
+}
+
 /// Sends a closed account's bond on its way; the bond is cash by now.
 pub(crate) fn request_bond(work: &mut Work<'_>, amount: QuoteMicros, chain: u32, destination: OutsideReference) {
     emit_request(work, amount, chain, destination);
 }
 
 fn emit_request(work: &mut Work<'_>, amount: QuoteMicros, chain: u32, destination: OutsideReference) {
-    let number = WithdrawalNumber::new(work.segment.totals.last_withdrawal).next();
-    let due_waiting_ms = work.block().waiting_ms.saturating_add(work.segment.rules.withdrawal_delay_ms);
-    work.emit(Event::WithdrawalRequested(Box::new(WithdrawalRequested {
+    let requested = requested(work, amount, work.segment.rules.withdrawal_delay_ms, chain, destination);
+    work.emit(Event::WithdrawalRequested(Box::new(requested)));
+}
+
+fn requested(
+    work: &Work<'_>,
+    amount: QuoteMicros,
+    delay_ms: DurationMs,
+    chain: u32,
+    destination: OutsideReference,
+) -> WithdrawalRequested {
+    WithdrawalRequested {
         segment: work.segment.id(),
-        number,
+        number: WithdrawalNumber::new(work.segment.totals.last_withdrawal).next(),
         account: work.context.account,
         amount,
-        due_waiting_ms,
+        due_waiting_ms: work.block().waiting_ms.saturating_add(delay_ms),
         chain,
         destination,
         origin: work.context.record,
-    })));
+    }
 }
 
 /// Takes a waiting withdrawal back.
@@ -64,52 +102,100 @@ pub(crate) fn release(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<(
     let row = pending(work.segment, number)
         .ok_or_else(|| Reject::of(RejectCode::WithdrawalNotFound).present(number.number()))?;
     let (account, amount) = (row.account, row.amount);
-    may_release(work.segment, account, amount)?;
+    if row.is_principal_exit {
+        may_release_exit(work.segment, work.block(), account, amount)?;
+    } else {
+        may_release(work.segment, work.block(), account, amount)?;
+    }
     work.emit(Event::WithdrawalReleased(WithdrawalEnded { segment: work.segment.id(), number }));
     Ok(())
 }
 
-/// Whether an account's money may leave now: its collateral covers what it holds, and the limiter has room.
+/// Whether an account's money may leave now: the breaker lets it, its collateral covers what it holds, and the limiter has
+/// room. While the breaker is Elevated only half of the limiter may be used, in ReduceOnly only a quarter and by principal
+/// alone, and from WithdrawGated on none (R§5.2).
 ///
 /// # Errors
-/// `InsufficientFreeCollateral`, `LimiterCapacityExceeded`.
-pub(crate) fn may_release(segment: &Segment, account: AccountId, amount: QuoteMicros) -> Result<(), Reject> {
-    let free = segment
-        .sub_account(account)
-        .map_or(QuoteMicros::ZERO, |row| risk::Risk::free_collateral(&FullCollateral, row, &segment.markets, None));
-    if free.is_negative() {
-        return Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(QuoteMicros::ZERO, free));
+/// `BreakerForbids`, `TransferMarginShort` or `InsufficientFreeCollateral`, `LimiterCapacityExceeded`.
+pub(crate) fn may_release(
+    segment: &Segment,
+    block: &BlockContext,
+    account: AccountId,
+    amount: QuoteMicros,
+) -> Result<(), Reject> {
+    let state = segment.breaker_state();
+    let row = segment.sub_account(account);
+    let weight = release_weight(state).ok_or(forbids(BreakerState::ReduceOnly, state))?;
+    // What was asked for is off the balance: below zero, some of it was profit.
+    if state == BreakerState::ReduceOnly && row.is_some_and(|row| row.net_deposits().is_negative()) {
+        return Err(forbids(BreakerState::Elevated, state));
     }
+    require_covered(segment, block, account)?;
     // INVARIANT(F4)
-    if !segment.limiter.has_room_out(&segment.rules, amount) {
+    let counted = QuoteMicros::from_micros(amount.micros().saturating_mul(weight));
+    if !segment.limiter.has_room_out(&segment.rules, counted) {
         let capacity = super::limiter::capacity_max(&segment.rules, segment.totals.vault());
-        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(capacity, amount));
+        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(capacity, counted));
     }
     Ok(())
+}
+
+/// How many times an amount counts against the limiter in a state; none where nothing leaves.
+pub(crate) const fn release_weight(state: BreakerState) -> Option<i64> {
+    match state {
+        BreakerState::Normal => Some(1),
+        BreakerState::Elevated => Some(2),
+        BreakerState::ReduceOnly => Some(4),
+        BreakerState::WithdrawGated | BreakerState::Halted => None,
+    }
+}
+
+/// Whether principal may leave by the slow way now.
+///
+/// # Errors
+/// `BreakerForbids`, `TransferMarginShort`, `LimiterCapacityExceeded`.
+pub(crate) fn may_release_exit(
+    segment: &Segment,
+    block: &BlockContext,
+    account: AccountId,
+    amount: QuoteMicros,
+) -> Result<(), Reject> {
+    let state = segment.breaker_state();
+    if state == BreakerState::Halted {
+        return Err(forbids(BreakerState::WithdrawGated, state));
+    }
+    require_covered(segment, block, account)?;
+    let Some(clearing) = segment.clearing() else { return Ok(()) };
+    let limit = clearing.rules.principal_exit.limit;
+    let used = clearing.facts.exit_used.left(block.waiting_ms, limit.window_ms);
+    let left = limit.amount_max.saturating_sub(QuoteMicros::from_micros(used));
+    if amount > left {
+        return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(left, amount));
+    }
+    Ok(())
+}
+
+/// What is left covers what the account holds.
+fn require_covered(segment: &Segment, block: &BlockContext, account: AccountId) -> Result<(), Reject> {
+    let risk = Risk::new(segment.markets(), block.waiting_ms);
+    match segment.sub_account(account) {
+        Some(row) => require_enough_stays(segment, &risk, row, QuoteMicros::ZERO),
+        None => Ok(()),
+    }
+}
+
+fn forbids(at_most: BreakerState, state: BreakerState) -> Reject {
+    Reject::of(RejectCode::BreakerForbids).required(u64::from(at_most.number())).present(u64::from(state.number()))
 }
 
 fn pending(segment: &Segment, number: WithdrawalNumber) -> Option<&Withdrawal> {
     segment.withdrawals.get(&number.number()).filter(|row| row.state == WithdrawalState::Pending)
 }
 
-pub(super) fn evolve(segment: &mut Segment, event: &Event) {
+pub(super) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
     match event {
-        Event::WithdrawalRequested(requested) => {
-            segment.next_number(TotalField::LastWithdrawal);
-            segment.set_aside(requested.account, requested.amount);
-            segment.put_withdrawal(
-                requested.number.number(),
-                Withdrawal {
-                    account: requested.account,
-                    amount: requested.amount,
-                    due_waiting_ms: requested.due_waiting_ms,
-                    chain: requested.chain,
-                    destination: requested.destination.clone(),
-                    origin: requested.origin,
-                    state: WithdrawalState::Pending,
-                },
-            );
-        }
+        Event::WithdrawalRequested(requested) => put_request(segment, requested, false),
+        Event::PrincipalExitRequested(requested) => put_request(segment, requested, true),
         Event::WithdrawalCancelled(ended) => {
             if let Some(row) = end(segment, ended.number, WithdrawalState::Cancelled) {
                 segment.set_aside(row.account, row.amount.checked_neg().unwrap_or_default());
@@ -119,12 +205,37 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
             if let Some(row) = end(segment, ended.number, WithdrawalState::Released) {
                 segment.release_aside(row.account, row.amount);
                 segment.add_total(TotalField::ReleasedOut, i128::from(row.amount.micros()));
+                if row.is_principal_exit {
+                    segment.change_clearing(|facts, rules| {
+                        let window_ms = rules.principal_exit.limit.window_ms;
+                        facts.exit_used.add(row.amount.micros(), block.waiting_ms, window_ms);
+                    });
+                    return;
+                }
                 let rules = segment.rules.clone();
                 segment.change_limiter(|limiter| limiter.charge_out(&rules, row.amount));
             }
         }
         _ => {}
     }
+}
+
+fn put_request(segment: &mut Segment, requested: &WithdrawalRequested, is_principal_exit: bool) {
+    segment.next_number(TotalField::LastWithdrawal);
+    segment.set_aside(requested.account, requested.amount);
+    segment.put_withdrawal(
+        requested.number.number(),
+        Withdrawal {
+            account: requested.account,
+            amount: requested.amount,
+            due_waiting_ms: requested.due_waiting_ms,
+            chain: requested.chain,
+            destination: requested.destination.clone(),
+            origin: requested.origin,
+            is_principal_exit,
+            state: WithdrawalState::Pending,
+        },
+    );
 }
 
 fn end(segment: &mut Segment, number: WithdrawalNumber, state: WithdrawalState) -> Option<Withdrawal> {

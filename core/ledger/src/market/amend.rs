@@ -47,6 +47,7 @@ pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Rej
         self_trade: SelfTradeMode::CancelResting,
         is_reduce_only: order.is_reduce_only,
         is_ladder: order.is_ladder,
+        is_liquidation: false,
         client_id: ClientOrderId::new(order.client_id),
         expires_ms: order.expires_ms,
         number: Some(order.number),

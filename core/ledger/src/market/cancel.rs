@@ -105,6 +105,7 @@ fn unwatch(work: &mut Work<'_>, account: AccountId, grant: GrantNumber) {
         account,
         grant,
         expires_ms: usage.expires_ms,
+        loss_max: QuoteMicros::from_micros(usage.loss_max),
         origin: work.context.record,
     }));
 }
@@ -137,7 +138,13 @@ pub(crate) fn require_own_order(
     segment.orders.order(slot).copied().map(|order| (slot, order)).ok_or_else(missing)
 }
 
-fn remove_where(work: &mut Work<'_>, account: AccountId, cause: RemovalCause, wanted: impl Fn(&RestingOrder) -> bool) {
+/// Cancels an account's orders that are wanted, with a cause.
+pub(crate) fn remove_where(
+    work: &mut Work<'_>,
+    account: AccountId,
+    cause: RemovalCause,
+    wanted: impl Fn(&RestingOrder) -> bool,
+) {
     let Some(row) = work.segment.sub_account(account) else { return };
     let slots: Vec<u32> = row.orders().iter().map(|order| order.slot).collect();
     for slot in slots {

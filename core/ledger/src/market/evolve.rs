@@ -2,11 +2,13 @@
 
 use casemate_protocol::event::{OrderRested, TradeExecuted};
 use casemate_protocol::units::{PPM, Round, div_round, notional};
-use casemate_protocol::{Event, QuantityLots, QuoteMicros, TimeMs};
+use casemate_protocol::{Event, QuantityLots, QuoteMicros, Side, TimeMs};
 
+use super::fill::Fill;
 use crate::context::BlockContext;
-use crate::funds;
+use crate::risk::value;
 use crate::segment::{RestingOrder, Segment, TotalField};
+use crate::{breaker, funds, liquidation, price};
 
 /// Applies one event to the segment that it belongs to. Events of accounts and grants change nothing here.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -22,12 +24,12 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
                 segment.set_remaining(slot, reduced.quantity);
             }
         }
-        Event::TradeExecuted(trade) => trade_executed(segment, trade),
+        Event::TradeExecuted(trade) => trade_executed(segment, block, trade),
         Event::RemainderDropped(dropped) => use_order_number(segment, dropped.number.number()),
         Event::LadderLevelSkipped(_) => {}
         Event::DeadManSet(set) => segment.set_dead_man(set.account, set.fires_ms, set.origin),
         Event::GrantWatched(watched) => {
-            segment.watch_grant(watched.account, watched.grant, watched.expires_ms, watched.origin);
+            segment.watch_grant(watched.account, watched.grant, watched.expires_ms, watched.loss_max, watched.origin);
         }
         Event::GrantUnwatched(watched) => {
             segment.unwatch_grant(watched.account, watched.grant, watched.expires_ms);
@@ -37,6 +39,18 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
             segment.add_cash(closed.account, closed.bond);
         }
         Event::AccountOpened(_) | Event::AccountClosed(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => {}
+        Event::PriceObserved(_) | Event::PriceAggregated(_) | Event::MarkMoved(_) | Event::FundingSettled(_) => {
+            price::evolve(segment, block, event);
+        }
+        Event::LiquidationStepped(_)
+        | Event::LiquidationSliced(_)
+        | Event::PositionPassed(_)
+        | Event::InsurancePaid(_)
+        | Event::LossUncovered(_)
+        | Event::DeficitRepaid(_) => liquidation::evolve(segment, block, event),
+        Event::BreakerMoved(_) | Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
+            breaker::evolve(segment, block, event);
+        }
         Event::DepositAttested(_)
         | Event::DepositAccepted(_)
         | Event::DepositCredited(_)
@@ -46,7 +60,8 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         | Event::TransferRequested(_)
         | Event::TransferCancelled(_)
         | Event::TransferReleased(_)
-        | Event::TransferArrived(_) => funds::evolve(segment, event),
+        | Event::TransferArrived(_)
+        | Event::PrincipalExitRequested(_) => funds::evolve(segment, block, event),
     }
 }
 
@@ -96,7 +111,7 @@ fn use_order_number(segment: &mut Segment, number: u64) {
     }
 }
 
-fn trade_executed(segment: &mut Segment, trade: &TradeExecuted) {
+fn trade_executed(segment: &mut Segment, block: &BlockContext, trade: &TradeExecuted) {
     let Some(place) = segment.market_place(trade.market) else { return };
     let Some(slot) = slot_of(segment, trade.maker, trade.maker_order) else { return };
     let Some(maker) = segment.orders.order(slot).copied() else { return };
@@ -111,18 +126,42 @@ fn trade_executed(segment: &mut Segment, trade: &TradeExecuted) {
         segment.set_remaining(slot, left);
     }
     segment.remember_facts(place);
-    segment.apply_fill(trade.maker, place, maker.side, trade.quantity, trade.price, trade.maker_fee);
-    segment.apply_fill(trade.taker, place, trade.taker_side, trade.quantity, trade.price, trade.taker_fee);
-    segment.add_traded(trade.maker, casemate_protocol::GrantNumber::new(maker.grant), traded);
-    segment.add_traded(trade.taker, trade.taker_grant, traded);
+    let sides = [
+        (trade.maker, maker.side, trade.maker_fee, casemate_protocol::GrantNumber::new(maker.grant)),
+        (trade.taker, trade.taker_side, trade.taker_fee, trade.taker_grant),
+    ];
+    for (account, side, fee, _) in sides {
+        let fill = Fill { side, quantity: trade.quantity, notional: traded };
+        segment.apply_fill(account, place, &fill, fee, block.waiting_ms);
+    }
+    for (account, side, fee, grant) in sides {
+        let lost = cost_against_index(segment, place, side == Side::Bid, trade.quantity, traded, fee);
+        segment.add_traded(account, grant, traded, lost);
+    }
     share_fees(segment, trade.maker_fee.saturating_add(trade.taker_fee));
     move_facts(segment, place, trade.price, trade.quantity);
+}
+
+/// What a fill cost its account against the index; nothing in a market without one.
+fn cost_against_index(
+    segment: &Segment,
+    place: u16,
+    is_buy: bool,
+    quantity: QuantityLots,
+    traded: QuoteMicros,
+    fee: QuoteMicros,
+) -> QuoteMicros {
+    let Some(market) = segment.market(place) else { return QuoteMicros::ZERO };
+    market.margin().map_or(QuoteMicros::ZERO, |margin| {
+        value::fill_cost(is_buy, quantity, traded, fee, margin.pricing.index, market.rules.tick_value)
+    })
 }
 
 fn move_facts(segment: &mut Segment, place: u16, price: casemate_protocol::PriceTicks, quantity: QuantityLots) {
     let Some(market) = segment.markets.get_mut(usize::from(place)) else { return };
     let rules = market.rules;
-    if market.facts.reference_price != price {
+    // On margin the band follows the mark, which nobody moves by trading with himself.
+    if market.margin.is_none() && market.facts.reference_price != price {
         market.facts.move_reference(&rules, price);
     }
     market.facts.traded_lots = market.facts.traded_lots.saturating_add(quantity.lots());

@@ -2,7 +2,9 @@
 
 use casemate_protocol::command::{QuoteLadder, QuoteLevel, SelfTradeMode};
 use casemate_protocol::event::{LadderLevelSkipped, RemovalCause};
-use casemate_protocol::{ClientOrderId, Event, OrderNumber, QuoteMicros, Reject, RejectCode, Side, TimeMs};
+use casemate_protocol::{
+    ClientOrderId, Event, OrderNumber, PriceGrade, PriceUse, QuoteMicros, Reject, RejectCode, Side, TimeMs,
+};
 
 use super::matching::remove;
 use super::order::{Arriving, Remainder, Taking, rest};
@@ -18,6 +20,12 @@ pub(crate) fn quote_ladder(work: &mut Work<'_>, command: &QuoteLadder) -> Result
     for (side, level) in levels(command) {
         market.require_quantity(level.quantity)?;
         market.require_price(side, level.price)?;
+    }
+    let grade = work.segment.market(market.place).and_then(|market| market.margin()).map(|margin| margin.pricing.grade);
+    if let Some(grade) = grade.filter(|grade| !grade.allows(PriceUse::Margin) && levels(command).next().is_some()) {
+        return Err(Reject::of(RejectCode::PriceNotGoodEnough)
+            .required(u64::from(PriceGrade::Uncertain.number()))
+            .present(u64::from(grade.number())));
     }
     let free_before = work.free_collateral();
     remove_former(work, &market);
@@ -103,6 +111,7 @@ fn place_level(work: &mut Work<'_>, market: &MarketNow, side: Side, level: &Quot
         self_trade: SelfTradeMode::CancelArriving,
         is_reduce_only: false,
         is_ladder: true,
+        is_liquidation: false,
         client_id: ClientOrderId::NONE,
         expires_ms: TimeMs::ZERO,
         number: None,

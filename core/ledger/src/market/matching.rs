@@ -9,7 +9,7 @@ use casemate_protocol::{
 
 use super::order::{Arriving, Taking};
 use super::{MarketNow, Work};
-use crate::risk::{FullCollateral, ProposedFill, require_fill};
+use crate::risk::{ProposedFill, Reserved, require_fill, value};
 use crate::segment::RestingOrder;
 
 /// How matching ended.
@@ -130,13 +130,26 @@ fn next_step(
     let notional = market.notional(price, quantity)?;
     let overflow = Reject::of(RejectCode::AmountOverflow);
     let maker_fee = notional.fee(market.rules.maker_fee).ok_or(overflow)?;
-    let taker_fee = notional.fee(market.rules.taker_fee).ok_or(overflow)?;
-    let fill =
-        |side, fee, is_reduce_only| ProposedFill { market: market.place, side, quantity, price, fee, is_reduce_only };
-    if carry(work, maker.owner(), &fill(maker.side, maker_fee, maker.is_reduce_only)).is_err() {
+    let taker_fee = match order.is_liquidation {
+        true => QuoteMicros::ZERO,
+        false => notional.fee(market.rules.taker_fee).ok_or(overflow)?,
+    };
+    let fill = |side, fee, reserved| ProposedFill { market: market.place, side, quantity, price, fee, reserved };
+    let maker_reserved = if maker.is_reduce_only { Reserved::NotAtAll } else { Reserved::ByOrder };
+    if carry(work, maker.owner(), &fill(maker.side, maker_fee, maker_reserved)).is_err() {
         return remove(RemovalCause::MakerRisk, true);
     }
-    match carry(work, work.context.account, &fill(order.side, taker_fee, order.is_reduce_only)) {
+    let traded = Traded { is_buy: maker.side == Side::Bid, quantity, notional };
+    if exceeds_loss_budget(work, market, &maker, &traded, maker_fee) {
+        return remove(RemovalCause::GrantLoss, true);
+    }
+    if order.is_liquidation {
+        return Ok(Step::Trade { maker, quantity, maker_fee, taker_fee });
+    }
+    let taker_reserved = if order.is_reduce_only { Reserved::NotAtAll } else { Reserved::OnArrival };
+    let taker = carry(work, work.context.account, &fill(order.side, taker_fee, taker_reserved))
+        .and_then(|()| require_loss_budget(work, market, &Traded { is_buy: !traded.is_buy, ..traded }, taker_fee));
+    match taker {
         Ok(()) => Ok(Step::Trade { maker, quantity, maker_fee, taker_fee }),
         Err(_) if has_traded => Ok(Step::Stop),
         Err(reject) => Err(reject),
@@ -145,9 +158,56 @@ fn next_step(
 
 /// Rules 5 and 6.
 fn carry(work: &Work<'_>, account: AccountId, fill: &ProposedFill) -> Result<(), Reject> {
-    work.segment
-        .sub_account(account)
-        .map_or(Ok(()), |row| require_fill(&FullCollateral, row, &work.segment.markets, fill))
+    work.segment.sub_account(account).map_or(Ok(()), |row| require_fill(&work.risk(), row, fill))
+}
+
+/// One side of a trade that has not happened.
+#[derive(Clone, Copy)]
+struct Traded {
+    is_buy: bool,
+    quantity: QuantityLots,
+    notional: QuoteMicros,
+}
+
+/// What a fill costs against the index; nothing in markets that have none.
+fn cost_of(work: &Work<'_>, market: &MarketNow, traded: &Traded, fee: QuoteMicros) -> Option<i64> {
+    let margin = work.segment.market(market.place)?.margin()?;
+    let Traded { is_buy, quantity, notional } = *traded;
+    Some(value::fill_cost(is_buy, quantity, notional, fee, margin.pricing.index, market.rules.tick_value).micros())
+}
+
+/// Whether the fill of a resting order would cost more than its grant has left in this segment.
+fn exceeds_loss_budget(
+    work: &Work<'_>,
+    market: &MarketNow,
+    maker: &RestingOrder,
+    traded: &Traded,
+    fee: QuoteMicros,
+) -> bool {
+    if maker.grant == 0 {
+        return false;
+    }
+    let Some(cost) = cost_of(work, market, traded, fee) else { return false };
+    let usage = work
+        .segment
+        .sub_account(maker.owner())
+        .and_then(|row| row.usage().iter().find(|usage| usage.grant == maker.grant));
+    usage.is_some_and(|usage| usage.lost.saturating_add(cost) > usage.loss_max)
+}
+
+/// Refuses a fill that would cost more than the acting grant has left.
+fn require_loss_budget(work: &Work<'_>, market: &MarketNow, traded: &Traded, fee: QuoteMicros) -> Result<(), Reject> {
+    let Some(grant) = work.context.grant else { return Ok(()) };
+    let Some(cost) = cost_of(work, market, traded, fee) else { return Ok(()) };
+    let row = work.segment.sub_account(work.context.account);
+    let usage = row.and_then(|row| row.usage().iter().find(|usage| usage.grant == grant.number.number()));
+    let lost = usage.map_or(0, |usage| usage.lost).saturating_add(grant.lost_elsewhere.micros());
+    let left = grant.loss_max.micros().saturating_sub(lost);
+    if cost > left {
+        let (left, cost) = (QuoteMicros::from_micros(left.max(0)), QuoteMicros::from_micros(cost));
+        return Err(Reject::of(RejectCode::GrantLossExceeded).quote(left, cost));
+    }
+    Ok(())
 }
 
 /// What of a resting order can trade: all of it, or for reduce-only at most the position it reduces.

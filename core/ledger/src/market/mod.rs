@@ -27,15 +27,17 @@ use casemate_protocol::{Event, MarketId, PriceTicks, QuantityLots, QuoteMicros, 
 
 pub(crate) use amend::amend;
 pub(crate) use cancel::{
-    cancel, cancel_all, cancel_grant_orders, expire_grant_orders, expire_order, fire_dead_man, require_own_order,
-    set_dead_man,
+    cancel, cancel_all, cancel_grant_orders, expire_grant_orders, expire_order, fire_dead_man, remove_where,
+    require_own_order, set_dead_man,
 };
 pub(crate) use evolve::evolve;
 pub(crate) use ladder::quote_ladder;
+pub(crate) use matching::match_order;
+pub(crate) use order::{Arriving, Remainder, Taking};
 pub(crate) use place::place;
 
 use crate::context::{BlockContext, CommandContext};
-use crate::risk::{self, FullCollateral, Risk};
+use crate::risk::{self, Risk};
 use crate::segment::{MarketFacts, Position, Segment, SubAccount};
 
 /// A command's work on a segment: events take effect as they are written down.
@@ -62,9 +64,14 @@ impl Work<'_> {
         row.map_or_else(|| Cow::Owned(SubAccount::default()), Cow::Borrowed)
     }
 
+    /// The calculation of risk as of this block.
+    pub(crate) fn risk(&self) -> Risk<'_> {
+        Risk::new(&self.segment.markets, self.block().waiting_ms)
+    }
+
     /// What is free now.
     fn free_collateral(&self) -> QuoteMicros {
-        FullCollateral.free_collateral(&self.account_row(), &self.segment.markets, None)
+        self.risk().free_collateral(&self.account_row(), None)
     }
 
     /// Best price of a side now.
@@ -86,6 +93,7 @@ impl Work<'_> {
                 account,
                 grant: grant.number,
                 expires_ms: grant.expires_ms,
+                loss_max: grant.loss_max,
                 origin: self.context.record,
             }));
         }
@@ -115,7 +123,7 @@ pub(crate) struct MarketNow {
 }
 
 impl MarketNow {
-    fn of(segment: &Segment, id: MarketId) -> Result<Self, Reject> {
+    pub(crate) fn of(segment: &Segment, id: MarketId) -> Result<Self, Reject> {
         let unknown = || Reject::of(RejectCode::MarketNotFound).present(u64::from(id.number()));
         let place = segment.market_place(id).ok_or_else(unknown)?;
         let market = segment.market(place).ok_or_else(unknown)?;
@@ -225,7 +233,7 @@ impl Work<'_> {
             ..before
         };
         let fee = QuoteMicros::from_micros(added.taker_fee.saturating_neg());
-        risk::require_free(&FullCollateral, &row, &self.segment.markets, &after, fee, free_before)
+        risk::require_free(&self.risk(), &row, &after, fee, free_before)
     }
 
     /// Checks 10 and the first half of 11: resting orders of the account, and markets it is in.

@@ -3,12 +3,13 @@
 use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{OrderRested, RemainderDropped};
 use casemate_protocol::{
-    ClientOrderId, Event, GrantNumber, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side,
-    TimeMs,
+    BreakerState, ClientOrderId, Event, GrantNumber, OrderNumber, PriceGrade, PriceTicks, PriceUse, QuantityLots,
+    QuoteMicros, Reject, RejectCode, Side, TimeMs,
 };
 
-use super::matching::{MatchEnd, match_order};
+use super::matching::{MatchEnd, match_order, reducible};
 use super::{AddedOrders, MarketNow, OrderCost, Work};
+use crate::risk::value::notional_at;
 
 /// What an order does when it would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(crate) struct Arriving {
     pub(crate) self_trade: SelfTradeMode,
     pub(crate) is_reduce_only: bool,
     pub(crate) is_ladder: bool,
+    /// A slice of a liquidation: it pays no taker fee, and it is not for its account to carry it.
+    pub(crate) is_liquidation: bool,
     pub(crate) client_id: ClientOrderId,
     pub(crate) expires_ms: TimeMs,
     /// The number it has already, if it was amended.
@@ -57,6 +60,7 @@ pub(crate) fn enter(
     mut order: Arriving,
     free_before: Option<QuoteMicros>,
 ) -> Result<(), Reject> {
+    require_may_add(work, market, &order)?;
     order.limit = resting_price(work, market, &order)?;
     let resting_count = u32::from(order.remainder == Remainder::Rests);
     if order.is_reduce_only {
@@ -70,6 +74,44 @@ pub(crate) fn enter(
     let number = order.number.unwrap_or_else(|| OrderNumber::new(work.segment.totals.last_order).next());
     let end = match_order(work, market, &order, number)?;
     finish(work, market, &order, number, &end)
+}
+
+/// On margin: what adds risk needs a breaker that lets it, a price that is good enough, and room in open interest. An
+/// order that cannot make its account's position larger adds none. Orders that never take may rest while there is any
+/// price, so that makers can quote against reductions and liquidations.
+fn require_may_add(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Result<(), Reject> {
+    let Some(margin) = work.segment.market(market.place).and_then(|market| market.margin()) else { return Ok(()) };
+    let held = work.account_row().position(market.place).lots;
+    let added = order.quantity.saturating_sub(reducible(held, order.side));
+    if order.is_reduce_only || added.is_zero() {
+        return Ok(());
+    }
+    let grade = margin.pricing.grade;
+    let (is_good_enough, needed) = match order.taking {
+        Taking::Allowed => (grade.allows(PriceUse::NewRisk), PriceGrade::Valid),
+        Taking::Refused | Taking::Slides => (grade.allows(PriceUse::Margin), PriceGrade::Uncertain),
+    };
+    if !is_good_enough {
+        return Err(Reject::of(RejectCode::PriceNotGoodEnough)
+            .required(u64::from(needed.number()))
+            .present(u64::from(grade.number())));
+    }
+    if order.taking != Taking::Allowed {
+        return Ok(());
+    }
+    let state = work.segment.breaker_state();
+    if state >= BreakerState::ReduceOnly {
+        return Err(Reject::of(RejectCode::BreakerForbids)
+            .required(u64::from(BreakerState::Elevated.number()))
+            .present(u64::from(state.number())));
+    }
+    let lots = market.facts.open_long.saturating_add(i64::try_from(added.lots()).unwrap_or(i64::MAX));
+    let open_interest = QuoteMicros::from_micros(notional_at(lots, margin.pricing.mark, market.rules.tick_value));
+    let most = margin.rules.open_interest_notional_max;
+    if open_interest > most {
+        return Err(Reject::of(RejectCode::OpenInterestMax).quote(most, open_interest));
+    }
+    Ok(())
 }
 
 /// What checks 12 and 13 count for an order. INVARIANT(M3): no fill of it and no rest costs more of a grant's budget.

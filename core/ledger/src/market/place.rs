@@ -24,6 +24,7 @@ pub(crate) fn place(work: &mut Work<'_>, command: &PlaceOrder) -> Result<(), Rej
         self_trade: command.self_trade,
         is_reduce_only: command.is_reduce_only,
         is_ladder: false,
+        is_liquidation: false,
         client_id: command.client_id,
         expires_ms: TimeMs::ZERO,
         number: None,

@@ -19,10 +19,10 @@ use casemate_protocol::{
 };
 use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
 
-use super::fill::{FillEffect, fill_effect};
+use super::fill::{Fill, FillEffect, fill_effect};
 use super::{Work, amend, cancel_all, place, quote_ladder};
 use crate::context::{BlockContext, CommandContext, GrantFacts};
-use crate::risk::{FullCollateral, Risk};
+use crate::risk::Risk;
 use crate::segment::Segment;
 use Side::{Ask, Bid};
 
@@ -62,6 +62,8 @@ impl Bench {
         markets.iter_mut().for_each(change);
         markets.iter().for_each(|market| market.validate().unwrap());
         genesis.markets = BoundedVec::new(markets).unwrap();
+        // Collateral is full here, also where the example has a market on margin.
+        (genesis.clearing, genesis.margins) = (BoundedVec::empty(), BoundedVec::empty());
         let mut rules = examples::segment(1);
         rules.open_orders_max = OPEN_ORDERS_MAX;
         let mut bench = Self {
@@ -93,7 +95,7 @@ impl Bench {
 
     fn free(&self, account: u64) -> i64 {
         let row = self.segment.sub_account(AccountId::new(account)).unwrap();
-        FullCollateral.free_collateral(row, &self.segment.markets, None).micros()
+        Risk::new(&self.segment.markets, self.block.waiting_ms).free_collateral(row, None).micros()
     }
 
     fn lots(&self, account: u64) -> i64 {
@@ -225,8 +227,9 @@ impl Case {
     }
 
     fn after(&self, lots: i64, entry: i64, quantity: u64) -> FillEffect {
-        let (quantity, price) = (QuantityLots::from_lots(quantity), PriceTicks::from_ticks(self.price));
-        fill_effect(lots, entry, self.side, quantity, price, TickValueMicros::from_micros(self.tick_value))
+        let notional = QuoteMicros::from_micros(self.notional(quantity));
+        let fill = Fill { side: self.side, quantity: QuantityLots::from_lots(quantity), notional };
+        fill_effect(lots, entry, &fill)
     }
 
     fn direction(&self) -> i64 {
@@ -473,6 +476,8 @@ fn an_ask_under_a_grant_counts_at_the_best_bid_that_it_meets() {
         expires_ms: TimeMs::from_ms(NOW_MS + 1),
         notional_max: QuoteMicros::from_micros(999),
         used_elsewhere: QuoteMicros::ZERO,
+        loss_max: QuoteMicros::from_micros(i64::MAX),
+        lost_elsewhere: QuoteMicros::ZERO,
     });
     assert_eq!(refusal(bench.place(1, order(Ask, 90, 10))), (RejectCode::GrantNotionalExceeded, 999, 1_000));
     bench.place(1, order(Ask, 90, 9)).unwrap();

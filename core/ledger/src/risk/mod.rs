@@ -1,44 +1,222 @@
-//! Risk: the one calculation that says what an account needs, used by every check, match and withdrawal.
+//! Risk: the one calculation that says what an account needs, used by every check, match, withdrawal and liquidation.
 //!
-//! Owns:        no table.        Reads: sub-accounts, market facts.
+//! Owns:        no table.        Reads: sub-accounts, market facts and prices.
 //! Commands:    none.            Events: none.
 //! Invariants:  R1 an action that leaves free collateral equal or larger is never refused for collateral.
-//!              R2 check, match and withdrawal use the same requirement.
-//! Not here:    margin rates, scenarios, prices from outside: until they come, collateral is full (docs/trading-rules.md).
+//!              R2 check, match, withdrawal, liquidation and preview use the same calculation. R3 margin and losses round up,
+//!              assets down. R4 a change judged in advance needs what the account needs after it.
+//! Not here:    where prices come from (`price`); what happens to an account that has too little (`liquidation`).
 
-use casemate_protocol::units::notional;
-use casemate_protocol::{PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side};
+mod full;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
 
-use crate::market::fill::fill_effect;
-use crate::segment::{Market, Position, SubAccount};
+use casemate_protocol::units::{Round, notional};
+use casemate_protocol::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject, RejectCode, Side};
 
-/// The calculation that judges accounts. Margin will be another implementation of this seam.
-pub trait Risk {
-    /// Cash minus all requirements, with one market's position replaced by a hypothetical one.
-    fn free_collateral(&self, account: &SubAccount, markets: &[Market], instead: Option<&Position>) -> QuoteMicros;
+use crate::market::fill::{Fill, fill_effect};
+use crate::price::maturing::Maturity;
+use crate::segment::{Margin, Market, Position, SubAccount};
+use value::{Prices, counted_profit, matured_profit_of_closing, notional_at, value_at};
 
-    /// Equity if every market stood at the worse edge of its band, with one market's position replaced.
-    fn band_edge_equity(&self, account: &SubAccount, markets: &[Market], instead: Option<&Position>) -> QuoteMicros;
+/// The calculation, for the markets of one segment at one moment of the waiting clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Risk<'a> {
+    markets: &'a [Market],
+    waiting_ms: DurationMs,
 }
 
-/// Collateral in full: every position and order is covered by its whole notional.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FullCollateral;
+/// What an account has and needs for opening, withdrawing and transferring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InitialView {
+    /// Cash and profit that count: losses at the worse price, profit only when it is old enough.
+    pub counted_equity: i64,
+    /// Initial margin of positions and resting orders.
+    pub requirement: i64,
+    /// Size of all positions.
+    pub gross_notional: i64,
+}
 
-impl Risk for FullCollateral {
-    fn free_collateral(&self, account: &SubAccount, markets: &[Market], instead: Option<&Position>) -> QuoteMicros {
-        let required = sum_positions(account, instead, |position| {
-            markets.get(usize::from(position.market)).map_or(0, |market| requirement(position, market))
-        });
-        QuoteMicros::from_micros(account.cash().micros().saturating_sub(required))
+/// What an account has and needs to be left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Cash and all profit and loss at the mark.
+    pub equity: i64,
+    /// Maintenance margin of its positions.
+    pub maintenance: i64,
+}
+
+impl Health {
+    /// Below this an account is liquidated.
+    #[must_use]
+    pub const fn is_safe(&self) -> bool {
+        self.equity >= self.maintenance
+    }
+}
+
+impl InitialView {
+    /// What the account may use for more.
+    #[must_use]
+    pub const fn free(&self) -> QuoteMicros {
+        QuoteMicros::from_micros(self.counted_equity.saturating_sub(self.requirement))
     }
 
-    fn band_edge_equity(&self, account: &SubAccount, markets: &[Market], instead: Option<&Position>) -> QuoteMicros {
-        let value = sum_positions(account, instead, |position| {
-            markets.get(usize::from(position.market)).map_or(0, |market| edge_value(position, market))
+    /// What a withdrawal leaves at least: initial margin, or a share of everything held (DESIGN §6).
+    #[must_use]
+    pub fn must_stay(&self, transfer_margin: RatioPpm) -> QuoteMicros {
+        let share = QuoteMicros::from_micros(self.gross_notional).scale(transfer_margin, Round::Up);
+        QuoteMicros::from_micros(self.requirement).max(share.unwrap_or(QuoteMicros::from_micros(i64::MAX)))
+    }
+}
+
+impl<'a> Risk<'a> {
+    /// The calculation for these markets, as of a moment of the waiting clock.
+    #[must_use]
+    pub const fn new(markets: &'a [Market], waiting_ms: DurationMs) -> Self {
+        Self { markets, waiting_ms }
+    }
+
+    /// What is free for more, with one market's position replaced by a hypothetical one.
+    #[must_use]
+    pub fn free_collateral(&self, account: &SubAccount, instead: Option<&Position>) -> QuoteMicros {
+        self.initial(account, instead).free()
+    }
+
+    /// What the account has and needs for more, with one market's position replaced by a hypothetical one.
+    #[must_use]
+    pub fn initial(&self, account: &SubAccount, instead: Option<&Position>) -> InitialView {
+        let mut view = InitialView { counted_equity: account.cash().micros(), ..InitialView::default() };
+        let replaced = instead.map_or(u16::MAX, |position| position.market);
+        for position in account.positions() {
+            if instead.is_none() || position.market != replaced {
+                self.add_initial(&mut view, account, position);
+            }
+        }
+        if let Some(position) = instead {
+            self.add_initial(&mut view, account, position);
+        }
+        if !account.maturing().is_empty() {
+            let is_held = |market| market == replaced || account.positions().iter().any(|held| held.market == market);
+            view.counted_equity =
+                view.counted_equity.saturating_sub(self.unmatured_where(account, |market| !is_held(market)));
+        }
+        view
+    }
+
+    /// What the account has and needs to be left alone. Orders do not count: they are cancelled first.
+    #[must_use]
+    pub fn health(&self, account: &SubAccount) -> Health {
+        let mut health = Health { equity: account.cash().micros(), maintenance: 0 };
+        for position in account.positions() {
+            let Some((market, margin)) = self.margin(position) else { continue };
+            let held = self.held(position, market, margin);
+            health.equity = health.equity.saturating_add(held.profit);
+            health.maintenance = health.maintenance.saturating_add(held.maintenance);
+        }
+        health
+    }
+
+    /// Value, profit and maintenance of one position at the mark.
+    pub(crate) fn held(&self, position: &Position, market: &Market, margin: &Margin) -> Held {
+        let mark = Prices::of(margin).mark;
+        let tick_value = market.rules.tick_value;
+        let value = value_at(position.lots, mark, tick_value);
+        let funding = value::funding_due(position, market.facts.funding_cumulative).owed.micros();
+        let notional = notional_at(position.lots, mark, tick_value);
+        let maintenance = margin.rules.maintenance_margin(QuoteMicros::from_micros(notional));
+        Held {
+            value,
+            notional,
+            profit: value.saturating_sub(position.entry_notional).saturating_sub(funding),
+            maintenance: maintenance.map_or(i64::MAX, QuoteMicros::micros),
+        }
+    }
+
+    /// Equity if every market stood at the worse edge of its band, with one market's position replaced. Only for segments
+    /// whose collateral is full.
+    #[must_use]
+    pub fn band_edge_equity(&self, account: &SubAccount, instead: Option<&Position>) -> QuoteMicros {
+        let value = full::sum_positions(account, instead, |position| {
+            self.markets.get(usize::from(position.market)).map_or(0, |market| full::edge_value(position, market))
         });
         QuoteMicros::from_micros(account.cash().micros().saturating_add(value))
     }
+
+    fn margin(&self, position: &Position) -> Option<(&'a Market, &'a Margin)> {
+        let market = self.markets.get(usize::from(position.market))?;
+        Some((market, market.margin.as_deref()?))
+    }
+
+    fn add_initial(&self, view: &mut InitialView, account: &SubAccount, position: &Position) {
+        let Some(market) = self.markets.get(usize::from(position.market)) else { return };
+        let Some(margin) = market.margin.as_deref() else {
+            view.requirement = view.requirement.saturating_add(full::requirement(position, market));
+            return;
+        };
+        let prices = Prices::of(margin);
+        let tick_value = market.rules.tick_value;
+        let profit = counted_profit(position, margin, &prices, market.facts.funding_cumulative, tick_value);
+        let young = if account.maturing().is_empty() {
+            0
+        } else {
+            self.unmatured_where(account, |market| market == position.market)
+        };
+        // Young profit and a loss of the same market are netted: the loss eats the youngest profit first.
+        let counted = if profit < 0 { profit.min(young.saturating_neg()) } else { profit.saturating_sub(young) };
+        view.counted_equity = view.counted_equity.saturating_add(counted);
+        view.requirement =
+            view.requirement.saturating_add(order_and_position_margin(position, market, margin, &prices));
+        let size = notional_at(position.lots, prices.high, tick_value);
+        view.gross_notional = view.gross_notional.saturating_add(size);
+    }
+
+    /// Realised profit of some markets that is too young to count.
+    fn unmatured_where(&self, account: &SubAccount, wanted: impl Fn(u16) -> bool) -> i64 {
+        account.maturing().iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {
+            let market = self.markets.get(usize::from(entry.market)).and_then(|market| market.margin.as_deref());
+            let young = market.map_or(0, |margin| {
+                let age = self.waiting_ms.saturating_sub(entry.start_ms);
+                Maturity::of(&margin.rules).unmatured(entry.amount, age).micros()
+            });
+            sum.saturating_add(young)
+        })
+    }
+}
+
+/// One position at the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Signed value.
+    pub(crate) value: i64,
+    /// Size.
+    pub(crate) notional: i64,
+    /// Profit or loss, funding included.
+    pub(crate) profit: i64,
+    /// Maintenance margin.
+    pub(crate) maintenance: i64,
+}
+
+/// Initial margin of a market: the worst of the position as it is, with all bids filled, and with all asks filled; with
+/// what the orders would lose at once.
+fn order_and_position_margin(position: &Position, market: &Market, margin: &Margin, prices: &Prices) -> i64 {
+    let tick_value = market.rules.tick_value;
+    let need = |lots: i64, order_loss: i64| {
+        let size = QuoteMicros::from_micros(notional_at(lots, prices.high, tick_value));
+        margin.rules.initial_margin(size).map_or(i64::MAX, QuoteMicros::micros).saturating_add(order_loss)
+    };
+    let mut most = need(position.lots, 0);
+    if position.bid_lots != 0 {
+        let worth = value_at(position.bid_lots, prices.low, tick_value);
+        let loss = position.bid_notional.saturating_sub(worth).max(0);
+        most = most.max(need(position.lots.saturating_add(position.bid_lots), loss));
+    }
+    if position.ask_lots != 0 {
+        let worth = notional_at(position.ask_lots, prices.high, tick_value);
+        let loss = worth.saturating_sub(position.ask_notional).max(0);
+        most = most.max(need(position.lots.saturating_sub(position.ask_lots), loss));
+    }
+    most
 }
 
 /// Refuses unless free collateral is at least zero after a change, or not smaller than before it. `before` is what was
@@ -46,19 +224,18 @@ impl Risk for FullCollateral {
 ///
 /// # Errors
 /// `InsufficientFreeCollateral` with what the change needs and what was there.
-pub fn require_free<R: Risk>(
-    risk: &R,
+pub fn require_free(
+    risk: &Risk<'_>,
     account: &SubAccount,
-    markets: &[Market],
     after: &Position,
     cash_delta: QuoteMicros,
     before: Option<QuoteMicros>,
 ) -> Result<(), Reject> {
-    let free_after = risk.free_collateral(account, markets, Some(after)).saturating_add(cash_delta);
+    let free_after = risk.free_collateral(account, Some(after)).saturating_add(cash_delta);
     if !free_after.is_negative() {
         return Ok(());
     }
-    let free_before = before.unwrap_or_else(|| risk.free_collateral(account, markets, None));
+    let free_before = before.unwrap_or_else(|| risk.free_collateral(account, None));
     if free_after >= free_before {
         return Ok(());
     }
@@ -66,37 +243,58 @@ pub fn require_free<R: Risk>(
     Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(needed, free_before))
 }
 
-/// Refuses a fill that the account cannot carry. It must not lower band-edge equity below zero, and if the account's
-/// order only reduces, it must not lower free collateral below zero: other orders may count on the position it closes.
+/// Refuses a fill that the account cannot carry.
+///
+/// On margin the account must have free collateral left after it, or no less than before. Where collateral is full, a
+/// fill must not lower band-edge equity below zero, and if the account's order only reduces, it must not lower free
+/// collateral below zero: other orders may count on the position it closes.
 ///
 /// # Errors
 /// `BandEdgeInsolvent` with the equity it would leave, `InsufficientFreeCollateral` as [`require_free`].
-pub fn require_fill<R: Risk>(
-    risk: &R,
-    account: &SubAccount,
-    markets: &[Market],
-    fill: &ProposedFill,
-) -> Result<(), Reject> {
+pub fn require_fill(risk: &Risk<'_>, account: &SubAccount, fill: &ProposedFill) -> Result<(), Reject> {
     let before = account.position(fill.market);
-    let Some(market) = markets.get(usize::from(fill.market)) else { return Ok(()) };
+    let Some(market) = risk.markets.get(usize::from(fill.market)) else { return Ok(()) };
+    let overflow = Reject::of(RejectCode::AmountOverflow);
+    let tick_value = market.rules.tick_value;
+    let traded = notional(fill.price, fill.quantity, tick_value).ok_or(overflow)?;
     let effect = fill_effect(
         before.lots,
         before.entry_notional,
-        fill.side,
-        fill.quantity,
-        fill.price,
-        market.rules().tick_value,
+        &Fill { side: fill.side, quantity: fill.quantity, notional: traded },
     );
-    let after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
-    let cash_delta = effect.cash_delta.saturating_sub(fill.fee);
-    let equity = risk.band_edge_equity(account, markets, Some(&after)).saturating_add(cash_delta);
-    if equity.is_negative() && equity < risk.band_edge_equity(account, markets, None) {
+    let mut after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
+    let mut cash_delta = effect.cash_delta.saturating_sub(fill.fee);
+    if let Some(margin) = market.margin.as_deref() {
+        if fill.reserved == Reserved::ByOrder {
+            release_reserve(&mut after, fill, traded);
+        }
+        let cumulative = market.facts.funding_cumulative;
+        after.funding_entry = cumulative;
+        cash_delta = cash_delta.saturating_sub(value::funding_due(&before, cumulative).owed);
+        // Profit that is realised now is young but for what counted before.
+        let matured = matured_profit_of_closing(&before, &effect, &margin.pricing, tick_value);
+        let counted = cash_delta.min(QuoteMicros::from_micros(matured));
+        return require_free(risk, account, &after, counted, None);
+    }
+    let equity = risk.band_edge_equity(account, Some(&after)).saturating_add(cash_delta);
+    if equity.is_negative() && equity < risk.band_edge_equity(account, None) {
         return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, equity));
     }
-    if fill.is_reduce_only {
-        require_free(risk, account, markets, &after, cash_delta, None)?;
+    if fill.reserved == Reserved::NotAtAll {
+        require_free(risk, account, &after, cash_delta, None)?;
     }
     Ok(())
+}
+
+/// Takes what a fill uses of its resting order off the sums of resting orders.
+fn release_reserve(position: &mut Position, fill: &ProposedFill, traded: QuoteMicros) {
+    let lots = i64::try_from(fill.quantity.lots()).unwrap_or(i64::MAX);
+    let (side_lots, side_notional) = match fill.side {
+        Side::Bid => (&mut position.bid_lots, &mut position.bid_notional),
+        Side::Ask => (&mut position.ask_lots, &mut position.ask_notional),
+    };
+    *side_lots = side_lots.saturating_sub(lots);
+    *side_notional = side_notional.saturating_sub(traded.micros());
 }
 
 /// One side of a fill that has not happened.
@@ -112,61 +310,17 @@ pub struct ProposedFill {
     pub price: PriceTicks,
     /// What the account pays.
     pub fee: QuoteMicros,
-    /// Whether the account's order only reduces: then it reserved nothing.
-    pub is_reduce_only: bool,
+    /// What the account's order has reserved.
+    pub reserved: Reserved,
 }
 
-/// What one market needs: the worst of the position as it is, with all bids filled, and with all asks filled.
-fn requirement(position: &Position, market: &Market) -> i64 {
-    let now = need(position.lots, position.entry_notional, market);
-    let all_bids = need(
-        position.lots.saturating_add(position.bid_lots),
-        position.entry_notional.saturating_add(position.bid_notional),
-        market,
-    );
-    let all_asks = need(
-        position.lots.saturating_sub(position.ask_lots),
-        position.entry_notional.saturating_sub(position.ask_notional),
-        market,
-    );
-    now.max(all_bids).max(all_asks)
+/// What an order has reserved before it fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// It only reduces, and reserved nothing.
+    NotAtAll,
+    /// It rests, and its reserve is in the account's sums.
+    ByOrder,
+    /// It arrives: it was checked whole, and is in no sum.
+    OnArrival,
 }
-
-/// What a position needs: a long its cost; a short its notional at the reference and the loss it shows there.
-fn need(lots: i64, entry_notional: i64, market: &Market) -> i64 {
-    if lots >= 0 {
-        return entry_notional.max(0);
-    }
-    let at_reference = value_at(lots.saturating_neg(), market.facts().reference_price, market);
-    let shown_loss = at_reference.saturating_add(entry_notional).max(0);
-    at_reference.saturating_add(shown_loss)
-}
-
-/// Profit or loss of a position at the worse edge of its market's band.
-fn edge_value(position: &Position, market: &Market) -> i64 {
-    let facts = market.facts();
-    let value = if position.lots >= 0 {
-        value_at(position.lots, facts.band_lower, market)
-    } else {
-        value_at(position.lots.saturating_neg(), facts.band_upper, market).saturating_neg()
-    };
-    value.saturating_sub(position.entry_notional)
-}
-
-fn value_at(lots: i64, price: PriceTicks, market: &Market) -> i64 {
-    let lots = QuantityLots::from_lots(u64::try_from(lots).unwrap_or(0));
-    notional(price, lots, market.rules().tick_value).map_or(i64::MAX, QuoteMicros::micros)
-}
-
-fn sum_positions(account: &SubAccount, instead: Option<&Position>, value: impl Fn(&Position) -> i64) -> i64 {
-    let replaced = instead.map_or(u16::MAX, |position| position.market);
-    let kept = account
-        .positions()
-        .iter()
-        .filter(|position| instead.is_none() || position.market != replaced)
-        .fold(0i64, |sum, position| sum.saturating_add(value(position)));
-    instead.map_or(kept, |position| kept.saturating_add(value(position)))
-}
-
-#[cfg(test)]
-mod tests;

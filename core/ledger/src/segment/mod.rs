@@ -7,6 +7,7 @@
 //! Not here:    whether a change is allowed (`market`, `funds`, `risk`); hashing (`roots`).
 
 mod book;
+mod clearing;
 mod primitives;
 mod rows;
 
@@ -21,6 +22,8 @@ use casemate_protocol::{
 };
 
 pub use book::{Book, Level};
+pub(crate) use clearing::next_boundary;
+pub use clearing::{Clearing, ClearingFacts, DEPTH_SAMPLES, Fading, Feed, FeedFacts, Margin, Pricing, Proposal, Seen};
 pub(crate) use primitives::SegmentUndo;
 pub(crate) use primitives::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, output_key};
 pub use primitives::{Savepoint, TotalField};
@@ -38,6 +41,8 @@ pub struct Segment {
     pub(crate) markets: Vec<Market>,
     pub(crate) orders: OrderSlab,
     pub(crate) totals: Totals,
+    /// Prices, breaker and proposals; none if collateral is full.
+    pub(crate) clearing: Option<Box<Clearing>>,
     pub(crate) limiter: LimiterState,
     pub(crate) withdrawals: BTreeMap<u64, Withdrawal>,
     pub(crate) transfers: BTreeMap<u64, Transfer>,
@@ -103,6 +108,8 @@ pub struct Market {
     pub(crate) rules: MarketRules,
     pub(crate) book: Book,
     pub(crate) facts: MarketFacts,
+    /// Margin rules and prices; none if collateral is full.
+    pub(crate) margin: Option<Box<Margin>>,
     /// Running digest over every change of the book, up to the last root.
     pub(crate) book_digest: Digest,
     /// Encoded changes of the book in this block, not yet in the digest.
@@ -112,7 +119,7 @@ pub struct Market {
 /// What changes in a market with each trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct MarketFacts {
-    /// Price of the last trade; before the first, the genesis reference.
+    /// What bands refer to: on margin the mark; else the last trade, and before the first the genesis reference.
     pub reference_price: PriceTicks,
     /// Lower edge of the price band.
     pub band_lower: PriceTicks,
@@ -124,6 +131,12 @@ pub struct MarketFacts {
     pub open_short: i64,
     /// Sum of entry notional over all positions.
     pub entry_notional: i128,
+    /// What one lot held long since genesis has paid in funding, in 1/65536 micro-quote.
+    pub funding_cumulative: i64,
+    /// Sum over all positions of lots times the cumulative funding up to which they have settled.
+    pub funding_weight: i128,
+    /// What rounding of settled funding left over, in 1/65536 micro-quote; below one micro-quote.
+    pub funding_dust: u32,
     /// Lots traded since genesis.
     pub traded_lots: u64,
     /// Next priority in the queue.
@@ -143,6 +156,8 @@ pub struct Totals {
     pub unclaimed: i128,
     /// Insurance.
     pub insurance: i128,
+    /// Losses that nothing covered: what accounts are owed and the vault does not hold, until insurance repays it.
+    pub uncovered: i128,
     /// Fees of validators.
     pub fees_validators: i128,
     /// Fees of the venue.
@@ -163,6 +178,8 @@ pub struct Totals {
     pub last_withdrawal: u64,
     /// Last transfer number.
     pub last_transfer: u64,
+    /// Last proposal number.
+    pub last_proposal: u64,
     /// Failed an invariant; only cancels and deposits are taken.
     pub is_halted: bool,
 }
@@ -237,7 +254,7 @@ pub struct OrderSlab {
     live_count: u64,
 }
 
-/// A withdrawal that waits.
+/// A withdrawal, waiting or over.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Withdrawal {
     /// Whose money.
@@ -252,6 +269,8 @@ pub struct Withdrawal {
     pub destination: OutsideReference,
     /// The record of the request.
     pub origin: RecordIndex,
+    /// Principal that leaves by the slow way.
+    pub is_principal_exit: bool,
     /// Where it stands.
     pub state: WithdrawalState,
 }
@@ -329,13 +348,15 @@ impl Segment {
     /// An empty segment with its markets.
     #[must_use]
     pub fn new(rules: &SegmentRules, genesis: &Genesis) -> Self {
-        let markets = genesis.markets.iter().filter(|market| market.segment == rules.id).map(Market::new).collect();
+        let markets = genesis.markets.iter().filter(|market| market.segment == rules.id);
+        let markets = markets.map(|market| Market::new(market, genesis)).collect();
         Self {
             rules: rules.clone(),
             sub_accounts: PagedTable::default(),
             markets,
             orders: OrderSlab::default(),
             totals: Totals::default(),
+            clearing: Clearing::of(rules.id, genesis),
             limiter: LimiterState::full(rules),
             withdrawals: BTreeMap::new(),
             transfers: BTreeMap::new(),
@@ -399,7 +420,8 @@ impl Segment {
 }
 
 impl Market {
-    fn new(rules: &MarketRules) -> Self {
+    fn new(rules: &MarketRules, genesis: &Genesis) -> Self {
+        let margin = Margin::of(rules.id, genesis);
         let mut facts = MarketFacts {
             reference_price: rules.reference_price,
             band_lower: PriceTicks::ZERO,
@@ -407,17 +429,33 @@ impl Market {
             open_long: 0,
             open_short: 0,
             entry_notional: 0,
+            funding_cumulative: 0,
+            funding_weight: 0,
+            funding_dust: 0,
             traded_lots: 0,
             next_priority: 1,
         };
         facts.move_reference(rules, rules.reference_price);
-        Self { rules: *rules, book: Book::default(), facts, book_digest: Digest::ZERO, book_changes: Vec::new() }
+        Self {
+            rules: *rules,
+            book: Book::default(),
+            facts,
+            margin,
+            book_digest: Digest::ZERO,
+            book_changes: Vec::new(),
+        }
     }
 
     /// The market's rules.
     #[must_use]
     pub const fn rules(&self) -> &MarketRules {
         &self.rules
+    }
+
+    /// Margin rules and prices; none if collateral is full.
+    #[must_use]
+    pub fn margin(&self) -> Option<&Margin> {
+        self.margin.as_deref()
     }
 
     /// What changes with each trade.

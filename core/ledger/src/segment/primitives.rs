@@ -10,15 +10,17 @@ use casemate_protocol::command::{Beneficiary, DepositClaim, Side};
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::units::notional;
 use casemate_protocol::{
-    AccountId, Digest, DurationMs, GrantNumber, PriceTicks, QuantityLots, QuoteMicros, RecordIndex, SegmentId, TimeMs,
+    AccountId, Digest, DurationMs, GrantNumber, QuantityLots, QuoteMicros, RecordIndex, SegmentId, TimeMs,
 };
 
 use super::{
-    Deposit, DepositState, GrantUsage, MarketFacts, OpenOrder, Position, RestingOrder, Segment, SubAccount, Transfer,
-    TransferState, Withdrawal, WithdrawalState,
+    ClearingFacts, Deposit, DepositState, FeedFacts, GrantUsage, MarketFacts, OpenOrder, Position, Pricing, Proposal,
+    RestingOrder, Segment, SubAccount, Transfer, TransferState, Withdrawal, WithdrawalState,
 };
 use crate::funds::limiter::LimiterState;
-use crate::market::fill::{FillEffect, fill_effect};
+use crate::market::fill::{Fill, FillEffect, fill_effect};
+use crate::price::maturing::{self, Maturing, Maturity};
+use crate::risk::value;
 
 /// A point to which a segment can be taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +32,19 @@ pub(crate) enum SegmentUndo {
     /// A sub-account came into being.
     SubAccountMade { account: u64, row_count: u64 },
     /// Balances before.
-    Balances { account: u64, cash: QuoteMicros, pending: QuoteMicros, pending_count: u32 },
+    Balances { account: u64, cash: QuoteMicros, pending: QuoteMicros, pending_count: u32, net_deposits: i64 },
     /// Position before.
-    Position { account: u64, market: u16, lots: i64, entry_notional: i64 },
+    Position { account: u64, market: u16, lots: i64, entry_notional: i64, funding_entry: i64 },
+    /// Young profit before.
+    Maturing { account: u64, maturing: Vec<Maturing> },
     /// An order came to rest.
     OrderLinked { slot: u32 },
     /// An order left the book.
     OrderUnlinked { slot: u32 },
     /// What was left of an order.
     Remaining { slot: u32, remaining: QuantityLots },
-    /// Notional traded under a grant before.
-    Traded { account: u64, grant: u32, traded_notional: i64 },
+    /// Notional traded and lost under a grant before.
+    Traded { account: u64, grant: u32, traded_notional: i64, lost: i64 },
     /// A usage entry came into being.
     UsageMade { account: u64 },
     /// A usage entry was dropped from its place.
@@ -69,6 +73,14 @@ pub(crate) enum SegmentUndo {
     Deposit { index: usize, operators: usize, state: DepositState },
     /// The limiter before.
     Limiter(Box<LimiterState>),
+    /// A feed before.
+    Feed { place: usize, facts: Box<FeedFacts> },
+    /// Pricing of a market before.
+    Pricing { market: u16, pricing: Box<Pricing> },
+    /// Breaker and draws before.
+    Clearing(Box<ClearingFacts>),
+    /// A proposal before.
+    Proposal { number: u64, proposal: Option<Box<Proposal>> },
 }
 
 /// Names a field of [`super::Totals`].
@@ -80,6 +92,7 @@ pub enum TotalField {
     Bonds,
     Unclaimed,
     Insurance,
+    Uncovered,
     FeesValidators,
     FeesVenue,
     AttestedIn,
@@ -90,6 +103,7 @@ pub enum TotalField {
     LastTrade,
     LastWithdrawal,
     LastTransfer,
+    LastProposal,
 }
 
 impl Segment {
@@ -106,6 +120,7 @@ impl Segment {
             if let Some(account) = self.account_of_step(&step) {
                 self.sub_accounts.unmark(account);
             }
+            self.note_risk(&step);
             self.step_back(step);
         }
     }
@@ -124,11 +139,20 @@ impl Segment {
 
     /// INVARIANT(S1): writes down how to take a change back, and marks the row that it changes.
     #[inline(always)]
-    fn remember(&mut self, step: SegmentUndo) {
+    pub(super) fn remember(&mut self, step: SegmentUndo) {
         if let Some(account) = self.account_of_step(&step) {
             self.sub_accounts.mark(account);
         }
+        self.note_risk(&step);
         self.undo.push(step);
+    }
+
+    /// An account whose cash or position changes needs a new bound before the next liquidations.
+    fn note_risk(&mut self, step: &SegmentUndo) {
+        let Some(clearing) = self.clearing.as_mut() else { return };
+        if let SegmentUndo::Balances { account, .. } | SegmentUndo::Position { account, .. } = step {
+            clearing.queue.note_changed(*account);
+        }
     }
 
     /// The sub-account whose row a step changes.
@@ -137,6 +161,7 @@ impl Segment {
             SegmentUndo::Balances { account, .. }
             | SegmentUndo::SubAccountMade { account, .. }
             | SegmentUndo::Position { account, .. }
+            | SegmentUndo::Maturing { account, .. }
             | SegmentUndo::Traded { account, .. }
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
@@ -154,7 +179,11 @@ impl Segment {
             | SegmentUndo::Arrived { .. }
             | SegmentUndo::DepositMade
             | SegmentUndo::Deposit { .. }
-            | SegmentUndo::Limiter(_) => None,
+            | SegmentUndo::Limiter(_)
+            | SegmentUndo::Feed { .. }
+            | SegmentUndo::Pricing { .. }
+            | SegmentUndo::Clearing(_)
+            | SegmentUndo::Proposal { .. } => None,
         }
     }
 
@@ -176,10 +205,22 @@ impl Segment {
         self.add_total(TotalField::Cash, i128::from(delta.micros()));
     }
 
+    /// Changes an account's cash by money that comes from outside the segment.
+    pub(crate) fn add_deposited(&mut self, account: AccountId, amount: QuoteMicros) {
+        if amount.is_zero() {
+            return;
+        }
+        let Some(row) = self.remembered_balances(account) else { return };
+        row.cash = row.cash.saturating_add(amount);
+        row.net_deposits = row.net_deposits.saturating_add(amount.micros());
+        self.add_total(TotalField::Cash, i128::from(amount.micros()));
+    }
+
     /// Sets cash aside to leave (a positive amount), or gives it back (a negative one).
     pub(crate) fn set_aside(&mut self, account: AccountId, amount: QuoteMicros) {
         let Some(row) = self.remembered_balances(account) else { return };
         row.cash = row.cash.saturating_sub(amount);
+        row.net_deposits = row.net_deposits.saturating_sub(amount.micros());
         row.pending = row.pending.saturating_add(amount);
         row.pending_count = if amount.is_negative() {
             row.pending_count.saturating_sub(1)
@@ -211,6 +252,7 @@ impl Segment {
             cash: row.cash,
             pending: row.pending,
             pending_count: row.pending_count,
+            net_deposits: row.net_deposits,
         });
         self.sub_accounts.row_mut(account)
     }
@@ -230,32 +272,92 @@ impl Segment {
 
     // Positions.
 
-    /// Applies one side of a trade to an account: position, cash, market sums.
+    /// Applies one side of a trade to an account: position, cash with funding, young profit, market sums.
     pub(crate) fn apply_fill(
         &mut self,
         account: AccountId,
         market: u16,
-        side: Side,
-        quantity: QuantityLots,
-        price: PriceTicks,
+        fill: &Fill,
         fee: QuoteMicros,
+        waiting_ms: DurationMs,
     ) {
-        let Some(tick_value) = self.market(market).map(|market| market.rules.tick_value) else { return };
+        let Some(cumulative) = self.market(market).map(|market| market.facts.funding_cumulative) else { return };
         let Some(row) = self.sub_accounts.row_mut(account.number()) else { return };
         let position = row.trading_mut().position_mut(market);
         let before = *position;
-        let effect = fill_effect(before.lots, before.entry_notional, side, quantity, price, tick_value);
-        position.lots = effect.lots;
-        position.entry_notional = effect.entry_notional;
+        let effect = fill_effect(before.lots, before.entry_notional, fill);
+        (position.lots, position.entry_notional) = (effect.lots, effect.entry_notional);
+        position.funding_entry = if effect.lots == 0 { 0 } else { cumulative };
+        let after = *position;
         row_prune(self.sub_accounts.row_mut(account.number()), market);
         self.remember(SegmentUndo::Position {
             account: account.number(),
             market,
             lots: before.lots,
             entry_notional: before.entry_notional,
+            funding_entry: before.funding_entry,
         });
         self.move_open_interest(market, &before, &effect);
-        self.add_cash(account, effect.cash_delta.saturating_sub(fee));
+        let funding = self.settle_funding_of(market, &before, &after, cumulative);
+        let realised = effect.cash_delta.saturating_sub(fee).saturating_sub(funding);
+        self.add_cash(account, realised);
+        self.note_realised(account, market, &before, &effect, realised, waiting_ms);
+    }
+
+    /// What a position owes in funding up to now, rounded up; what rounding leaves over is kept as the market's dust and
+    /// goes to insurance as soon as it is a whole unit.
+    fn settle_funding_of(&mut self, market: u16, before: &Position, after: &Position, cumulative: i64) -> QuoteMicros {
+        let weight = |position: &Position| i128::from(position.lots).saturating_mul(i128::from(position.funding_entry));
+        let Some(facts) = self.markets.get_mut(usize::from(market)).map(|market| &mut market.facts) else {
+            return QuoteMicros::ZERO;
+        };
+        facts.funding_weight = facts.funding_weight.saturating_add(weight(after)).saturating_sub(weight(before));
+        if before.lots == 0 || before.funding_entry == cumulative {
+            return QuoteMicros::ZERO;
+        }
+        let funding = value::funding_due(before, cumulative);
+        let dust = i128::from(facts.funding_dust).saturating_add(funding.dust);
+        facts.funding_dust = u32::try_from(dust.rem_euclid(value::FINE)).unwrap_or(0);
+        self.add_total(TotalField::Insurance, dust.div_euclid(value::FINE));
+        funding.owed
+    }
+
+    /// Writes down a realised profit as young, as far as it was not old enough before it was realised; a loss eats the
+    /// youngest profit first. What the backstop realises is counted for its market.
+    fn note_realised(
+        &mut self,
+        account: AccountId,
+        market: u16,
+        before: &Position,
+        effect: &FillEffect,
+        realised: QuoteMicros,
+        waiting_ms: DurationMs,
+    ) {
+        let Some(margin) = self.market(market).and_then(|market| market.margin.as_deref()) else { return };
+        if realised.is_zero() {
+            return;
+        }
+        let maturity = Maturity::of(&margin.rules);
+        let tick_value = self.market(market).map_or_else(Default::default, |market| market.rules.tick_value);
+        let matured = value::matured_profit_of_closing(before, effect, &margin.pricing, tick_value);
+        let young = realised.micros().saturating_sub(matured.min(realised.micros()).max(0));
+        if self.clearing.as_ref().is_some_and(|clearing| clearing.backstop == account) {
+            self.change_pricing(market, |pricing, _| {
+                pricing.backstop_realised = pricing.backstop_realised.saturating_add(realised.micros());
+            });
+        }
+        let Some(row) = self.sub_accounts.row_mut(account.number()) else { return };
+        let list = &mut row.trading_mut().maturing;
+        if realised.is_negative() && list.is_empty() || young == 0 {
+            return;
+        }
+        let was = list.clone();
+        if realised.is_negative() {
+            maturing::lose(list, market, realised.checked_neg().unwrap_or_default());
+        } else {
+            maturing::add(list, market, QuoteMicros::from_micros(young), waiting_ms, maturity);
+        }
+        self.remember(SegmentUndo::Maturing { account: account.number(), maturing: was });
     }
 
     fn move_open_interest(&mut self, market: u16, before: &Position, after: &FillEffect) {
@@ -283,15 +385,23 @@ impl Segment {
         next_priority
     }
 
-    /// Counts notional traded under a grant.
-    pub(crate) fn add_traded(&mut self, account: AccountId, grant: GrantNumber, notional: QuoteMicros) {
+    /// Counts notional traded under a grant, and what the fill cost.
+    pub(crate) fn add_traded(
+        &mut self,
+        account: AccountId,
+        grant: GrantNumber,
+        notional: QuoteMicros,
+        lost: QuoteMicros,
+    ) {
         if grant.is_none() {
             return;
         }
         let Some(usage) = self.usage_mut(account.number(), grant.number()) else { return };
-        let traded_notional = usage.traded_notional;
+        let (traded_notional, lost_before) = (usage.traded_notional, usage.lost);
         usage.traded_notional = traded_notional.saturating_add(notional.micros());
-        self.remember(SegmentUndo::Traded { account: account.number(), grant: grant.number(), traded_notional });
+        usage.lost = lost_before.saturating_add(lost.micros());
+        let (account, grant) = (account.number(), grant.number());
+        self.remember(SegmentUndo::Traded { account, grant, traded_notional, lost: lost_before });
     }
 
     // Orders.
@@ -429,6 +539,7 @@ impl Segment {
         account: AccountId,
         grant: GrantNumber,
         expires_ms: TimeMs,
+        loss_max: QuoteMicros,
         origin: RecordIndex,
     ) {
         let (account, grant) = (account.number(), grant.number());
@@ -437,7 +548,14 @@ impl Segment {
         if trading.usage.iter().any(|usage| usage.grant == grant) {
             return;
         }
-        trading.usage.push(GrantUsage { grant, expires_ms, origin, is_watched: true, ..GrantUsage::default() });
+        trading.usage.push(GrantUsage {
+            grant,
+            expires_ms,
+            loss_max: loss_max.micros(),
+            origin,
+            is_watched: true,
+            ..GrantUsage::default()
+        });
         self.grant_watches.insert((expires_ms.ms(), account, grant));
         self.remember(SegmentUndo::UsageMade { account });
     }
@@ -662,16 +780,23 @@ impl Segment {
                 self.sub_accounts.remove(account);
                 self.sub_accounts.truncate_row_count(row_count);
             }
-            SegmentUndo::Balances { account, cash, pending, pending_count } => {
+            SegmentUndo::Balances { account, cash, pending, pending_count, net_deposits } => {
                 if let Some(row) = self.sub_accounts.row_mut(account) {
                     (row.cash, row.pending, row.pending_count) = (cash, pending, pending_count);
+                    row.net_deposits = net_deposits;
                 }
             }
-            SegmentUndo::Position { account, market, lots, entry_notional } => {
+            SegmentUndo::Maturing { account, maturing } => {
+                if let Some(row) = self.sub_accounts.row_mut(account) {
+                    row.trading_mut().maturing = maturing;
+                }
+            }
+            SegmentUndo::Position { account, market, lots, entry_notional, funding_entry } => {
                 if let Some(row) = self.sub_accounts.row_mut(account) {
                     let trading = row.trading_mut();
                     let position = trading.position_mut(market);
                     (position.lots, position.entry_notional) = (lots, entry_notional);
+                    position.funding_entry = funding_entry;
                     trading.prune(market);
                 }
             }
@@ -698,9 +823,9 @@ impl Segment {
                 self.forget_book_change(market);
                 self.put_remaining(slot, remaining);
             }
-            SegmentUndo::Traded { account, grant, traded_notional } => {
+            SegmentUndo::Traded { account, grant, traded_notional, lost } => {
                 if let Some(usage) = self.usage_mut(account, grant) {
-                    usage.traded_notional = traded_notional;
+                    (usage.traded_notional, usage.lost) = (traded_notional, lost);
                 }
             }
             SegmentUndo::UsageMade { account } => {
@@ -772,6 +897,10 @@ impl Segment {
                 self.index_deposit(index);
             }
             SegmentUndo::Limiter(limiter) => self.limiter = *limiter,
+            step @ (SegmentUndo::Feed { .. }
+            | SegmentUndo::Pricing { .. }
+            | SegmentUndo::Clearing(_)
+            | SegmentUndo::Proposal { .. }) => self.step_clearing_back(step),
         }
     }
 
@@ -788,6 +917,7 @@ impl Segment {
             TotalField::Bonds => totals.bonds,
             TotalField::Unclaimed => totals.unclaimed,
             TotalField::Insurance => totals.insurance,
+            TotalField::Uncovered => totals.uncovered,
             TotalField::FeesValidators => totals.fees_validators,
             TotalField::FeesVenue => totals.fees_venue,
             TotalField::AttestedIn => totals.attested_in,
@@ -798,6 +928,7 @@ impl Segment {
             TotalField::LastTrade => i128::from(totals.last_trade),
             TotalField::LastWithdrawal => i128::from(totals.last_withdrawal),
             TotalField::LastTransfer => i128::from(totals.last_transfer),
+            TotalField::LastProposal => i128::from(totals.last_proposal),
         }
     }
 
@@ -810,6 +941,7 @@ impl Segment {
             TotalField::Bonds => totals.bonds = value,
             TotalField::Unclaimed => totals.unclaimed = value,
             TotalField::Insurance => totals.insurance = value,
+            TotalField::Uncovered => totals.uncovered = value,
             TotalField::FeesValidators => totals.fees_validators = value,
             TotalField::FeesVenue => totals.fees_venue = value,
             TotalField::AttestedIn => totals.attested_in = value,
@@ -820,6 +952,7 @@ impl Segment {
             TotalField::LastTrade => totals.last_trade = number,
             TotalField::LastWithdrawal => totals.last_withdrawal = number,
             TotalField::LastTransfer => totals.last_transfer = number,
+            TotalField::LastProposal => totals.last_proposal = number,
         }
     }
 }

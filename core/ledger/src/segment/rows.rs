@@ -7,6 +7,7 @@ use casemate_protocol::{GrantNumber, QuoteMicros, RecordIndex, Side, TickValueMi
 
 use super::{RestingOrder, Segment};
 use crate::paged::Row;
+use crate::price::maturing::Maturing;
 
 /// An account's part in a segment. Small while idle: what trading needs comes with the first order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -14,6 +15,8 @@ pub struct SubAccount {
     pub(crate) cash: QuoteMicros,
     pub(crate) pending: QuoteMicros,
     pub(crate) pending_count: u32,
+    /// Deposits and arrivals less everything asked to leave, in micro-quote: what of its money is no profit.
+    pub(crate) net_deposits: i64,
     /// Always true; gives absent rows a representation of their own, so that a row of the table needs no extra word.
     is_present: Present,
     /// Written as absent when nothing is in it: an order that was undone leaves an empty one behind, and bytes must not
@@ -40,6 +43,8 @@ pub struct Trading {
     pub(crate) orders: Vec<OpenOrder>,
     /// In the order of first use.
     pub(crate) usage: Vec<GrantUsage>,
+    /// Realised profit that is too young to count, by market and age.
+    pub(crate) maturing: Vec<Maturing>,
     /// When the dead-man switch fires; zero if it is not armed.
     pub(crate) dead_man_ms: TimeMs,
     pub(crate) dead_man_origin: RecordIndex,
@@ -56,6 +61,8 @@ pub struct Position {
     pub(crate) lots: i64,
     /// Signed entry notional in micro-quote.
     pub(crate) entry_notional: i64,
+    /// Cumulative funding of the market up to which it has settled.
+    pub(crate) funding_entry: i64,
     /// Lots of resting bids.
     pub(crate) bid_lots: i64,
     /// Their notional at their own prices.
@@ -86,6 +93,10 @@ pub struct GrantUsage {
     pub(crate) traded_notional: i64,
     /// Reserves of its resting orders, reduce-only ones excluded.
     pub(crate) open_notional: i64,
+    /// What its fills cost against the index, fees included.
+    pub(crate) lost: i64,
+    /// What they may cost here.
+    pub(crate) loss_max: i64,
     /// The grant's end.
     pub(crate) expires_ms: TimeMs,
     /// The record of its first use here.
@@ -117,6 +128,18 @@ impl SubAccount {
     #[must_use]
     pub fn orders(&self) -> &[OpenOrder] {
         self.trading.as_ref().map_or(&[], |trading| &trading.orders)
+    }
+
+    /// Realised profit that is too young to count, by market and age.
+    #[must_use]
+    pub fn maturing(&self) -> &[Maturing] {
+        self.trading.as_ref().map_or(&[], |trading| &trading.maturing)
+    }
+
+    /// Deposits and arrivals less everything asked to leave.
+    #[must_use]
+    pub const fn net_deposits(&self) -> QuoteMicros {
+        QuoteMicros::from_micros(self.net_deposits)
     }
 
     /// What grants have used.
@@ -176,7 +199,7 @@ impl SubAccount {
 
     /// Whether another row reserves exactly what this one summed up.
     pub(crate) fn has_reserves_of(&self, other: &Self) -> bool {
-        let reserves = |position: &Position| Position { lots: 0, entry_notional: 0, ..*position };
+        let reserves = |position: &Position| Position { lots: 0, entry_notional: 0, funding_entry: 0, ..*position };
         let positions_agree =
             other.positions().iter().all(|position| reserves(position) == self.position(position.market))
                 && self.positions().iter().all(|position| other.position(position.market).order_count > 0);
@@ -206,6 +229,12 @@ impl Position {
         self.entry_notional
     }
 
+    /// Cumulative funding of the market up to which the position has settled.
+    #[must_use]
+    pub const fn funding_entry(&self) -> i64 {
+        self.funding_entry
+    }
+
     /// True if there is neither a position nor a resting order.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -229,6 +258,12 @@ impl GrantUsage {
     #[must_use]
     pub const fn traded(&self) -> QuoteMicros {
         QuoteMicros::from_micros(self.traded_notional)
+    }
+
+    /// What its fills cost against the index in this segment, fees included.
+    #[must_use]
+    pub const fn lost(&self) -> QuoteMicros {
+        QuoteMicros::from_micros(self.lost)
     }
 
     /// What its resting orders reserve in this segment.
@@ -264,12 +299,14 @@ impl SubAccount {
         self.cash.serialize(out)?;
         self.pending.serialize(out)?;
         self.pending_count.serialize(out)?;
+        self.net_deposits.serialize(out)?;
         let Some(trading) = self.trading.as_ref().filter(|trading| !trading.shows_nothing()) else {
             return 0u8.serialize(out);
         };
         1u8.serialize(out)?;
         trading.positions.serialize(out)?;
         trading.usage.serialize(out)?;
+        trading.maturing.serialize(out)?;
         trading.dead_man_ms.serialize(out)
     }
 }
@@ -277,7 +314,7 @@ impl SubAccount {
 impl Trading {
     /// True if there is nothing in it that a row's bytes show.
     fn shows_nothing(&self) -> bool {
-        self.positions.is_empty() && self.usage.is_empty() && self.dead_man_ms.is_zero()
+        self.positions.is_empty() && self.usage.is_empty() && self.maturing.is_empty() && self.dead_man_ms.is_zero()
     }
 }
 

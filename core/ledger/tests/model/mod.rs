@@ -165,7 +165,11 @@ impl Model {
             | Command::RequestWithdrawal(_)
             | Command::CancelWithdrawal(_)
             | Command::RequestTransfer(_)
-            | Command::CancelTransfer(_) => {
+            | Command::CancelTransfer(_)
+            | Command::RequestPrincipalExit(_)
+            | Command::SubmitPrice(_)
+            | Command::Propose(_)
+            | Command::Approve(_) => {
                 // The model knows trading only; a test that sends anything else has a bug.
                 Err(Reject::of(RejectCode::PolicyForbids).present(u64::from(command.action().number())))
             }

@@ -1540,7 +1540,8 @@ fn the_model_refuses_what_it_does_not_know() {
 fn bookkeeping_events_are_not_compared() {
     let (segment, account, origin) = (SegmentId::new(1), AccountId::new(1), RecordIndex::new(1));
     let (grant, expires_ms) = (GrantNumber::new(1), TimeMs::from_ms(1));
-    let watched = GrantWatched { segment, account, grant, expires_ms, origin };
+    let loss_max = QuoteMicros::from_micros(1);
+    let watched = GrantWatched { segment, account, grant, expires_ms, loss_max, origin };
     let (market, number, quantity) = (MarketId::new(1), OrderNumber::new(3), QuantityLots::from_lots(9));
     let dropped = Event::RemainderDropped(RemainderDropped { market, number, quantity });
     let events = [

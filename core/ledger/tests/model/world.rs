@@ -1,7 +1,8 @@
 //! Small chains to trade on: two markets, six accounts of very different means, grants that end soon.
 
+use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
-    AccountRules, Attestor, Genesis, LimiterRules, LogMode, MarketRules, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SegmentRules, WindowCap,
 };
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, GrantNumber, MarketId, OperatorId, PriceTicks, PublicKey,
@@ -145,7 +146,7 @@ pub fn segment_rules(id: SegmentId) -> SegmentRules {
 pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesis {
     let attestors = (1..=ACCOUNTS).map(|account| {
         let number = u8::try_from(account).unwrap_or_default();
-        Attestor { operator: OperatorId::new(u16::from(number)), root_key: PublicKey::Ed25519([number; 32]) }
+        Principal { operator: OperatorId::new(u16::from(number)), root_key: PublicKey::Ed25519([number; 32]) }
     });
     Genesis {
         name: BoundedVec::new(b"model".to_vec()).unwrap_or_default(),
@@ -160,6 +161,13 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
         },
         attestors: BoundedVec::new(attestors.collect()).unwrap_or_default(),
         attestor_quorum: 1,
+        publishers: BoundedVec::empty(),
+        risk_officers: Officers::default(),
+        governors: Officers::default(),
+        proposals: ProposalRules { delay_ms: DurationMs::from_ms(1_000), life_ms_max: DurationMs::from_ms(60_000) },
+        feeds: BoundedVec::empty(),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
         segments: BoundedVec::new(segments).unwrap_or_default(),
         markets: BoundedVec::new(markets).unwrap_or_default(),
         seeded: None,

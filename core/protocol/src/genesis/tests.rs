@@ -1,4 +1,6 @@
 use super::*;
+use crate::PriceNanos;
+use crate::clearing::MarginTier;
 use crate::ids::AssetId;
 use crate::testing::examples;
 use crate::testing::golden::{assert_golden, hex_of, table};
@@ -32,7 +34,7 @@ fn market(rule: GenesisRule, change: impl Fn(&mut MarketRules) + 'static) -> Mut
     Mutation { place: MARKET, rule, change: Box::new(change) }
 }
 
-fn attestors(rule: GenesisRule, change: impl Fn(&mut Vec<Attestor>) + 'static) -> Mutation {
+fn attestors(rule: GenesisRule, change: impl Fn(&mut Vec<Principal>) + 'static) -> Mutation {
     chain(rule, move |genesis| genesis.attestors = changed(&genesis.attestors, &change))
 }
 
@@ -54,6 +56,10 @@ fn mutations() -> Vec<Mutation> {
     let mut all = chain_mutations();
     all.extend(segment_mutations());
     all.extend(market_mutations());
+    all.extend(officer_mutations());
+    all.extend(feed_mutations());
+    all.extend(margin_mutations());
+    all.extend(clearing_mutations());
     all
 }
 
@@ -76,7 +82,11 @@ fn chain_mutations() -> Vec<Mutation> {
         attestors(Rule::AttestorQuorum, |attestors| {
             attestors.iter_mut().for_each(|attestor| attestor.operator = OperatorId::new(1));
         }),
-        attestors(Rule::AttestorKeysDistinct, |attestors| attestors[1].root_key = attestors[2].root_key),
+        attestors(Rule::PrincipalKeysDistinct, |attestors| attestors[1].root_key = attestors[2].root_key),
+        chain(Rule::PrincipalKeysDistinct, |genesis| {
+            let key = genesis.attestors.as_slice()[0].root_key;
+            genesis.clearing = changed(&genesis.clearing, |clearing| clearing[0].backstop.root_key = key);
+        }),
         chain(Rule::SeededOnlyInDevelopment, |genesis| genesis.is_development = false),
         seeded(|seeded| seeded.count = 0),
         seeded(|seeded| seeded.count = crate::limits::ACCOUNTS_MAX / 2 + 1),
@@ -162,6 +172,142 @@ fn market_mutations() -> Vec<Mutation> {
     ]
 }
 
+fn officer_mutations() -> Vec<Mutation> {
+    use GenesisRule as Rule;
+    vec![
+        chain(Rule::PrincipalOperators, |genesis| {
+            genesis.publishers = changed(&genesis.publishers, |members| members[0].operator = OperatorId::NONE);
+        }),
+        chain(Rule::OfficerQuorum, |genesis| genesis.risk_officers.quorum = 0),
+        chain(Rule::OfficerQuorum, |genesis| genesis.governors.quorum = 3),
+        // Two keys of one operator are one operator.
+        chain(Rule::OfficerQuorum, |genesis| {
+            let members = &mut genesis.governors.members;
+            *members = changed(members, |members| members[1].operator = members[0].operator);
+        }),
+        chain(Rule::ProposalTimes, |genesis| genesis.proposals.delay_ms = DurationMs::ZERO),
+        chain(Rule::ProposalTimes, |genesis| genesis.proposals.life_ms_max = genesis.proposals.delay_ms),
+        chain(Rule::ProposalTimes, |genesis| {
+            genesis.proposals.life_ms_max = DurationMs::from_ms(crate::limits::PROPOSAL_LIFE_MS_MAX + 1);
+        }),
+    ]
+}
+
+fn feed(rule: GenesisRule, change: impl Fn(&mut FeedRules) + 'static) -> Mutation {
+    let change = move |genesis: &mut Genesis| {
+        genesis.feeds = changed(&genesis.feeds, |feeds| change(&mut feeds[0]));
+    };
+    Mutation { place: GenesisPlace::Feed(FeedId::new(1)), rule, change: Box::new(change) }
+}
+
+fn feed_mutations() -> Vec<Mutation> {
+    use GenesisRule as Rule;
+    let misnumbered = Mutation {
+        place: GenesisPlace::Feed(FeedId::new(2)),
+        ..feed(Rule::IdsInOrder, |feed| feed.id = FeedId::new(2))
+    };
+    vec![
+        misnumbered,
+        feed(Rule::FeedOfClearingSegment, |feed| feed.segment = SegmentId::new(1)),
+        feed(Rule::FeedPublishers, |feed| feed.publishers = BoundedVec::empty()),
+        feed(Rule::FeedPublishers, |feed| feed.publishers = changed(&feed.publishers, |places| places[2] = 3)),
+        feed(Rule::FeedPublishers, |feed| feed.publishers = changed(&feed.publishers, |places| places[1] = 0)),
+        feed(Rule::FeedPublishers, |feed| feed.operators_min = 0),
+        feed(Rule::FeedPublishers, |feed| feed.operators_min = 4),
+        feed(Rule::FeedPricePositive, |feed| feed.reference_price = PriceNanos::ZERO),
+        feed(Rule::FeedAges, |feed| feed.observation_age_ms_max = DurationMs::ZERO),
+        feed(Rule::FeedAges, |feed| feed.open_age_ms_max = DurationMs::ZERO),
+        feed(Rule::FeedAges, |feed| feed.liquidate_age_ms_max = DurationMs::from_ms(2_999)),
+        feed(Rule::FeedLimits, |feed| feed.confidence_max = RatioPpm::ZERO),
+        feed(Rule::FeedLimits, |feed| feed.move_per_second_max = RatioPpm::ZERO),
+        feed(Rule::FeedLimits, |feed| feed.move_per_second_max = ratio(1_000_001)),
+    ]
+}
+
+fn margin(rule: GenesisRule, change: impl Fn(&mut MarginRules) + 'static) -> Mutation {
+    let change = move |genesis: &mut Genesis| {
+        genesis.margins = changed(&genesis.margins, |margins| change(&mut margins[0]));
+    };
+    Mutation { place: MARKET, rule, change: Box::new(change) }
+}
+
+fn tiers(rule: GenesisRule, change: impl Fn(&mut Vec<MarginTier>) + 'static) -> Mutation {
+    margin(rule, move |margin| margin.tiers = changed(&margin.tiers, &change))
+}
+
+fn margin_mutations() -> Vec<Mutation> {
+    use GenesisRule as Rule;
+    vec![
+        Mutation {
+            place: GenesisPlace::Market(MarketId::new(9)),
+            ..margin(Rule::MarketExists, |margin| margin.market = MarketId::new(9))
+        },
+        Mutation { place: MARKET, ..chain(Rule::MarginWhereClearing, |genesis| genesis.margins = BoundedVec::empty()) },
+        margin(Rule::FeedOfSegment, |margin| margin.feed = FeedId::new(2)),
+        margin(Rule::TickSizePositive, |margin| margin.tick_size = PriceNanos::ZERO),
+        margin(Rule::IndexInRange, |margin| margin.tick_size = PriceNanos::from_nanos(64_000_000_000_001)),
+        margin(Rule::IndexInRange, |margin| margin.tick_size = PriceNanos::from_nanos(1)),
+        tiers(Rule::TiersInOrder, Vec::clear),
+        tiers(Rule::TiersInOrder, |tiers| tiers[0].notional_from = QuoteMicros::from_micros(1)),
+        tiers(Rule::TiersInOrder, |tiers| tiers[1].notional_from = QuoteMicros::ZERO),
+        tiers(Rule::TiersInOrder, |tiers| tiers[1].maintenance = ratio(29_999)),
+        tiers(Rule::TierRates, |tiers| tiers[0].maintenance = RatioPpm::ZERO),
+        tiers(Rule::TierRates, |tiers| tiers[1].maintenance = ratio(100_001)),
+        tiers(Rule::TierRates, |tiers| tiers[1].initial = ratio(1_000_001)),
+        margin(Rule::SizeAddOnPositive, |margin| margin.size_rate = RatioPpm::ZERO),
+        margin(Rule::SizeAddOnPositive, |margin| margin.size_notional = QuoteMicros::ZERO),
+        margin(Rule::OpenInterestPositive, |margin| margin.open_interest_notional_max = QuoteMicros::ZERO),
+        margin(Rule::BasisInRange, |margin| margin.basis_max = RatioPpm::ZERO),
+        margin(Rule::BasisInRange, |margin| margin.basis_window_ms = DurationMs::ZERO),
+        margin(Rule::MaturityPositive, |margin| margin.profit_cliff_ms = DurationMs::ZERO),
+        margin(Rule::MaturityPositive, |margin| margin.profit_ramp_ms = DurationMs::ZERO),
+        margin(Rule::ExtendedMoveInRange, |margin| margin.extended_move = RatioPpm::ZERO),
+        margin(Rule::FundingInRange, |margin| margin.funding.interval_ms = DurationMs::ZERO),
+        margin(Rule::FundingInRange, |margin| margin.funding.interval_ms = DurationMs::from_ms(7_000_000)),
+        margin(Rule::FundingInRange, |margin| margin.funding.rate_max = RatioPpm::ZERO),
+        margin(Rule::FundingInRange, |margin| margin.funding.impact_notional = QuoteMicros::ZERO),
+        margin(Rule::LiquidationInRange, |margin| margin.liquidation.depth_share = RatioPpm::ZERO),
+        margin(Rule::LiquidationInRange, |margin| margin.liquidation.per_second_max = QuoteMicros::ZERO),
+        margin(Rule::LiquidationInRange, |margin| margin.liquidation.insurance_window_ms = DurationMs::ZERO),
+        margin(Rule::LiquidationFeeWithinMaintenance, |margin| margin.liquidation.fee = ratio(7_501)),
+        // A quarter of the speed takes four times as long, in which the price may move four times as far.
+        margin(Rule::MaintenanceCoversLiquidation, |margin| {
+            margin.liquidation.per_second_max = QuoteMicros::from_micros(100_000_000_000);
+        }),
+        margin(Rule::MaintenanceCoversLiquidation, |margin| margin.liquidation.slippage_max = ratio(100_000)),
+    ]
+}
+
+fn clearing_mutations() -> Vec<Mutation> {
+    use GenesisRule as Rule;
+    let clearing = |rule, change: fn(&mut ClearingRules)| {
+        let change = move |genesis: &mut Genesis| {
+            genesis.clearing = changed(&genesis.clearing, |clearing| change(&mut clearing[0]));
+        };
+        Mutation { place: SEGMENT, rule, change: Box::new(change) }
+    };
+    vec![
+        chain(Rule::ClearingInOrder, |genesis| {
+            genesis.margins = changed(&genesis.margins, |margins| margins.push(margins[0].clone()));
+        }),
+        Mutation {
+            place: GenesisPlace::Segment(SegmentId::new(1)),
+            ..chain(Rule::FullCollateralOnlyInDevelopment, |genesis| {
+                (genesis.seeded, genesis.is_development) = (None, false);
+            })
+        },
+        clearing(Rule::TransferMarginInRange, |rules| rules.transfer_margin = RatioPpm::ZERO),
+        clearing(Rule::PrincipalExitLimited, |rules| rules.principal_exit.delay_ms = DurationMs::from_ms(999)),
+        clearing(Rule::PrincipalExitLimited, |rules| rules.principal_exit.limit.amount_max = QuoteMicros::ZERO),
+        clearing(Rule::BreakerLevels, |rules| rules.breakers.price_move.leave = RatioPpm::ZERO),
+        clearing(Rule::BreakerLevels, |rules| rules.breakers.outflow.leave = rules.breakers.outflow.elevated),
+        clearing(Rule::BreakerLevels, |rules| rules.breakers.divergence.halted = ratio(1)),
+        clearing(Rule::BreakerLevels, |rules| rules.breakers.deficit_floor = QuoteMicros::ZERO),
+        clearing(Rule::BreakerTimes, |rules| rules.breakers.clear_ms = DurationMs::ZERO),
+        clearing(Rule::BreakerTimes, |rules| rules.breakers.cooldown_ms_max = DurationMs::from_ms(1)),
+    ]
+}
+
 /// A market whose largest notional is exactly 2^54 micro-quote.
 fn largest_market(market: &MarketRules) -> MarketRules {
     MarketRules {
@@ -198,8 +344,10 @@ fn values_at_the_edge_of_each_rule_are_accepted() {
         |genesis| genesis.accounts.weight_burst = LEAST_WEIGHT_BURST,
         |genesis| genesis.attestor_quorum = 3,
         |genesis| genesis.seeded = None,
-        |genesis| (genesis.seeded, genesis.is_development) = (None, false),
-        |genesis| genesis.markets = BoundedVec::empty(),
+        |genesis| {
+            (genesis.markets, genesis.margins) = (BoundedVec::empty(), BoundedVec::empty());
+        },
+        |genesis| *genesis = without_full_collateral(genesis),
         |genesis| {
             genesis.segments = changed(&genesis.segments, |segments| {
                 let segment = &mut segments[0];
@@ -244,10 +392,35 @@ fn segments_and_markets_are_found_by_their_ids() {
     assert!(genesis.market(MarketId::NONE).is_none() && genesis.market(MarketId::new(4)).is_none());
 }
 
+/// The example's margined segment alone, which any chain may have.
+fn without_full_collateral(genesis: &Genesis) -> Genesis {
+    let segments = changed(&genesis.segments, |segments| segments.truncate(1));
+    let markets = changed(&genesis.markets, |markets| {
+        markets.retain(|market| market.segment == SegmentId::new(2));
+        (markets[0].id, markets[0].segment) = (MarketId::new(1), SegmentId::new(1));
+    });
+    let feeds = changed(&genesis.feeds, |feeds| feeds[0].segment = SegmentId::new(1));
+    let clearing = changed(&genesis.clearing, |clearing| clearing[0].segment = SegmentId::new(1));
+    let margins = changed(&genesis.margins, |margins| margins[0].market = MarketId::new(1));
+    Genesis { is_development: false, seeded: None, segments, markets, feeds, clearing, margins, ..genesis.clone() }
+}
+
+#[test]
+fn principals_have_the_first_accounts_in_a_fixed_order() {
+    let genesis = examples::genesis();
+    let kinds: Vec<PrincipalKind> = genesis.principals().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds.len(), 3 + 3 + 2 + 2 + 1);
+    assert_eq!(genesis.publisher_account(0), AccountId::new(4));
+    assert_eq!(kinds[3], PrincipalKind::Publisher);
+    assert_eq!(genesis.backstop_account(SegmentId::new(2)), Some(AccountId::new(11)));
+    assert_eq!(genesis.backstop_account(SegmentId::new(1)), None);
+    assert_eq!(kinds[10], PrincipalKind::Backstop);
+}
+
 #[test]
 fn golden_genesis() {
     let development = examples::genesis();
-    let open = Genesis { log_mode: LogMode::Open, is_development: false, seeded: None, ..examples::genesis() };
+    let open = Genesis { log_mode: LogMode::Open, ..without_full_collateral(&examples::genesis()) };
     let rows = [("development", development), ("open", open)].map(|(name, genesis)| {
         assert_eq!(genesis.validate(), Ok(()));
         assert_eq!(borsh::from_slice::<Genesis>(&borsh::to_vec(&genesis).unwrap()).unwrap(), genesis);

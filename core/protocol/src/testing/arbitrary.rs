@@ -10,24 +10,28 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AmendOrder, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, CloseAccount,
-    DepositClaim, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, QuoteLadder,
-    QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentGrant, SegmentOrder,
-    SegmentTransfer, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SystemWork, TimeInForce,
+    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
+    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
+    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
+    SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, DeadManSet, DepositAccepted, DepositAttested, DepositCredited, GrantRegistered,
-    GrantRevoked, GrantWatched, LadderLevelSkipped, OrderReduced, OrderRemoved, OrderRested, RemainderDropped,
-    RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
-    WithdrawalRequested,
+    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
+    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
+    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
+    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
+    ProposalOutcome, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased,
+    TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
 use crate::{
-    AccountId, Action, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, Event, GrantNumber,
-    Height, MarketId, OperatorId, OrderNumber, PolicyEpoch, PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm,
-    RecordIndex, Reject, RejectCode, SegmentId, SignatureBytes, SystemCommand, TimeMs, TradeNumber, TransferNumber,
+    AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
+    Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
+    PriceGrade, PriceNanos, PriceTicks, ProposalNumber, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RecordIndex,
+    Reject, RejectCode, SegmentId, SignatureBytes, SystemCommand, TimeMs, TradeNumber, TransferNumber,
     WithdrawalNumber,
 };
 
@@ -71,13 +75,17 @@ wrapped! {
     asset_id: AssetId = number_u16, new;
     client_order_id: ClientOrderId = number_u64, new;
     duration_ms: DurationMs = number_u64, from_ms;
+    feed_id: FeedId = number_u16, new;
+    fine_ticks: FineTicks = number_u64, from_fine;
     grant_number: GrantNumber = number_u32, new;
     height: Height = number_u64, new;
     market_id: MarketId = number_u16, new;
     operator_id: OperatorId = number_u16, new;
     order_number: OrderNumber = number_u64, new;
     policy_epoch: PolicyEpoch = number_u32, new;
+    price_nanos: PriceNanos = number_u64, from_nanos;
     price_ticks: PriceTicks = number_u64, from_ticks;
+    proposal_number: ProposalNumber = number_u64, new;
     quantity_lots: QuantityLots = number_u64, from_lots;
     quote_micros: QuoteMicros = number_i64, from_micros;
     ratio_ppm: RatioPpm = number_u32, from_ppm;
@@ -273,7 +281,40 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
         Action::SetDeadMan => (segment_id(), duration_ms())
             .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
             .boxed(),
+        Action::RequestPrincipalExit => (segment_id(), quote_micros(), number_u32(), outside_reference())
+            .prop_map(|(segment, amount, chain, destination)| {
+                Command::RequestPrincipalExit(Box::new(RequestWithdrawal { segment, amount, chain, destination }))
+            })
+            .boxed(),
+        Action::SubmitPrice => (feed_id(), price_nanos(), price_nanos(), time_ms())
+            .prop_map(|(feed, price, confidence, source_ms)| {
+                Command::SubmitPrice(SubmitPrice { feed, price, confidence, source_ms })
+            })
+            .boxed(),
+        Action::Propose => (segment_id(), change(), time_ms())
+            .prop_map(|(segment, change, expires_ms)| {
+                Command::Propose(Box::new(Propose { segment, change, expires_ms }))
+            })
+            .boxed(),
+        Action::Approve => (segment_id(), proposal_number())
+            .prop_map(|(segment, number)| Command::Approve(Approve { segment, number }))
+            .boxed(),
     }
+}
+
+fn breaker_state() -> BoxedStrategy<BreakerState> {
+    let states = [
+        BreakerState::Normal,
+        BreakerState::Elevated,
+        BreakerState::ReduceOnly,
+        BreakerState::WithdrawGated,
+        BreakerState::Halted,
+    ];
+    select(states.to_vec()).boxed()
+}
+
+fn change() -> BoxedStrategy<Change> {
+    (breaker_state(), breaker_state()).prop_map(|(from, to)| Change::LeaveBreaker(LeaveBreaker { from, to })).boxed()
 }
 
 /// Any command; each action as often as the others.
@@ -349,12 +390,41 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_transfer().prop_map(SystemWork::ArriveTransfer).boxed(),
         segment_grant().prop_map(SystemWork::CancelGrantOrders).boxed(),
         segment_account().prop_map(SystemWork::CreditDeposits).boxed(),
+        (segment_id(), feed_id())
+            .prop_map(|(segment, feed)| SystemWork::AggregatePrice(SegmentFeed { segment, feed }))
+            .boxed(),
+        segment_market().prop_map(SystemWork::MoveMark).boxed(),
+        segment_market().prop_map(SystemWork::SettleFunding).boxed(),
+        segment_account().prop_map(SystemWork::Liquidate).boxed(),
+        segment_id().prop_map(SystemWork::MoveBreaker).boxed(),
+        segment_proposal().prop_map(SystemWork::CarryOutProposal).boxed(),
+        segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
+        segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
     ]
 }
 
 /// Any internal work with its origin.
 pub fn system_command() -> BoxedStrategy<SystemCommand> {
     (record_index(), Union::new(system_work_kinds())).prop_map(|(origin, work)| SystemCommand { origin, work }).boxed()
+}
+
+fn segment_market() -> BoxedStrategy<SegmentMarket> {
+    (segment_id(), market_id()).prop_map(|(segment, market)| SegmentMarket { segment, market }).boxed()
+}
+
+fn segment_proposal() -> BoxedStrategy<SegmentProposal> {
+    (segment_id(), proposal_number()).prop_map(|(segment, proposal)| SegmentProposal { segment, proposal }).boxed()
+}
+
+fn withdrawal_requested() -> BoxedStrategy<WithdrawalRequested> {
+    (
+        (segment_id(), withdrawal_number(), account_id(), quote_micros()),
+        (duration_ms(), number_u32(), outside_reference(), record_index()),
+    )
+        .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
+            WithdrawalRequested { segment, number, account, amount, due_waiting_ms, chain, destination, origin }
+        })
+        .boxed()
 }
 
 fn withdrawal_ended() -> BoxedStrategy<WithdrawalEnded> {
@@ -370,12 +440,13 @@ fn transfer_ended() -> BoxedStrategy<TransferEnded> {
 }
 
 fn grant_watched() -> BoxedStrategy<GrantWatched> {
-    (segment_grant(), time_ms(), record_index())
-        .prop_map(|(watched, expires_ms, origin)| GrantWatched {
+    (segment_grant(), time_ms(), quote_micros(), record_index())
+        .prop_map(|(watched, expires_ms, loss_max, origin)| GrantWatched {
             segment: watched.segment,
             account: watched.account,
             grant: watched.grant,
             expires_ms,
+            loss_max,
             origin,
         })
         .boxed()
@@ -395,6 +466,9 @@ fn removal_cause() -> BoxedStrategy<RemovalCause> {
             RemovalCause::DeadMan,
             RemovalCause::MakerRisk,
             RemovalCause::NothingToReduce,
+            RemovalCause::Liquidated,
+            RemovalCause::Breaker,
+            RemovalCause::GrantLoss,
         ][..],
     )
     .boxed()
@@ -406,6 +480,9 @@ pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
     let mut kinds = account_event_kinds();
     kinds.extend(funds_event_kinds());
     kinds.extend(order_event_kinds());
+    kinds.extend(price_event_kinds());
+    kinds.extend(liquidation_event_kinds());
+    kinds.extend(breaker_event_kinds());
     kinds
 }
 
@@ -437,6 +514,7 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         grant_watched().prop_map(Event::GrantWatched).boxed(),
         grant_watched().prop_map(Event::GrantUnwatched).boxed(),
+        withdrawal_requested().prop_map(|requested| Event::PrincipalExitRequested(Box::new(requested))).boxed(),
     ]
 }
 
@@ -457,23 +535,7 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
                 Event::DepositCredited(DepositCredited { segment, claim_key, account, amount, bond })
             })
             .boxed(),
-        (
-            (segment_id(), withdrawal_number(), account_id(), quote_micros()),
-            (duration_ms(), number_u32(), outside_reference(), record_index()),
-        )
-            .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
-                Event::WithdrawalRequested(Box::new(WithdrawalRequested {
-                    segment,
-                    number,
-                    account,
-                    amount,
-                    due_waiting_ms,
-                    chain,
-                    destination,
-                    origin,
-                }))
-            })
-            .boxed(),
+        withdrawal_requested().prop_map(|requested| Event::WithdrawalRequested(Box::new(requested))).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalCancelled).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalReleased).boxed(),
         (segment_id(), transfer_number(), segment_id(), account_id(), quote_micros(), duration_ms(), record_index())
@@ -568,6 +630,111 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .prop_map(|(market, number, quantity)| {
                 Event::RemainderDropped(RemainderDropped { market, number, quantity })
             })
+            .boxed(),
+    ]
+}
+
+fn price_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let grade = || {
+        let grades =
+            [PriceGrade::Valid, PriceGrade::Aged, PriceGrade::Clamped, PriceGrade::Uncertain, PriceGrade::Unusable];
+        select(grades.to_vec())
+    };
+    vec![
+        (feed_id(), account_id(), price_nanos(), price_nanos(), time_ms())
+            .prop_map(|(feed, publisher, price, confidence, source_ms)| {
+                Event::PriceObserved(PriceObserved { feed, publisher, price, confidence, source_ms })
+            })
+            .boxed(),
+        (feed_id(), price_nanos(), price_nanos(), price_nanos(), time_ms(), number_u16(), grade())
+            .prop_map(|(feed, published, price, confidence, source_ms, operators, grade)| {
+                Event::PriceAggregated(PriceAggregated {
+                    feed,
+                    published,
+                    price,
+                    confidence,
+                    source_ms,
+                    operators,
+                    grade,
+                })
+            })
+            .boxed(),
+        (market_id(), fine_ticks(), fine_ticks(), fine_ticks(), number_i64(), any::<i32>(), quote_micros())
+            .prop_map(|(market, index, published, mark, basis, premium_ppm, depth)| {
+                Event::MarkMoved(MarkMoved { market, index, published, mark, basis, premium_ppm, depth })
+            })
+            .boxed(),
+        (market_id(), any::<i32>(), number_i64(), time_ms())
+            .prop_map(|(market, rate_ppm, cumulative, next_ms)| {
+                Event::FundingSettled(FundingSettled { market, rate_ppm, cumulative, next_ms })
+            })
+            .boxed(),
+    ]
+}
+
+fn liquidation_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let cause = select(vec![PassCause::Backstop, PassCause::Deleveraging]);
+    vec![
+        (segment_id(), account_id(), quote_micros(), quote_micros())
+            .prop_map(|(segment, account, equity, maintenance)| {
+                Event::LiquidationStepped(LiquidationStepped { segment, account, equity, maintenance })
+            })
+            .boxed(),
+        (market_id(), account_id(), quote_micros(), quote_micros())
+            .prop_map(|(market, account, traded, fee)| {
+                Event::LiquidationSliced(LiquidationSliced { market, account, traded, fee })
+            })
+            .boxed(),
+        (market_id(), account_id(), account_id(), side(), quantity_lots(), quote_micros(), cause)
+            .prop_map(|(market, from, to, from_side, quantity, notional, cause)| {
+                Event::PositionPassed(PositionPassed { market, from, to, from_side, quantity, notional, cause })
+            })
+            .boxed(),
+        (segment_id(), market_id(), account_id(), quote_micros())
+            .prop_map(|(segment, market, account, amount)| {
+                Event::InsurancePaid(InsurancePaid { segment, market, account, amount })
+            })
+            .boxed(),
+        (segment_id(), account_id(), quote_micros())
+            .prop_map(|(segment, account, amount)| Event::LossUncovered(LossUncovered { segment, account, amount }))
+            .boxed(),
+        (segment_id(), quote_micros())
+            .prop_map(|(segment, amount)| Event::DeficitRepaid(DeficitRepaid { segment, amount }))
+            .boxed(),
+    ]
+}
+
+fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let causes = vec![
+        BreakerCause::PriceMove,
+        BreakerCause::Divergence,
+        BreakerCause::StalePrice,
+        BreakerCause::Deficit,
+        BreakerCause::InsuranceDraw,
+        BreakerCause::Outflow,
+        BreakerCause::LawFailed,
+        BreakerCause::Cleared,
+        BreakerCause::Decided,
+    ];
+    let outcomes = vec![ProposalOutcome::CarriedOut, ProposalOutcome::Expired, ProposalOutcome::Superseded];
+    vec![
+        (segment_id(), breaker_state(), breaker_state(), select(causes), market_id(), number_u64(), duration_ms())
+            .prop_map(|(segment, from, to, cause, market, figure, cooldown_until_ms)| {
+                Event::BreakerMoved(BreakerMoved { segment, from, to, cause, market, figure, cooldown_until_ms })
+            })
+            .boxed(),
+        (segment_id(), proposal_number(), account_id(), change(), time_ms(), record_index())
+            .prop_map(|(segment, number, proposer, change, expires_ms, origin)| {
+                Event::ProposalMade(ProposalMade { segment, number, proposer, change, expires_ms, origin })
+            })
+            .boxed(),
+        (segment_id(), proposal_number(), operator_id(), duration_ms())
+            .prop_map(|(segment, number, operator, due_waiting_ms)| {
+                Event::ProposalApproved(ProposalApproved { segment, number, operator, due_waiting_ms })
+            })
+            .boxed(),
+        (segment_id(), proposal_number(), select(outcomes))
+            .prop_map(|(segment, number, outcome)| Event::ProposalEnded(ProposalEnded { segment, number, outcome }))
             .boxed(),
     ]
 }

@@ -2,28 +2,36 @@
 //! needs other values starts from one and names what it changes.
 
 use crate::block::{Header, PROTOCOL_VERSION, SealSecret};
+use crate::clearing::{
+    BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
+    PrincipalExitRules, ProposalRules, RatioLevels,
+};
 use crate::command::{
-    AmendOrder, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, CloseAccount,
-    DepositClaim, LimitTerms, OrderKind, OrderReference, PlaceOrder, QuoteLadder, QuoteLevel, RequestTransfer,
-    RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentGrant, SegmentOrder, SegmentTransfer, SegmentWithdrawal,
-    SelfTradeMode, SetDeadMan, Side, SystemWork, TimeInForce,
+    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
+    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose,
+    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
+    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
+    SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, DeadManSet, DepositAccepted, DepositAttested, DepositCredited, GrantRegistered,
-    GrantRevoked, GrantWatched, LadderLevelSkipped, OrderReduced, OrderRemoved, OrderRested, RemainderDropped,
-    RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
-    WithdrawalRequested,
+    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
+    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
+    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
+    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
+    ProposalOutcome, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased,
+    TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
-    AccountRules, Attestor, Genesis, LimiterRules, LogMode, MarketRules, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::{
-    AccountId, Action, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, Event, FeePpm,
-    GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch, PriceTicks, PublicKey, QuantityLots,
-    QuoteMicros, RatioPpm, RecordIndex, RejectCode, SegmentId, SignatureBytes, SystemCommand, TickValueMicros, TimeMs,
-    TradeNumber, TransferNumber, WithdrawalNumber,
+    AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
+    Envelope, Event, FeePpm, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
+    PriceGrade, PriceNanos, PriceTicks, ProposalNumber, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RecordIndex,
+    RejectCode, SegmentId, SignatureBytes, SystemCommand, TickValueMicros, TimeMs, TradeNumber, TransferNumber,
+    WithdrawalNumber,
 };
 
 /// The example of the command that is this action.
@@ -77,7 +85,29 @@ pub fn command(action: Action) -> Command {
         Action::SetDeadMan => {
             Command::SetDeadMan(SetDeadMan { segment: SegmentId::new(1), timeout_ms: DurationMs::from_ms(15_000) })
         }
+        Action::RequestPrincipalExit => Command::RequestPrincipalExit(Box::new(RequestWithdrawal {
+            segment: SegmentId::new(2),
+            amount: QuoteMicros::from_micros(40_000_000),
+            chain: 7,
+            destination: bytes(&[0xd5; 20]),
+        })),
+        Action::SubmitPrice => Command::SubmitPrice(SubmitPrice {
+            feed: FeedId::new(1),
+            price: PriceNanos::from_nanos(64_001_250_000_000),
+            confidence: PriceNanos::from_nanos(12_000_000_000),
+            source_ms: TimeMs::from_ms(TIME_MS + 4_250),
+        }),
+        Action::Propose => Command::Propose(Box::new(Propose {
+            segment: SegmentId::new(2),
+            change: leave_breaker(),
+            expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
+        })),
+        Action::Approve => Command::Approve(Approve { segment: SegmentId::new(2), number: ProposalNumber::new(4) }),
     }
+}
+
+const fn leave_breaker() -> Change {
+    Change::LeaveBreaker(LeaveBreaker { from: BreakerState::ReduceOnly, to: BreakerState::Elevated })
 }
 
 /// Terms of a grant for trading in two markets.
@@ -134,6 +164,9 @@ pub fn events() -> Vec<Event> {
     let mut events = account_events();
     events.extend(funds_events());
     events.extend(order_events());
+    events.extend(price_events());
+    events.extend(liquidation_events());
+    events.extend(breaker_events());
     events
 }
 
@@ -143,6 +176,8 @@ pub fn system_works() -> Vec<SystemWork> {
     let account = SegmentAccount { segment: SegmentId::new(1), account: AccountId::new(42) };
     let grant = SegmentGrant { segment: SegmentId::new(1), account: AccountId::new(42), grant: GrantNumber::new(3) };
     let transfer = SegmentTransfer { from: SegmentId::new(1), to: SegmentId::new(2), transfer: TransferNumber::new(5) };
+    let market = SegmentMarket { segment: SegmentId::new(2), market: MarketId::new(3) };
+    let proposal = SegmentProposal { segment: SegmentId::new(2), proposal: ProposalNumber::new(4) };
     vec![
         SystemWork::ExpireOrder(SegmentOrder {
             segment: SegmentId::new(1),
@@ -160,6 +195,14 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ArriveTransfer(transfer),
         SystemWork::CancelGrantOrders(grant),
         SystemWork::CreditDeposits(account),
+        SystemWork::AggregatePrice(SegmentFeed { segment: SegmentId::new(2), feed: FeedId::new(1) }),
+        SystemWork::MoveMark(market),
+        SystemWork::SettleFunding(market),
+        SystemWork::Liquidate(account),
+        SystemWork::MoveBreaker(SegmentId::new(2)),
+        SystemWork::CarryOutProposal(proposal),
+        SystemWork::ExpireProposal(proposal),
+        SystemWork::RepayDeficit(SegmentId::new(2)),
     ]
 }
 
@@ -218,7 +261,8 @@ pub const fn seal_secret() -> SealSecret {
     SealSecret([0x5a; 32])
 }
 
-/// A valid genesis of a development chain: two segments, three markets, three attestors of whom two must agree.
+/// A valid genesis of a development chain: two segments, of which the second clears on margin, three markets, three
+/// attestors of whom two must agree, three publishers, two risk officers and two governors.
 #[must_use]
 pub fn genesis() -> Genesis {
     Genesis {
@@ -234,8 +278,18 @@ pub fn genesis() -> Genesis {
         },
         attestors: list(vec![attestor(1, 0xa1), attestor(2, 0xa2), attestor(3, 0xa3)]),
         attestor_quorum: 2,
+        publishers: list(vec![attestor(11, 0xb1), attestor(12, 0xb2), attestor(13, 0xb3)]),
+        risk_officers: officers(21, 0xc1),
+        governors: officers(31, 0xd1),
+        proposals: ProposalRules {
+            delay_ms: DurationMs::from_ms(60_000),
+            life_ms_max: DurationMs::from_ms(86_400_000),
+        },
+        feeds: list(vec![feed(1, 2)]),
         segments: list(vec![segment(1), segment(2)]),
         markets: list(vec![market(1, 1), market(2, 1), market(3, 2)]),
+        clearing: list(vec![clearing(2, 0xe2)]),
+        margins: list(vec![margin(3, 1)]),
         seeded: Some(SeededAccounts {
             count: 10,
             seed: [0x07; 32],
@@ -294,6 +348,104 @@ pub fn market(id: u16, segment: u16) -> MarketRules {
         position_lots_max: QuantityLots::from_lots(1_000_000),
         maker_fee: FeePpm::from_ppm(-50),
         taker_fee: FeePpm::from_ppm(400),
+    }
+}
+
+fn officers(operator: u16, key_byte: u8) -> Officers {
+    Officers { members: list(vec![attestor(operator, key_byte), attestor(operator + 1, key_byte + 1)]), quorum: 2 }
+}
+
+/// Rules of a feed of the examples' three publishers: the underlying costs 64,000.
+#[must_use]
+pub fn feed(id: u16, segment: u16) -> FeedRules {
+    FeedRules {
+        id: FeedId::new(id),
+        segment: SegmentId::new(segment),
+        publishers: list(vec![0, 1, 2]),
+        operators_min: 2,
+        reference_price: PriceNanos::from_nanos(64_000_000_000_000),
+        observation_age_ms_max: DurationMs::from_ms(5_000),
+        open_age_ms_max: DurationMs::from_ms(3_000),
+        liquidate_age_ms_max: DurationMs::from_ms(60_000),
+        confidence_max: RatioPpm::from_ppm(5_000),
+        move_per_second_max: RatioPpm::from_ppm(2_000),
+    }
+}
+
+/// Margin of a market like [`market`]: two tiers, 5 % and 10 %.
+#[must_use]
+pub fn margin(market: u16, feed: u16) -> MarginRules {
+    let tier = |from: i64, initial, maintenance| MarginTier {
+        notional_from: QuoteMicros::from_micros(from),
+        initial: RatioPpm::from_ppm(initial),
+        maintenance: RatioPpm::from_ppm(maintenance),
+    };
+    MarginRules {
+        market: MarketId::new(market),
+        feed: FeedId::new(feed),
+        tick_size: PriceNanos::from_nanos(100_000_000),
+        tiers: list(vec![tier(0, 50_000, 30_000), tier(5_000_000_000_000, 100_000, 60_000)]),
+        size_rate: RatioPpm::from_ppm(20_000),
+        size_notional: QuoteMicros::from_micros(10_000_000_000_000),
+        open_interest_notional_max: QuoteMicros::from_micros(100_000_000_000_000),
+        basis_max: RatioPpm::from_ppm(10_000),
+        basis_window_ms: DurationMs::from_ms(150_000),
+        profit_cliff_ms: DurationMs::from_ms(600_000),
+        profit_ramp_ms: DurationMs::from_ms(1_800_000),
+        extended_move: RatioPpm::from_ppm(200_000),
+        funding: FundingRules {
+            interval_ms: DurationMs::from_ms(3_600_000),
+            interest: RatioPpm::from_ppm(100),
+            clamp: RatioPpm::from_ppm(500),
+            rate_max: RatioPpm::from_ppm(10_000),
+            impact_notional: QuoteMicros::from_micros(20_000_000_000),
+        },
+        liquidation: LiquidationRules {
+            fee: RatioPpm::from_ppm(5_000),
+            depth_share: RatioPpm::from_ppm(250_000),
+            slice_min: QuoteMicros::from_micros(1_000_000_000),
+            per_second_max: QuoteMicros::from_micros(5_000_000_000_000),
+            slippage_max: RatioPpm::from_ppm(15_000),
+            backstop_below: RatioPpm::from_ppm(666_667),
+            backstop_loss_max: QuoteMicros::from_micros(1_000_000_000_000),
+            insurance_share_max: RatioPpm::from_ppm(400_000),
+            insurance_window_ms: DurationMs::from_ms(3_600_000),
+        },
+    }
+}
+
+/// Rules of a segment that clears on margin.
+#[must_use]
+pub fn clearing(segment: u16, backstop_key: u8) -> ClearingRules {
+    let levels = |leave, elevated, reduce_only, withdraw_gated, halted| RatioLevels {
+        leave: RatioPpm::from_ppm(leave),
+        elevated: RatioPpm::from_ppm(elevated),
+        reduce_only: RatioPpm::from_ppm(reduce_only),
+        withdraw_gated: RatioPpm::from_ppm(withdraw_gated),
+        halted: RatioPpm::from_ppm(halted),
+    };
+    ClearingRules {
+        segment: SegmentId::new(segment),
+        backstop: attestor(41, backstop_key),
+        transfer_margin: RatioPpm::from_ppm(100_000),
+        principal_exit: PrincipalExitRules {
+            delay_ms: DurationMs::from_ms(604_800_000),
+            limit: WindowCap {
+                window_ms: DurationMs::from_ms(86_400_000),
+                amount_max: QuoteMicros::from_micros(50_000_000_000),
+            },
+        },
+        breakers: BreakerRules {
+            price_move: levels(25_000, 50_000, 100_000, 200_000, 400_000),
+            divergence: levels(7_000, 20_000, 50_000, 100_000, 300_000),
+            price_age: levels(100_000, 250_000, 500_000, 1_000_000, 10_000_000),
+            insurance_draw: levels(50_000, 100_000, 250_000, 500_000, 1_000_000),
+            outflow: levels(250_000, 500_000, 900_000, 1_000_000, u32::MAX),
+            deficit_floor: QuoteMicros::from_micros(10_000_000_000),
+            clear_ms: DurationMs::from_ms(300_000),
+            cooldown_ms: DurationMs::from_ms(300_000),
+            cooldown_ms_max: DurationMs::from_ms(86_400_000),
+        },
     }
 }
 
@@ -384,6 +536,7 @@ fn order_events() -> Vec<Event> {
         account,
         grant: GrantNumber::new(3),
         expires_ms: TimeMs::from_ms(TIME_MS + 3_600_000),
+        loss_max: QuoteMicros::from_micros(5_000_000_000),
         origin: RecordIndex::new(123_458),
     };
     vec![
@@ -447,11 +600,118 @@ fn order_events() -> Vec<Event> {
         }),
         Event::GrantWatched(watched),
         Event::GrantUnwatched(watched),
+        Event::PrincipalExitRequested(Box::new(WithdrawalRequested {
+            segment: SegmentId::new(2),
+            number: WithdrawalNumber::new(13),
+            account,
+            amount: QuoteMicros::from_micros(40_000_000),
+            due_waiting_ms: DurationMs::from_ms(700_000_000),
+            chain: 7,
+            destination: bytes(&[0xd5; 20]),
+            origin: RecordIndex::new(123_460),
+        })),
     ]
 }
 
-fn attestor(operator: u16, key_byte: u8) -> Attestor {
-    Attestor { operator: OperatorId::new(operator), root_key: key(key_byte) }
+fn price_events() -> Vec<Event> {
+    let (feed, market) = (FeedId::new(1), MarketId::new(3));
+    vec![
+        Event::PriceObserved(PriceObserved {
+            feed,
+            publisher: AccountId::new(4),
+            price: PriceNanos::from_nanos(64_001_250_000_000),
+            confidence: PriceNanos::from_nanos(12_000_000_000),
+            source_ms: TimeMs::from_ms(TIME_MS + 4_250),
+        }),
+        Event::PriceAggregated(PriceAggregated {
+            feed,
+            published: PriceNanos::from_nanos(64_002_000_000_000),
+            price: PriceNanos::from_nanos(64_001_500_000_000),
+            confidence: PriceNanos::from_nanos(15_000_000_000),
+            source_ms: TimeMs::from_ms(TIME_MS + 4_000),
+            operators: 5,
+            grade: PriceGrade::Clamped,
+        }),
+        Event::MarkMoved(MarkMoved {
+            market,
+            index: FineTicks::from_fine(41_944_023_040),
+            published: FineTicks::from_fine(41_944_350_720),
+            mark: FineTicks::from_fine(41_943_695_360),
+            basis: -327_680,
+            premium_ppm: -12,
+            depth: QuoteMicros::from_micros(2_500_000_000_000),
+        }),
+        Event::FundingSettled(FundingSettled {
+            market,
+            rate_ppm: 12,
+            cumulative: -98_765,
+            next_ms: TimeMs::from_ms(TIME_MS + 3_600_000),
+        }),
+    ]
+}
+
+fn liquidation_events() -> Vec<Event> {
+    let (segment, market, account) = (SegmentId::new(2), MarketId::new(3), AccountId::new(42));
+    vec![
+        Event::LiquidationStepped(LiquidationStepped {
+            segment,
+            account,
+            equity: QuoteMicros::from_micros(-1_000_000),
+            maintenance: QuoteMicros::from_micros(25_000_000),
+        }),
+        Event::LiquidationSliced(LiquidationSliced {
+            market,
+            account,
+            traded: QuoteMicros::from_micros(500_000_000),
+            fee: QuoteMicros::from_micros(2_500_000),
+        }),
+        Event::PositionPassed(PositionPassed {
+            market,
+            from: account,
+            to: AccountId::new(17),
+            from_side: Side::Ask,
+            quantity: QuantityLots::from_lots(250),
+            notional: QuoteMicros::from_micros(16_000_000_000),
+            cause: PassCause::Deleveraging,
+        }),
+        Event::InsurancePaid(InsurancePaid { segment, market, account, amount: QuoteMicros::from_micros(700_000) }),
+        Event::LossUncovered(LossUncovered { segment, account, amount: QuoteMicros::from_micros(300_000) }),
+        Event::DeficitRepaid(DeficitRepaid { segment, amount: QuoteMicros::from_micros(300_000) }),
+    ]
+}
+
+fn breaker_events() -> Vec<Event> {
+    let (segment, number) = (SegmentId::new(2), ProposalNumber::new(4));
+    vec![
+        Event::BreakerMoved(BreakerMoved {
+            segment,
+            from: BreakerState::Normal,
+            to: BreakerState::ReduceOnly,
+            cause: BreakerCause::PriceMove,
+            market: MarketId::new(3),
+            figure: 112_000,
+            cooldown_until_ms: DurationMs::from_ms(360_000),
+        }),
+        Event::ProposalMade(ProposalMade {
+            segment,
+            number,
+            proposer: AccountId::new(9),
+            change: leave_breaker(),
+            expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
+            origin: RecordIndex::new(123_461),
+        }),
+        Event::ProposalApproved(ProposalApproved {
+            segment,
+            number,
+            operator: OperatorId::new(2),
+            due_waiting_ms: DurationMs::from_ms(420_000),
+        }),
+        Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::CarriedOut }),
+    ]
+}
+
+fn attestor(operator: u16, key_byte: u8) -> Principal {
+    Principal { operator: OperatorId::new(operator), root_key: key(key_byte) }
 }
 
 const fn level(price_ticks: u64, lots: u64) -> QuoteLevel {

@@ -6,8 +6,8 @@ use casemate_audit::{RecordSource, Verdict};
 use casemate_protocol::Action;
 use casemate_protocol::hash::{self, Domain};
 
-use crate::kit::random::{Choices, STEPS_MS, letters};
-use crate::kit::{Letter, Venue};
+use crate::kit::Letter;
+use crate::kit::random::{Choices, STEPS_MS, letters, venue as random_venue};
 
 /// Pseudo-random bytes that are the same everywhere.
 fn bytes(seed: u64, count: usize) -> Vec<u8> {
@@ -26,10 +26,10 @@ fn tag(value: &impl borsh::BorshSerialize) -> u8 {
 fn random_sequences_reach_every_action_every_event_and_all_internal_work() {
     let mut accepted: BTreeMap<Action, u32> = BTreeMap::new();
     let (mut events, mut works, mut codes) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    for seed in 0..120 {
+    for seed in 0..240 {
         let script = bytes(seed, 3_000);
         let mut choices = Choices::new(&script);
-        let mut venue = Venue::new();
+        let mut venue = random_venue(&mut choices);
         while !choices.is_over() {
             let step_ms = choices.pick(&STEPS_MS);
             let letters = letters(&mut choices, &mut venue, 8);
@@ -59,9 +59,12 @@ fn random_sequences_reach_every_action_every_event_and_all_internal_work() {
         assert!(count >= 3, "{action:?} was accepted {count} times: {accepted:?}");
     }
     // Every event but none missing: the tags of the encoded events are their permanent numbers.
-    let missing: Vec<u8> = (1..=4).chain(10..=28).filter(|tag| !events.contains_key(tag)).collect();
+    // Losses that nothing covers (54, 55, and work 16) need an account that is left alone by everybody: the ledger's own
+    // tests reach them.
+    let known = (1..=4).chain(10..=29).chain(40..=43).chain(50..=53).chain(60..=63);
+    let missing: Vec<u8> = known.filter(|tag| !events.contains_key(tag)).collect();
     assert_eq!(missing, [], "events that never happened");
-    let missing: Vec<u8> = (1..=8).filter(|tag| !works.contains_key(tag)).collect();
+    let missing: Vec<u8> = (1..=15).filter(|tag| !works.contains_key(tag)).collect();
     assert_eq!(missing, [], "internal work that was never done");
     assert!(codes.len() >= 55, "only {} refusals were reached", codes.len());
     assert!(events[&23] > 500, "only {} trades", events[&23]);

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::BuiltInTable;
-use casemate_ledger::{Ledger, SubAccountRow};
+use casemate_ledger::{BlockContext, Ledger, SubAccountRow};
 use casemate_protocol::block::Block;
+use casemate_protocol::command::SystemWork;
 use casemate_protocol::envelope::{Envelope, GroupMode, SignerRole};
+use casemate_protocol::genesis::Genesis;
 use casemate_protocol::hash::Domain;
 use casemate_protocol::merkle::{TableKind, TableSummary};
 use casemate_protocol::parallel::Sequential;
-use casemate_protocol::{AccountId, Event, RejectCode, SegmentId};
+use casemate_protocol::{AccountId, BreakerState, Event, RejectCode, SegmentId, SystemCommand};
 use casemate_replica::{InvalidBlock, Replica};
 use proptest::prelude::*;
 
 use crate::book::EventBook;
-use crate::kit::random::{Choices, STEPS_MS, letters};
-use crate::kit::{
-    Backwards, FIRST, Letter, SEEDED, Step, Venue, genesis, is_accepted, replica, seeded_keys, sequences,
-};
+use crate::kit::random::{Choices, STEPS_MS, letters, venue as random_venue};
+use crate::kit::{Backwards, Letter, Step, Venue, is_accepted, replica, seeded_keys, sequences};
 
 /// Enough bytes for about sixty blocks.
 fn script() -> impl Strategy<Value = Vec<u8>> {
@@ -29,13 +29,18 @@ fn seal(letters: &[Letter]) -> Vec<Vec<u8>> {
     letters.iter().map(Letter::sealed).collect()
 }
 
+/// The genesis on which a script runs.
+fn genesis_of(bytes: &[u8]) -> Genesis {
+    random_venue(&mut Choices::new(bytes)).genesis
+}
+
 /// Runs a script on a venue; `see` sees every block after it was adopted.
 fn play(
     bytes: &[u8],
     mut see: impl FnMut(&mut Venue, &Step) -> Result<(), TestCaseError>,
 ) -> Result<(), TestCaseError> {
     let mut choices = Choices::new(bytes);
-    let mut venue = Venue::new();
+    let mut venue = random_venue(&mut choices);
     while !choices.is_over() {
         let step_ms = choices.pick(&STEPS_MS);
         let letters = letters(&mut choices, &mut venue, 8);
@@ -75,9 +80,9 @@ proptest! {
     #[test]
     fn prop_a_discarded_block_leaves_nothing_behind(bytes in script()) {
         let mut choices = Choices::new(&bytes);
-        let mut venue = Venue::new();
+        let mut venue = random_venue(&mut choices);
         // Never sees a discarded block.
-        let mut other = replica(&genesis());
+        let mut other = replica(&venue.genesis);
         while !choices.is_over() {
             let (before, root) = (venue.snapshot(), *venue.replica.state_root());
             let (time_ms, nonces) = (venue.time_ms, venue.nonces.clone());
@@ -103,7 +108,7 @@ proptest! {
     /// a block is as it was before.
     #[test]
     fn prop_a_second_replica_verifies_every_block_and_refuses_it_with_another_root(bytes in script()) {
-        let mut other = replica(&genesis());
+        let mut other = replica(&genesis_of(&bytes));
         play(&bytes, |venue, step| {
             let mut wrong = step.block.clone();
             wrong.header.state_root = casemate_protocol::hash::digest(Domain::Development, &[b"wrong"]);
@@ -127,7 +132,7 @@ proptest! {
     /// A replica that starts from a snapshot goes on exactly like the one that wrote it.
     #[test]
     fn prop_a_snapshot_read_back_continues_with_equal_roots_and_equal_bytes(bytes in script()) {
-        let mut other = replica(&genesis());
+        let mut other = replica(&genesis_of(&bytes));
         let mut count = 0u64;
         play(&bytes, |venue, step| {
             let verdict = other.execute(&step.block, &Sequential);
@@ -135,7 +140,7 @@ proptest! {
             count += 1;
             if count.is_multiple_of(3) {
                 let written = venue.snapshot();
-                let read = Replica::read_snapshot(&genesis(), BuiltInTable, &mut written.as_slice(), &Backwards);
+                let read = Replica::read_snapshot(&venue.genesis, BuiltInTable, &mut written.as_slice(), &Backwards);
                 other = match read {
                     Ok(read) => read,
                     Err(error) => return Err(TestCaseError::fail(error.to_string())),
@@ -151,7 +156,7 @@ proptest! {
     /// Re-running commands and replaying events are two roads to the same root.
     #[test]
     fn prop_replaying_the_events_of_the_records_leads_to_the_same_root(bytes in script()) {
-        let mut auditor = Ledger::new(&genesis(), seeded_keys()).unwrap();
+        let mut auditor = Ledger::new(&genesis_of(&bytes), seeded_keys(&genesis_of(&bytes))).unwrap();
         auditor.seal(&casemate_protocol::block::SealSecret([0; 32]), &Sequential);
         auditor.settle();
         play(&bytes, |_, step| {
@@ -177,12 +182,41 @@ proptest! {
         })?;
     }
 
+    /// INVARIANT(L1): the queue of bounds finds exactly the accounts that a scan of all rows finds.
+    #[test]
+    fn prop_the_queue_finds_what_a_scan_finds(bytes in script()) {
+        play(&bytes, |venue, _| {
+            let mut ledger = venue.ledger().clone();
+            let chain = *ledger.chain();
+            let block = BlockContext {
+                height: chain.height,
+                time_ms: chain.time_ms,
+                step_ms: casemate_protocol::DurationMs::ZERO,
+                waiting_ms: chain.waiting_ms,
+            };
+            let liquidated = |command: SystemCommand| match command.work {
+                SystemWork::Liquidate(target) => Some(target.account),
+                _ => None,
+            };
+            let mut found: Vec<AccountId> = ledger.due_liquidations(&block).into_iter().filter_map(liquidated).collect();
+            found.sort_unstable();
+            let segment = venue.ledger().segment(SegmentId::new(1)).expect("segment 1");
+            let scanned = match segment.breaker_state() {
+                BreakerState::Halted => Vec::new(),
+                _ if segment.clearing().is_none() => Vec::new(),
+                _ => segment.scan_below_maintenance(chain.waiting_ms),
+            };
+            prop_assert_eq!(found, scanned);
+            Ok(())
+        })?;
+    }
+
     /// A refusal changes nothing: after a block in which everything was refused, every table but those of time, nonces
     /// and limiters has the root that it had.
     #[test]
     fn prop_a_refused_command_changes_nothing(bytes in script()) {
         let mut choices = Choices::new(&bytes);
-        let mut venue = Venue::new();
+        let mut venue = random_venue(&mut choices);
         while !choices.is_over() {
             let before = table_roots(venue.ledger());
             let totals: Vec<_> = venue.ledger().segments().iter().map(|segment| *segment.totals()).collect();
@@ -254,13 +288,13 @@ proptest! {
     #[test]
     fn prop_only_accounts_that_events_name_change(bytes in script()) {
         let rows = |ledger: &Ledger| -> BTreeMap<(u16, u64), Vec<u8>> {
-            let places = (1..=2u16).flat_map(|segment| (FIRST..FIRST + SEEDED).map(move |account| (segment, account)));
+            let places = (1..=2u16).flat_map(|segment| (1..30u64).map(move |account| (segment, account)));
             places.filter_map(|(segment, account)| {
                 let proof = ledger.prove_sub_account(SegmentId::new(segment), AccountId::new(account))?;
                 Some(((segment, account), proof.row.into_vec()))
             }).collect()
         };
-        let mut before = rows(Venue::new().ledger());
+        let mut before = rows(Venue::of(genesis_of(&bytes)).ledger());
         play(&bytes, |venue, step| {
             let after = rows(venue.ledger());
             let named: String = step.events().map(|event| format!("{event:?}\n")).collect();

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod book;
+mod clearing;
 mod containment;
 mod coverage;
 mod golden;

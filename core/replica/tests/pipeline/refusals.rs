@@ -23,6 +23,36 @@ use crate::kit::{
 /// What a scenario ended with.
 type Verdict = Result<(), RejectCode>;
 
+/// Refusals of prices, margin, breakers and proposals: `clearing.rs` has their scenarios.
+fn by_clearing(code: RejectCode) -> fn() -> Verdict {
+    use crate::clearing as on_margin;
+    use RejectCode as Code;
+    match code {
+        Code::GrantLossExceeded => on_margin::grant_loss_exceeded,
+        Code::NotAPublisher => on_margin::not_a_publisher,
+        Code::TransferMarginShort => on_margin::transfer_margin_short,
+        Code::PrincipalExceeded => on_margin::principal_exceeded,
+        Code::OpenInterestMax => on_margin::open_interest_max,
+        Code::PriceNotGoodEnough => on_margin::price_not_good_enough,
+        Code::FeedNotFound => on_margin::feed_not_found,
+        Code::PriceNotPositive => on_margin::price_not_positive,
+        Code::SourceTimeAhead => on_margin::source_time_ahead,
+        Code::SourceTimeNotLater => on_margin::source_time_not_later,
+        Code::SourceTimeTooOld => on_margin::source_time_too_old,
+        Code::PriceBeyondRange => on_margin::price_beyond_range,
+        Code::BreakerForbids => on_margin::breaker_forbids,
+        Code::ProposalNotFound => on_margin::proposal_not_found,
+        Code::OldValueDiffers => on_margin::old_value_differs,
+        Code::ChangeNotAllowed => on_margin::change_not_allowed,
+        Code::AlreadyApproved => on_margin::already_approved,
+        Code::ProposalLifeNotAllowed => on_margin::proposal_life_not_allowed,
+        Code::ProposalsMax => on_margin::proposals_max,
+        Code::GovernorRequired => on_margin::governor_required,
+        Code::NotAnOfficer => on_margin::not_an_officer,
+        other => panic!("`{}` has its scenario elsewhere", other.name()),
+    }
+}
+
 enum Reach {
     By(fn() -> Verdict),
     NotYet(&'static str),
@@ -47,6 +77,27 @@ fn every_refusal_is_reached_or_has_a_reason_why_not() {
 fn reach(code: RejectCode) -> Reach {
     use RejectCode as Code;
     let by: fn() -> Verdict = match code {
+        Code::GrantLossExceeded
+        | Code::NotAPublisher
+        | Code::NotAnOfficer
+        | Code::TransferMarginShort
+        | Code::PrincipalExceeded
+        | Code::OpenInterestMax
+        | Code::PriceNotGoodEnough
+        | Code::FeedNotFound
+        | Code::PriceNotPositive
+        | Code::SourceTimeAhead
+        | Code::SourceTimeNotLater
+        | Code::SourceTimeTooOld
+        | Code::PriceBeyondRange
+        | Code::BreakerForbids
+        | Code::ProposalNotFound
+        | Code::OldValueDiffers
+        | Code::ChangeNotAllowed
+        | Code::AlreadyApproved
+        | Code::ProposalLifeNotAllowed
+        | Code::ProposalsMax
+        | Code::GovernorRequired => by_clearing(code),
         // Stateless.
         Code::EnvelopeTooLarge => || bytes(|bytes| bytes.resize(70_000, 0)),
         Code::EnvelopeVersionUnsupported => || bytes(|bytes| bytes[0] = 9),

@@ -1,5 +1,6 @@
 //! A small venue: a genesis with tight limits, keys that sign, and a driver that steps blocks.
 
+pub mod margined;
 pub mod random;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
 use casemate_ledger::{Ledger, SeededKeys};
 use casemate_protocol::block::{Block, SealSecret};
+use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::command::{
     Beneficiary, CancelOrder, DepositClaim, LimitTerms, OrderKind, OrderReference, PlaceOrder, SelfTradeMode,
     TimeInForce,
@@ -16,7 +18,7 @@ use casemate_protocol::envelope::{
     ENVELOPE_VERSION, Envelope, GroupMode, Intent, Signer, SignerRole, digests_without_evidence,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Attestor, Genesis, LimiterRules, LogMode, MarketRules, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
@@ -117,7 +119,7 @@ pub fn opener_key(number: u64) -> SigningKey {
 
 pub fn genesis() -> Genesis {
     let attestor =
-        |operator, account| Attestor { operator: OperatorId::new(operator), root_key: public_key(&root_key(account)) };
+        |operator, account| Principal { operator: OperatorId::new(operator), root_key: public_key(&root_key(account)) };
     Genesis {
         name: list(b"small venue".to_vec()),
         time_ms: TimeMs::from_ms(GENESIS_MS),
@@ -131,6 +133,13 @@ pub fn genesis() -> Genesis {
         },
         attestors: list(vec![attestor(1, 1), attestor(2, 2), attestor(3, 3), attestor(3, 4)]),
         attestor_quorum: 2,
+        publishers: BoundedVec::empty(),
+        risk_officers: Officers::default(),
+        governors: Officers::default(),
+        proposals: ProposalRules { delay_ms: DurationMs::from_ms(1_000), life_ms_max: DurationMs::from_ms(60_000) },
+        feeds: BoundedVec::empty(),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
         segments: list(vec![segment_rules(1), segment_rules(2)]),
         markets: list(vec![market_rules(1, 1), market_rules(2, 1), market_rules(3, 2)]),
         seeded: Some(SeededAccounts {
@@ -181,15 +190,21 @@ fn market_rules(id: u16, segment: u16) -> MarketRules {
     }
 }
 
-pub fn seeded_keys() -> impl Iterator<Item = SeededKeys> {
-    (FIRST..FIRST + SEEDED).map(|account| SeededKeys {
+/// The first seeded account of a genesis: after everybody whom it names.
+pub fn first_seeded(genesis: &Genesis) -> u64 {
+    u64::try_from(genesis.principals().count()).expect("few") + 1
+}
+
+pub fn seeded_keys(genesis: &Genesis) -> impl Iterator<Item = SeededKeys> + use<> {
+    let first = first_seeded(genesis);
+    (first..first + SEEDED).map(|account| SeededKeys {
         root: public_key(&root_key(account)),
         session: public_key(&session_key(account, 1)),
     })
 }
 
 pub fn replica(genesis: &Genesis) -> Replica<BuiltInTable> {
-    Replica::new(genesis, seeded_keys(), BuiltInTable, &Sequential).expect("the genesis of the kit is valid")
+    Replica::new(genesis, seeded_keys(genesis), BuiltInTable, &Sequential).expect("the genesis of the kit is valid")
 }
 
 /// A letter before it is signed: everything that an envelope says, with ordinary values to start from.
@@ -265,6 +280,8 @@ pub fn is_accepted(record: &RecordBody) -> bool {
 
 /// A replica with its clock and its clients' nonces.
 pub struct Venue {
+    /// The first seeded account.
+    pub first: u64,
     pub genesis: Genesis,
     pub replica: Replica<BuiltInTable>,
     pub time_ms: u64,
@@ -283,7 +300,7 @@ impl Venue {
 
     /// From a replica at height 0.
     pub fn at_start(genesis: Genesis, replica: Replica<BuiltInTable>) -> Self {
-        Self { genesis, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new() }
+        Self { first: first_seeded(&genesis), genesis, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new() }
     }
 
     pub fn ledger(&self) -> &Ledger {

@@ -1,20 +1,23 @@
 //! Random command sequences from a string of bytes, so that property tests and the fuzzer share them and both shrink.
 
 use casemate_protocol::command::{
-    AmendOrder, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, CloseAccount,
-    DepositClaim, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, TimeInForce,
+    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
+    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder,
+    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan,
+    SubmitPrice, TimeInForce,
 };
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
-    AccountId, Action, AssetId, ClientOrderId, Command, DurationMs, GrantNumber, MarketId, OrderNumber, PriceTicks,
-    QuantityLots, RatioPpm, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
+    AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
+    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, RatioPpm, SegmentId, Side, TimeMs,
+    TransferNumber, WithdrawalNumber,
 };
 use ed25519_zebra::SigningKey;
 
 use super::{
-    ATTESTORS, FIRST, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, micros, opener_key, public_key, session_key,
+    ATTESTORS, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, margined, micros, opener_key, public_key,
+    session_key,
 };
 
 /// Bytes read as choices; zero once they are used up.
@@ -65,7 +68,18 @@ struct Actor {
 /// The envelopes of one block.
 pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> Vec<Letter> {
     let count = 1 + choices.below(count_max);
-    (0..count).map(|_| letter(choices, venue)).collect()
+    let mut letters: Vec<Letter> = (0..count).map(|_| letter(choices, venue)).collect();
+    if !venue.genesis.feeds.is_empty() {
+        letters.extend(margined::random_prices(choices, venue));
+        letters.extend(margined::random_offices(choices, venue));
+        letters.extend(margined::random_leverage(choices, venue));
+    }
+    letters
+}
+
+/// A venue of either kind: with full collateral, or on margin.
+pub fn venue(choices: &mut Choices<'_>) -> Venue {
+    if choices.one_in(2) { margined::patient_venue() } else { Venue::new() }
 }
 
 fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
@@ -98,11 +112,11 @@ fn actor(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
             Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
         }
         3..=7 => {
-            let account = FIRST + choices.below(SEEDED);
+            let account = venue.first + choices.below(SEEDED);
             Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
         }
         _ => {
-            let account = FIRST + choices.below(SEEDED);
+            let account = venue.first + choices.below(SEEDED);
             let row = venue.ledger().accounts().account(AccountId::new(account));
             let grants = row.map_or(0, |row| row.grants().len());
             let chosen = usize::try_from(choices.below(4)).expect("small").min(grants.saturating_sub(1));
@@ -121,9 +135,9 @@ fn opened(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
 
 fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
     if actor.account <= ATTESTORS && !choices.one_in(8) {
-        return Command::AttestDeposit(Box::new(deposit_claim(choices)));
+        return Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first)));
     }
-    let action = match choices.below(44) {
+    let action = match choices.below(45) {
         0..=16 => Action::PlaceOrder,
         _ if actor.role == SignerRole::Session && choices.one_in(2) => Action::PlaceOrder,
         17..=19 => Action::AmendOrder,
@@ -141,6 +155,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         38 => Action::CloseAccount,
         39 | 40 => Action::CancelWithdrawal,
         41 | 42 => Action::CancelTransfer,
+        43 => choices.pick(&[Action::RequestPrincipalExit, Action::SubmitPrice, Action::Propose, Action::Approve]),
         _ => Action::PlaceOrder,
     };
     command_of(choices, venue, actor, action)
@@ -157,7 +172,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
             number: GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small")),
         }),
-        Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices))),
+        Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: segment(choices),
             amount: amount(choices),
@@ -202,6 +217,26 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             segment: segment(choices),
             timeout_ms: DurationMs::from_ms(choices.pick(&[0, 999, 1_000, 1_000, 5_000, u64::MAX])),
         }),
+        Action::RequestPrincipalExit => Command::RequestPrincipalExit(Box::new(RequestWithdrawal {
+            segment: segment(choices),
+            amount: amount(choices),
+            chain: 1,
+            destination: list(vec![9; 20]),
+        })),
+        Action::SubmitPrice => Command::SubmitPrice(SubmitPrice {
+            feed: FeedId::new(u16::try_from(choices.below(3)).expect("small")),
+            price: PriceNanos::from_nanos(choices.pick(&[0, 1_000_000_000, 1_010_000_000, u64::MAX])),
+            confidence: PriceNanos::from_nanos(1),
+            source_ms: TimeMs::from_ms(venue.time_ms),
+        }),
+        Action::Propose => Command::Propose(Box::new(Propose {
+            segment: segment(choices),
+            change: Change::LeaveBreaker(LeaveBreaker { from: BreakerState::ReduceOnly, to: BreakerState::Normal }),
+            expires_ms: TimeMs::from_ms(venue.time_ms + 10_000),
+        })),
+        Action::Approve => {
+            Command::Approve(Approve { segment: segment(choices), number: ProposalNumber::new(1 + choices.below(2)) })
+        }
     }
 }
 
@@ -306,7 +341,7 @@ fn ladder(choices: &mut Choices<'_>) -> QuoteLadder {
 }
 
 /// One of a few true claims, now and then with something wrong about it.
-fn deposit_claim(choices: &mut Choices<'_>) -> DepositClaim {
+fn deposit_claim(choices: &mut Choices<'_>, first: u64) -> DepositClaim {
     let transaction = choices.below(6);
     let mut claim = DepositClaim {
         chain: 7,
@@ -318,7 +353,7 @@ fn deposit_claim(choices: &mut Choices<'_>) -> DepositClaim {
         beneficiary: match transaction {
             0 | 1 => Beneficiary::RootKey(public_key(&opener_key(transaction))),
             2 | 5 => Beneficiary::RootKey(public_key(&opener_key(0))),
-            account => Beneficiary::Account(AccountId::new(FIRST + account)),
+            account => Beneficiary::Account(AccountId::new(first + account)),
         },
     };
     match choices.below(24) {

@@ -1,0 +1,158 @@
+//! Tables for accounts, segments and markets, and for what a development chain starts with.
+
+use casemate_protocol::genesis::{AccountRules, LimiterRules, MarketRules, SeededAccounts, SegmentRules, WindowCap};
+use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
+use casemate_protocol::{AssetId, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, RatioPpm, SegmentId};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::clearing::{ClearingTable, MarginTable};
+use super::values::{Quote, Seed, TickValue};
+use super::{Problem, bounded};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogModeWord {
+    Sealed,
+    Open,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountsTable {
+    bond_quote: Quote,
+    opening_deposit_min_quote: Quote,
+    weight_burst: u32,
+    weight_per_second: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SegmentTable {
+    pub(super) id: u16,
+    asset: u16,
+    withdrawal_delay_ms: u64,
+    transfer_delay_ms: u64,
+    open_orders_max: u32,
+    dead_man_timeout_min_ms: u64,
+    fee_share_insurance_ppm: u32,
+    fee_share_validators_ppm: u32,
+    inbound: InboundTable,
+    outbound: Vec<Spanned<OutboundTable>>,
+    /// Absent where collateral is full.
+    pub(super) clearing: Option<ClearingTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InboundTable {
+    window_ms: u64,
+    amount_max_quote: Quote,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutboundTable {
+    window_ms: u64,
+    floor_quote: Quote,
+    vault_share_ppm: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MarketTable {
+    pub(super) id: u16,
+    segment: u16,
+    tick_value_quote: TickValue,
+    price_max_ticks: u64,
+    reference_price_ticks: u64,
+    band_ppm: u32,
+    order_min_lots: u64,
+    order_max_lots: u64,
+    position_max_lots: u64,
+    maker_fee_ppm: i32,
+    taker_fee_ppm: i32,
+    /// Absent where collateral is full.
+    pub(super) margin: Option<MarginTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeededTable {
+    accounts: u64,
+    seed_hex: Seed,
+    balance_quote: Quote,
+    position_lots: u64,
+    grant_notional_quote: Quote,
+    grant_commands_per_minute: u32,
+    grant_lifetime_ms: u64,
+}
+
+impl AccountsTable {
+    pub(super) fn into_rules(self) -> AccountRules {
+        AccountRules {
+            bond: self.bond_quote.0,
+            opening_deposit_min: self.opening_deposit_min_quote.0,
+            weight_burst: self.weight_burst,
+            weight_per_second: self.weight_per_second,
+        }
+    }
+}
+
+impl SegmentTable {
+    pub(super) fn into_rules(self) -> Result<SegmentRules, Problem> {
+        Ok(SegmentRules {
+            id: SegmentId::new(self.id),
+            asset: AssetId::new(self.asset),
+            withdrawal_delay_ms: DurationMs::from_ms(self.withdrawal_delay_ms),
+            transfer_delay_ms: DurationMs::from_ms(self.transfer_delay_ms),
+            inbound: WindowCap {
+                window_ms: DurationMs::from_ms(self.inbound.window_ms),
+                amount_max: self.inbound.amount_max_quote.0,
+            },
+            outbound: bounded::<_, _, LIMITER_WINDOWS_MAX>(self.outbound, "outbound windows", |window| {
+                Ok(LimiterRules {
+                    window_ms: DurationMs::from_ms(window.window_ms),
+                    floor: window.floor_quote.0,
+                    vault_share: RatioPpm::from_ppm(window.vault_share_ppm),
+                })
+            })?,
+            open_orders_max: self.open_orders_max,
+            dead_man_timeout_min_ms: DurationMs::from_ms(self.dead_man_timeout_min_ms),
+            fee_share_insurance: RatioPpm::from_ppm(self.fee_share_insurance_ppm),
+            fee_share_validators: RatioPpm::from_ppm(self.fee_share_validators_ppm),
+        })
+    }
+}
+
+impl MarketTable {
+    pub(super) fn into_rules(self) -> MarketRules {
+        MarketRules {
+            id: MarketId::new(self.id),
+            segment: SegmentId::new(self.segment),
+            tick_value: self.tick_value_quote.0,
+            price_max: PriceTicks::from_ticks(self.price_max_ticks),
+            reference_price: PriceTicks::from_ticks(self.reference_price_ticks),
+            band: RatioPpm::from_ppm(self.band_ppm),
+            order_lots_min: QuantityLots::from_lots(self.order_min_lots),
+            order_lots_max: QuantityLots::from_lots(self.order_max_lots),
+            position_lots_max: QuantityLots::from_lots(self.position_max_lots),
+            maker_fee: FeePpm::from_ppm(self.maker_fee_ppm),
+            taker_fee: FeePpm::from_ppm(self.taker_fee_ppm),
+        }
+    }
+}
+
+impl SeededTable {
+    pub(super) fn into_accounts(self) -> SeededAccounts {
+        SeededAccounts {
+            count: self.accounts,
+            seed: self.seed_hex.0,
+            balance: self.balance_quote.0,
+            position_lots: QuantityLots::from_lots(self.position_lots),
+            grant_notional: self.grant_notional_quote.0,
+            grant_commands_per_minute: self.grant_commands_per_minute,
+            grant_lifetime_ms: DurationMs::from_ms(self.grant_lifetime_ms),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Who must be looked at: a bound for each account, and the accounts whose bound the marks have passed.
+//!
+//! The bound of an account is the largest share `x` such that it stays at or above maintenance margin if every one of its
+//! markets moves against it by at most `x` of the mark it was computed at. It stands in the queue of each of its markets
+//! and directions; a look is due as soon as one of them is passed.
+//!
+//! Why that is safe: its equity falls by at most `x` of its gross notional, and the maintenance margin of a short grows by at
+//! most `x` of what doubling the position adds, because margin is convex in size. Funding moves equity like a move of the
+//! price, so queues are kept in marks less cumulative funding; what funding does to maintenance margin beyond that is
+//! covered by a reserve of one part in 64, and bounds are made anew before funding has used it up.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use casemate_protocol::{AccountId, DurationMs, FineTicks, QuoteMicros};
+
+use super::queue::{BoundQueue, Direction};
+use crate::risk::value::Prices;
+use crate::risk::{Health, Risk};
+use crate::segment::{Margin, Market, Segment, SubAccount};
+
+/// The queues of a segment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RiskQueue {
+    markets: Vec<MarketQueues>,
+    /// Accounts whose cash or positions changed since their last bound.
+    changed: Vec<u64>,
+    /// Accounts that were below maintenance margin when last looked at.
+    at_risk: BTreeSet<u64>,
+    /// Every account is looked at once, after a start.
+    is_primed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct MarketQueues {
+    falling: BoundQueue,
+    rising: BoundQueue,
+    /// Cumulative funding, in fine ticks, when the bounds of all holders were last made anew.
+    funding_anchor: i64,
+}
+
+impl RiskQueue {
+    /// An account's cash or position changed.
+    pub(crate) fn note_changed(&mut self, account: u64) {
+        // Several changes of one account follow each other.
+        if self.changed.last() != Some(&account) {
+            self.changed.push(account);
+        }
+    }
+}
+
+/// Accounts below maintenance margin, the worst ratio of equity to maintenance first, then by number. INVARIANT(L1).
+pub(crate) fn liquidatable(segment: &mut Segment, waiting_ms: DurationMs) -> Vec<AccountId> {
+    let Some(mut queue) = segment.clearing.as_mut().map(|clearing| core::mem::take(&mut clearing.queue)) else {
+        return Vec::new();
+    };
+    let mut found = queue.look(segment, waiting_ms);
+    if let Some(clearing) = segment.clearing.as_mut() {
+        clearing.queue = queue;
+    }
+    found.sort_unstable_by(|(left, left_health), (right, right_health)| {
+        let ratio =
+            |health: &Health, other: &Health| i128::from(health.equity).saturating_mul(other.maintenance.into());
+        ratio(left_health, right_health).cmp(&ratio(right_health, left_health)).then(left.cmp(right))
+    });
+    found.into_iter().map(|(account, _)| AccountId::new(account)).collect()
+}
+
+impl Segment {
+    /// Accounts below maintenance margin by a scan of all rows, by number: what the queue must find (INVARIANT(L1)).
+    #[must_use]
+    pub fn scan_below_maintenance(&self, waiting_ms: DurationMs) -> Vec<AccountId> {
+        let risk = Risk::new(self.markets(), waiting_ms);
+        let is_held = |row: &SubAccount| row.positions().iter().any(|position| position.lots() != 0);
+        let rows = self.sub_accounts.iter().filter(|(_, row)| is_held(row) && !risk.health(row).is_safe());
+        rows.map(|(account, _)| AccountId::new(account)).collect()
+    }
+}
+
+impl RiskQueue {
+    fn look(&mut self, segment: &Segment, waiting_ms: DurationMs) -> Vec<(u64, Health)> {
+        self.prepare(segment);
+        let mut passed = Vec::new();
+        for (market, queues) in segment.markets().iter().zip(&mut self.markets) {
+            let Some(margin) = market.margin() else { continue };
+            let price = adjusted_mark(market, margin);
+            queues.falling.take_passed(price, &mut passed);
+            queues.rising.take_passed(price, &mut passed);
+        }
+        let mut accounts = core::mem::take(&mut self.changed);
+        accounts.extend(passed.into_iter().map(u64::from));
+        accounts.extend(&self.at_risk);
+        accounts.sort_unstable();
+        accounts.dedup();
+        let risk = Risk::new(segment.markets(), waiting_ms);
+        let mut found = Vec::new();
+        for account in accounts {
+            let health =
+                segment.sub_account(AccountId::new(account)).and_then(|row| self.bound(segment, &risk, account, row));
+            match health {
+                Some(health) => {
+                    self.at_risk.insert(account);
+                    found.push((account, health));
+                }
+                None => {
+                    self.at_risk.remove(&account);
+                }
+            }
+        }
+        found
+    }
+
+    /// Makes queues for markets that have none, and has all holders looked at where funding has used up the reserve.
+    fn prepare(&mut self, segment: &Segment) {
+        if !self.is_primed {
+            self.is_primed = true;
+            self.markets = segment.markets().iter().map(MarketQueues::new).collect();
+            self.changed.extend(holders(segment, |_| true));
+        }
+        let mut drifted = Vec::new();
+        for (place, (market, queues)) in segment.markets().iter().zip(&mut self.markets).enumerate() {
+            let Some(margin) = market.margin() else { continue };
+            let funding = funding_fine(market);
+            let mark = i64::try_from(Prices::of(margin).mark.fine()).unwrap_or(i64::MAX);
+            if funding.abs_diff(queues.funding_anchor) > mark.unsigned_abs() / (2 * FUNDING_RESERVE) {
+                queues.funding_anchor = funding;
+                drifted.push(u16::try_from(place).unwrap_or(u16::MAX));
+            }
+        }
+        if !drifted.is_empty() {
+            self.changed.extend(holders(segment, |market| drifted.contains(&market)));
+        }
+    }
+
+    /// Gives an account its bounds; its health if it is below maintenance margin.
+    fn bound(&mut self, segment: &Segment, risk: &Risk<'_>, account: u64, row: &SubAccount) -> Option<Health> {
+        if row.positions().iter().all(|position| position.lots() == 0) {
+            return None;
+        }
+        let health = risk.health(row);
+        if !health.is_safe() {
+            return Some(health);
+        }
+        let share = safe_share(segment, risk, row, &health);
+        let account = u32::try_from(account).unwrap_or(u32::MAX);
+        for position in row.positions().iter().filter(|position| position.lots() != 0) {
+            let place = usize::from(position.market);
+            let Some(market) = segment.markets().get(place) else { continue };
+            let (Some(margin), Some(queues)) = (market.margin(), self.markets.get_mut(place)) else { continue };
+            let mark = i128::from(Prices::of(margin).mark.fine());
+            let distance =
+                i64::try_from(mark.saturating_mul(share) >> SHARE_BITS).unwrap_or(i64::MAX).saturating_sub(1);
+            let price = adjusted_mark(market, margin);
+            if position.lots() > 0 {
+                queues.falling.set(account, price.saturating_sub(distance));
+            } else {
+                queues.rising.set(account, price.saturating_add(distance));
+            }
+        }
+        None
+    }
+}
+
+/// The share of all marks that may move against the account, in parts of 2^30, rounded down and at most the whole.
+fn safe_share(segment: &Segment, risk: &Risk<'_>, row: &SubAccount, health: &Health) -> i128 {
+    let (mut exposure, mut reserve) = (0i128, 0i128);
+    for position in row.positions().iter().filter(|position| position.lots() != 0) {
+        let Some(market) = segment.markets().get(usize::from(position.market)) else { continue };
+        let Some(margin) = market.margin() else { continue };
+        let held = risk.held(position, market, margin);
+        let doubled = margin.rules.maintenance_margin(QuoteMicros::from_micros(held.notional.saturating_mul(2)));
+        let growth = i128::from(doubled.map_or(i64::MAX, QuoteMicros::micros).saturating_sub(held.maintenance));
+        exposure = exposure.saturating_add(held.notional.into());
+        if position.lots() < 0 {
+            exposure = exposure.saturating_add(growth);
+        }
+        reserve = reserve.saturating_add(growth / i128::from(FUNDING_RESERVE)).saturating_add(ROUNDING_MICROS);
+    }
+    let slack = i128::from(health.equity).saturating_sub(health.maintenance.into()).saturating_sub(reserve).max(0);
+    let share = slack.saturating_mul(1 << SHARE_BITS).checked_div(exposure).unwrap_or(1 << SHARE_BITS);
+    share.min(1 << SHARE_BITS)
+}
+
+const SHARE_BITS: u32 = 30;
+/// One part in this of what doubling a position adds to its maintenance margin is kept for funding.
+const FUNDING_RESERVE: u64 = 64;
+/// What rounding of values, funding and brackets can make of one position, generously.
+const ROUNDING_MICROS: i128 = 64;
+
+impl MarketQueues {
+    fn new(market: &Market) -> Self {
+        let mark = market.margin().map_or(FineTicks::ZERO, |margin| Prices::of(margin).mark);
+        let width = u32::try_from(mark.fine() / BUCKETS_PER_PRICE).unwrap_or(u32::MAX);
+        let width = NonZeroU32::new(width).unwrap_or(NonZeroU32::MIN);
+        Self {
+            falling: BoundQueue::new(Direction::Falling, width),
+            rising: BoundQueue::new(Direction::Rising, width),
+            funding_anchor: funding_fine(market),
+        }
+    }
+}
+
+/// Buckets between zero and the mark.
+const BUCKETS_PER_PRICE: u64 = 4_096;
+
+/// The mark less cumulative funding, in fine ticks: what a long's equity follows.
+fn adjusted_mark(market: &Market, margin: &Margin) -> i64 {
+    let mark = i64::try_from(Prices::of(margin).mark.fine()).unwrap_or(i64::MAX);
+    mark.saturating_sub(funding_fine(market))
+}
+
+/// Cumulative funding in fine ticks: micro-quote per lot over micro-quote per tick and lot.
+fn funding_fine(market: &Market) -> i64 {
+    market.facts().funding_cumulative.checked_div(market.rules().tick_value.micros().into()).unwrap_or(0)
+}
+
+/// Accounts with a position in one of some markets.
+fn holders(segment: &Segment, wanted: impl Fn(u16) -> bool) -> Vec<u64> {
+    let holds =
+        |row: &SubAccount| row.positions().iter().any(|position| position.lots() != 0 && wanted(position.market));
+    segment.sub_accounts.iter().filter(|(_, row)| holds(row)).map(|(account, _)| account).collect()
+}

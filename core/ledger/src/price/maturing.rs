@@ -1,0 +1,136 @@
+//! Maturity of realised profit: a gain counts for nothing until its cliff, then by equal parts until the end of its
+//! ramp.
+//!
+//! Each gain has its own clock, losses consume the youngest gain first, and whatever merges gains makes them wait
+//! longer, never shorter. So closing, reopening and closing again gains no time.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::clearing::MarginRules;
+use casemate_protocol::units::{Round, div_round};
+use casemate_protocol::{DurationMs, QuoteMicros};
+
+/// How long a market's profit waits. Listing refuses zero for either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maturity {
+    /// Younger profit counts for nothing.
+    pub cliff_ms: DurationMs,
+    /// After the cliff, profit comes to count in equal parts over this time.
+    pub ramp_ms: DurationMs,
+}
+
+/// Profit of one market that was realised at about the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Maturing {
+    /// Market, as its place in the segment.
+    pub market: u16,
+    /// Where on the waiting clock its wait begins: when it was realised, rounded up to the market's quantum.
+    pub start_ms: DurationMs,
+    /// What is left of it after losses; positive.
+    pub amount: QuoteMicros,
+}
+
+/// Gains of one market that start in the same span of this many parts of the whole wait are kept as one.
+const QUANTA_PER_WAIT: u64 = 8;
+
+impl Maturity {
+    /// What the market's rules say.
+    #[must_use]
+    pub const fn of(rules: &MarginRules) -> Self {
+        Self { cliff_ms: rules.profit_cliff_ms, ramp_ms: rules.profit_ramp_ms }
+    }
+
+    /// From a gain to the moment when all of it counts, in milliseconds; exact for any rules.
+    #[must_use]
+    pub fn whole_ms(self) -> u128 {
+        u128::from(self.cliff_ms.ms()).saturating_add(u128::from(self.ramp_ms.ms()))
+    }
+
+    /// The grid on which waits begin: an eighth of the whole wait, rounded up, at least one millisecond.
+    #[must_use]
+    pub fn quantum_ms(self) -> DurationMs {
+        let quantum = self.whole_ms().div_ceil(u128::from(QUANTA_PER_WAIT)).max(1);
+        DurationMs::from_ms(u64::try_from(quantum).unwrap_or(u64::MAX))
+    }
+
+    /// How much of a gain of this age does not count yet, rounded up.
+    #[must_use]
+    pub fn unmatured(self, amount: QuoteMicros, age_ms: DurationMs) -> QuoteMicros {
+        if age_ms < self.cliff_ms {
+            return amount;
+        }
+        let left_ms = self.ramp_ms.saturating_sub(age_ms.saturating_sub(self.cliff_ms));
+        let product = i128::from(amount.micros()).saturating_mul(i128::from(left_ms.ms()));
+        // Without a ramp there is no share to wait for. Otherwise the share is at most the amount.
+        let micros = div_round(product, i128::from(self.ramp_ms.ms()), Round::Up).unwrap_or(0);
+        QuoteMicros::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+}
+
+/// Adds a gain to a list sorted by market and start, and drops what the market has in it that counts in full by now.
+///
+/// Gains whose wait begins at the same point of the grid are one entry, so a market has at most nine. An amount that is
+/// not positive adds nothing.
+pub fn add(list: &mut Vec<Maturing>, market: u16, amount: QuoteMicros, now_ms: DurationMs, maturity: Maturity) {
+    list.retain(|gain| gain.market != market || u128::from(gain.age_ms(now_ms).ms()) < maturity.whole_ms());
+    if !amount.is_positive() {
+        return;
+    }
+    let start_ms = rounded_up(now_ms, maturity.quantum_ms());
+    match list.binary_search_by_key(&(market, start_ms), |gain| (gain.market, gain.start_ms)) {
+        Ok(place) => {
+            if let Some(gain) = list.get_mut(place) {
+                gain.amount = gain.amount.saturating_add(amount);
+            }
+        }
+        Err(place) => list.insert(place, Maturing { market, start_ms, amount }),
+    }
+}
+
+/// Takes a loss from the gains of its market, the youngest first, and returns what they did not cover. Gains that count
+/// in full and are not dropped yet cover it too.
+///
+/// A loss takes gains whole, with what of them counts already: afterwards no more counts than before it. A loss that is
+/// not positive takes nothing and leaves nothing.
+pub fn lose(list: &mut Vec<Maturing>, market: u16, loss: QuoteMicros) -> QuoteMicros {
+    let mut left = loss.max(QuoteMicros::ZERO);
+    for gain in list.iter_mut().rev().filter(|gain| gain.market == market) {
+        let taken = left.min(gain.amount);
+        gain.amount = gain.amount.saturating_sub(taken);
+        left = left.saturating_sub(taken);
+    }
+    list.retain(|gain| gain.amount.is_positive());
+    left
+}
+
+/// How much of a market's realised profit does not count yet, each gain rounded up.
+#[must_use]
+pub fn unmatured(list: &[Maturing], market: u16, now_ms: DurationMs, maturity: Maturity) -> QuoteMicros {
+    let gains = list.iter().filter(|gain| gain.market == market);
+    sum(gains.map(|gain| maturity.unmatured(gain.amount, gain.age_ms(now_ms))))
+}
+
+/// How much of the realised profit of all markets does not count yet, each gain rounded up.
+#[must_use]
+pub fn unmatured_all(list: &[Maturing], now_ms: DurationMs, maturity_of: impl Fn(u16) -> Maturity) -> QuoteMicros {
+    sum(list.iter().map(|gain| maturity_of(gain.market).unmatured(gain.amount, gain.age_ms(now_ms))))
+}
+
+impl Maturing {
+    /// Time waited so far; zero while the start lies ahead.
+    fn age_ms(&self, now_ms: DurationMs) -> DurationMs {
+        now_ms.saturating_sub(self.start_ms)
+    }
+}
+
+/// The first point of the grid that is not before a moment.
+fn rounded_up(moment_ms: DurationMs, quantum_ms: DurationMs) -> DurationMs {
+    let up = moment_ms.ms().checked_next_multiple_of(quantum_ms.ms());
+    DurationMs::from_ms(up.unwrap_or(u64::MAX))
+}
+
+fn sum(amounts: impl Iterator<Item = QuoteMicros>) -> QuoteMicros {
+    amounts.fold(QuoteMicros::ZERO, QuoteMicros::saturating_add)
+}
+
+#[cfg(test)]
+mod tests;

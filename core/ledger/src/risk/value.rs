@@ -1,0 +1,158 @@
+//! What positions are worth at fine prices: pure calculations, rounded against the account.
+
+use casemate_protocol::clearing::FINE_PER_TICK;
+use casemate_protocol::{FineTicks, PriceGrade, QuantityLots, QuoteMicros, TickValueMicros};
+
+use crate::market::fill::{FillEffect, closed_cost};
+use crate::price::mark::funding_due as exact_funding_due;
+use crate::segment::{Margin, Position, Pricing};
+
+/// Fine units of one micro-quote.
+pub(crate) const FINE: i128 = 1 << 16;
+const FINE_BITS: u32 = 16;
+const _: () = assert!(FINE_PER_TICK == 1 << FINE_BITS, "values and prices have the same fraction");
+
+/// Value of signed lots at a price: positive for longs, rounded down.
+pub(crate) fn value_at(lots: i64, price: FineTicks, tick_value: TickValueMicros) -> i64 {
+    let product =
+        i128::from(lots).saturating_mul(i128::from(price.fine())).saturating_mul(i128::from(tick_value.micros()));
+    // A shift to the right rounds down, also below zero.
+    saturate(product >> FINE_BITS)
+}
+
+/// Size of a position at a price, rounded up.
+pub(crate) fn notional_at(lots: i64, price: FineTicks, tick_value: TickValueMicros) -> i64 {
+    value_at(lots.saturating_abs().saturating_neg(), price, tick_value).saturating_neg()
+}
+
+/// Funding that a position owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FundingDue {
+    /// Rounded up; negative is received.
+    pub(crate) owed: QuoteMicros,
+    /// What rounding takes too much, in 1/65536 micro-quote.
+    pub(crate) dust: i128,
+}
+
+/// What a position owes up to a cumulative funding.
+pub(crate) fn funding_due(position: &Position, cumulative: i64) -> FundingDue {
+    let exact = exact_funding_due(position.lots, cumulative, position.funding_entry);
+    let owed = exact.saturating_neg().div_euclid(FINE).saturating_neg();
+    FundingDue { owed: QuoteMicros::from_micros(saturate(owed)), dust: owed.saturating_mul(FINE).saturating_sub(exact) }
+}
+
+/// Prices at which a market's positions are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prices {
+    /// For maintenance.
+    pub(crate) mark: FineTicks,
+    /// For losses of longs.
+    pub(crate) low: FineTicks,
+    /// For losses of shorts, and for the size of positions.
+    pub(crate) high: FineTicks,
+    /// Whether a profit counts at all.
+    pub(crate) counts_profit: bool,
+}
+
+impl Prices {
+    /// Prices of a market by what its price is good for (DESIGN §7): the worse of published and in use while the cap
+    /// holds the price back; far out while it cannot be trusted.
+    pub(crate) fn of(margin: &Margin) -> Self {
+        let pricing = &margin.pricing;
+        let mark = if pricing.mark.is_zero() { pricing.index } else { pricing.mark };
+        match pricing.grade {
+            PriceGrade::Valid | PriceGrade::Aged | PriceGrade::Uncertain => {
+                Self { mark, low: mark, high: mark, counts_profit: true }
+            }
+            PriceGrade::Clamped => {
+                let moved = moved_with(mark, pricing);
+                Self { mark, low: mark.min(moved), high: mark.max(moved), counts_profit: true }
+            }
+            PriceGrade::Unusable => {
+                let far = share_up(mark, margin.rules.extended_move.ppm());
+                Self { mark, low: mark.saturating_sub(far), high: mark.saturating_add(far), counts_profit: false }
+            }
+        }
+    }
+}
+
+/// The mark as it would be if the index were what is published.
+fn moved_with(mark: FineTicks, pricing: &Pricing) -> FineTicks {
+    if pricing.published >= pricing.index {
+        mark.saturating_add(pricing.published.saturating_sub(pricing.index))
+    } else {
+        mark.saturating_sub(pricing.index.saturating_sub(pricing.published))
+    }
+}
+
+fn share_up(price: FineTicks, ppm: u32) -> FineTicks {
+    let share = u128::from(price.fine()).saturating_mul(u128::from(ppm)).div_ceil(1_000_000);
+    FineTicks::from_fine(u64::try_from(share).unwrap_or(u64::MAX))
+}
+
+/// Profit or loss that counts for initial margin and withdrawal: a loss at the worse price, a profit only as far as the
+/// mark has been there for long enough (DESIGN §6).
+pub(crate) fn counted_profit(
+    position: &Position,
+    margin: &Margin,
+    prices: &Prices,
+    cumulative: i64,
+    tick_value: TickValueMicros,
+) -> i64 {
+    if position.lots == 0 {
+        // What rounding left in a closed position, which is nothing but for damage.
+        return position.entry_notional.saturating_neg();
+    }
+    let paid = position.entry_notional.saturating_add(funding_due(position, cumulative).owed.micros());
+    let worse = if position.lots > 0 { prices.low } else { prices.high };
+    let shown = value_at(position.lots, worse, tick_value).saturating_sub(paid);
+    if shown <= 0 {
+        return shown;
+    }
+    if !prices.counts_profit {
+        return 0;
+    }
+    let stable = stable_price(position.lots, &margin.pricing);
+    value_at(position.lots, stable, tick_value).saturating_sub(paid).clamp(0, shown)
+}
+
+/// The price at which a profit of these signed lots counts.
+fn stable_price(lots: i64, pricing: &Pricing) -> FineTicks {
+    if lots > 0 { pricing.window.long() } else { pricing.window.short() }
+}
+
+/// What of the profit that a fill realises was old enough to count before it, so that it counts on: nothing for a loss.
+pub(crate) fn matured_profit_of_closing(
+    before: &Position,
+    effect: &FillEffect,
+    pricing: &Pricing,
+    tick_value: TickValueMicros,
+) -> i64 {
+    let kept = if (before.lots > 0) == (effect.lots > 0) { effect.lots } else { 0 };
+    let closed = before.lots.saturating_sub(kept);
+    let is_closing = closed != 0 && (closed > 0) == (before.lots > 0);
+    if !is_closing || pricing.window.long().is_zero() {
+        return 0;
+    }
+    let cost = closed_cost(before.lots, before.entry_notional, closed.saturating_abs());
+    value_at(closed, stable_price(closed, pricing), tick_value).saturating_sub(cost).max(0)
+}
+
+/// What a fill costs against the index, fees included: what the loss budget of a session counts.
+pub(crate) fn fill_cost(
+    is_buy: bool,
+    quantity: QuantityLots,
+    notional: QuoteMicros,
+    fee: QuoteMicros,
+    index: FineTicks,
+    tick_value: TickValueMicros,
+) -> QuoteMicros {
+    let lots = i64::try_from(quantity.lots()).unwrap_or(i64::MAX);
+    let fair = value_at(lots, index, tick_value);
+    let worse = if is_buy { notional.micros().saturating_sub(fair) } else { fair.saturating_sub(notional.micros()) };
+    QuoteMicros::from_micros(worse.max(0).saturating_add(fee.micros().max(0)))
+}
+
+fn saturate(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
+}

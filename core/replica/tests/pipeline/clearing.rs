@@ -1,0 +1,383 @@
+//! A segment on margin through the whole pipeline: prices, margin, liquidation, breakers, proposals.
+
+use casemate_protocol::command::{Approve, Change, LeaveBreaker, Propose, RequestWithdrawal, SubmitPrice, TimeInForce};
+use casemate_protocol::{
+    AccountId, BreakerState, Command, Event, FeedId, PriceGrade, PriceNanos, ProposalNumber, RejectCode, SegmentId,
+    Side, TimeMs,
+};
+
+use crate::kit::margined::{
+    BACKSTOP, FIRST, GOVERNORS, NANOS_PER_TICK, PUBLISHERS, RISK_OFFICERS, genesis, price, venue,
+};
+use crate::kit::{REFERENCE, Step, Venue, ask, bid, list, micros, order, terms};
+
+type Verdict = Result<(), RejectCode>;
+
+/// A venue whose feeds have had their first prices.
+fn priced() -> Venue {
+    let mut venue = venue();
+    for feed in [1, 2] {
+        venue.publish(feed, REFERENCE);
+    }
+    venue
+}
+
+/// A maker with deep pockets (the last seeded account) quotes both sides of market 1, a tick from the index.
+fn quoted(venue: &mut Venue, lots: u64) {
+    let maker = FIRST + 5;
+    let index = venue.index(1);
+    let letter = venue.root(maker, vec![bid(1, index - 1, lots), ask(1, index + 1, lots)]);
+    let step = venue.step(&[letter]);
+    assert_eq!([step.verdict(0, 0), step.verdict(0, 1)], [Ok(()), Ok(())]);
+}
+
+fn margin_state(venue: &Venue) -> BreakerState {
+    venue.ledger().segment(SegmentId::new(1)).unwrap().breaker_state()
+}
+
+fn grade(venue: &Venue, feed: usize) -> PriceGrade {
+    let clearing = venue.ledger().segment(SegmentId::new(1)).unwrap().clearing().unwrap();
+    clearing.feeds()[feed - 1].facts().grade
+}
+
+fn first_publisher() -> u64 {
+    *PUBLISHERS.start()
+}
+
+// Scenarios of refusals.
+
+fn submit(change: impl Fn(&mut SubmitPrice)) -> Verdict {
+    let mut venue = priced();
+    let Command::SubmitPrice(mut submit) = price(&venue, 1, REFERENCE, 0) else { panic!("a price") };
+    change(&mut submit);
+    venue.ask(first_publisher(), Command::SubmitPrice(submit))
+}
+
+pub fn not_a_publisher() -> Verdict {
+    // A publisher of the venue, but not of this feed.
+    let mut genesis = genesis();
+    let mut feeds = genesis.feeds.clone().into_vec();
+    feeds[1].publishers = list(vec![1, 2, 3, 4]);
+    genesis.feeds = list(feeds);
+    let mut venue = Venue::of(genesis);
+    let command = price(&venue, 2, REFERENCE, 0);
+    venue.ask(first_publisher(), command)
+}
+
+pub fn feed_not_found() -> Verdict {
+    submit(|submit| submit.feed = FeedId::new(3))
+}
+
+pub fn price_not_positive() -> Verdict {
+    submit(|submit| submit.price = PriceNanos::ZERO)
+}
+
+pub fn price_beyond_range() -> Verdict {
+    submit(|submit| submit.price = PriceNanos::from_nanos(10_001 * NANOS_PER_TICK))
+}
+
+pub fn source_time_ahead() -> Verdict {
+    submit(|submit| submit.source_ms = TimeMs::from_ms(submit.source_ms.ms() + 1))
+}
+
+pub fn source_time_not_later() -> Verdict {
+    submit(|submit| submit.source_ms = TimeMs::from_ms(submit.source_ms.ms() - 20))
+}
+
+pub fn source_time_too_old() -> Verdict {
+    submit(|submit| submit.source_ms = TimeMs::from_ms(submit.source_ms.ms() - 5_001))
+}
+
+pub fn price_not_good_enough() -> Verdict {
+    venue().ask(FIRST, bid(1, REFERENCE, 10))
+}
+
+pub fn open_interest_max() -> Verdict {
+    let mut venue = priced();
+    // 5,001 lots are worth 500.1 where 500 is the most; the account has the margin for it.
+    venue.deposit(900, FIRST, 20_000_000);
+    venue.ask(FIRST, bid(1, REFERENCE, 5_000))?;
+    venue.ask(FIRST, crate::kit::cancel(1, 1))?;
+    venue.ask(FIRST, bid(1, REFERENCE, 5_001))
+}
+
+pub fn grant_loss_exceeded() -> Verdict {
+    // Without a segment of full collateral, where losses cannot be measured.
+    let mut genesis = genesis();
+    genesis.segments = list(genesis.segments.iter().take(1).cloned().collect());
+    genesis.markets = list(genesis.markets.iter().take(2).copied().collect());
+    let mut venue = Venue::of(genesis);
+    for feed in [1, 2] {
+        venue.publish(feed, REFERENCE);
+    }
+    quoted(&mut venue, 500);
+    let mut small = terms(&venue, FIRST, 2);
+    small.loss_quote_micros_max = micros(1_400);
+    venue.ask(FIRST, Command::RegisterGrant(Box::new(small)))?;
+    // A tick above the index on ten lots is 1,000, the fee on them 401.
+    venue.ask_session(FIRST, 2, bid(1, REFERENCE + 1, 9))?;
+    venue.ask_session(FIRST, 2, bid(1, REFERENCE + 1, 2))
+}
+
+pub fn transfer_margin_short() -> Verdict {
+    let mut venue = priced();
+    quoted(&mut venue, 2_000);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 1_500))?;
+    // 150 of notional: 15 must stay of 20.
+    venue.ask(FIRST, withdraw(6_000_000))
+}
+
+pub fn principal_exceeded() -> Verdict {
+    let mut venue = priced();
+    venue.ask(FIRST, exit(3_000_000))?;
+    // What is left free is profit only in the eyes of him who asks for more than he ever deposited.
+    venue.ask(FIRST, exit(17_000_001))
+}
+
+pub fn breaker_forbids() -> Verdict {
+    let mut venue = reduce_only();
+    // By now the cap has let the price through, and only the breaker is in the way.
+    venue.hold([REFERENCE * 112 / 100, REFERENCE], 15);
+    let index = venue.index(1);
+    venue.ask(FIRST, bid(1, index, 10))
+}
+
+pub fn proposal_not_found() -> Verdict {
+    venue().ask(RISK_OFFICERS[0], approve(1))
+}
+
+pub fn old_value_differs() -> Verdict {
+    venue().ask(RISK_OFFICERS[0], propose(BreakerState::ReduceOnly, BreakerState::Normal, 60_000))
+}
+
+pub fn change_not_allowed() -> Verdict {
+    venue().ask(RISK_OFFICERS[0], propose(BreakerState::Normal, BreakerState::Elevated, 60_000))
+}
+
+pub fn already_approved() -> Verdict {
+    let mut venue = reduce_only();
+    let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 60_000);
+    venue.ask(RISK_OFFICERS[0], leave)?;
+    venue.ask(RISK_OFFICERS[0], approve(1))
+}
+
+pub fn proposal_life_not_allowed() -> Verdict {
+    let mut venue = reduce_only();
+    let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 3_600_011);
+    venue.ask(RISK_OFFICERS[0], leave)
+}
+
+pub fn proposals_max() -> Verdict {
+    let mut venue = reduce_only();
+    for _ in 0..17 {
+        let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 60_000);
+        venue.ask(RISK_OFFICERS[0], leave)?;
+    }
+    Ok(())
+}
+
+pub fn governor_required() -> Verdict {
+    let mut venue = priced();
+    venue.publish(1, REFERENCE * 8 / 5);
+    assert_eq!(margin_state(&venue), BreakerState::Halted);
+    let leave = propose_at(&venue, BreakerState::Halted, BreakerState::Normal, 60_000);
+    venue.ask(RISK_OFFICERS[0], leave)
+}
+
+pub fn not_an_officer() -> Verdict {
+    // A governor may leave Halted and nothing else: one set never stands for the other.
+    let mut venue = reduce_only();
+    let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 60_000);
+    venue.ask(GOVERNORS[0], leave)
+}
+
+fn withdraw(amount: i64) -> Command {
+    Command::RequestWithdrawal(Box::new(request(amount)))
+}
+
+fn exit(amount: i64) -> Command {
+    Command::RequestPrincipalExit(Box::new(request(amount)))
+}
+
+fn request(amount: i64) -> RequestWithdrawal {
+    RequestWithdrawal { segment: SegmentId::new(1), amount: micros(amount), chain: 1, destination: list(vec![1]) }
+}
+
+fn propose(from: BreakerState, to: BreakerState, life_ms: u64) -> Command {
+    propose_at(&venue(), from, to, life_ms)
+}
+
+/// A proposal that lives so long from the block after the next 10 ms.
+fn propose_at(venue: &Venue, from: BreakerState, to: BreakerState, life_ms: u64) -> Command {
+    Command::Propose(Box::new(Propose {
+        segment: SegmentId::new(1),
+        change: Change::LeaveBreaker(LeaveBreaker { from, to }),
+        expires_ms: TimeMs::from_ms(venue.time_ms + 10 + life_ms),
+    }))
+}
+
+fn approve(number: u64) -> Command {
+    Command::Approve(Approve { segment: SegmentId::new(1), number: ProposalNumber::new(number) })
+}
+
+/// A venue whose breaker tripped to ReduceOnly because a price jumped by 12 %.
+fn reduce_only() -> Venue {
+    let mut venue = priced();
+    venue.publish(1, REFERENCE * 112 / 100);
+    assert_eq!(margin_state(&venue), BreakerState::ReduceOnly);
+    venue
+}
+
+#[test]
+fn a_first_price_needs_enough_operators_and_then_moves_the_mark() {
+    let mut venue = venue();
+    let letters: Vec<_> = PUBLISHERS
+        .take(2)
+        .map(|account| {
+            let command = price(&venue, 1, REFERENCE, 0);
+            venue.root(account, vec![command])
+        })
+        .collect();
+    venue.step(&letters);
+    assert_eq!(grade(&venue, 1), PriceGrade::Unusable, "two of five are too few");
+    venue.publish(1, REFERENCE);
+    assert_eq!(grade(&venue, 1), PriceGrade::Valid);
+    assert_eq!(venue.index(1), REFERENCE);
+}
+
+#[test]
+fn leverage_is_what_the_tiers_say() {
+    let mut venue = priced();
+    quoted(&mut venue, 3_500);
+    // 20 of cash carry 400 at 5 %; fees and slippage take a little.
+    assert_eq!(venue.ask(FIRST, bid(1, REFERENCE + 1, 3_990)), Err(RejectCode::InsufficientFreeCollateral));
+    assert_eq!(venue.ask(FIRST, bid(1, REFERENCE + 1, 3_000)), Ok(()));
+    assert_eq!(venue.lots(1, FIRST), 3_000);
+}
+
+/// Whoever fell below maintenance, and what was done about it, until nobody is.
+fn liquidations(steps: &[Step]) -> Vec<&Event> {
+    let is_one = |event: &&Event| {
+        matches!(
+            event,
+            Event::LiquidationStepped(_)
+                | Event::LiquidationSliced(_)
+                | Event::PositionPassed(_)
+                | Event::InsurancePaid(_)
+                | Event::LossUncovered(_)
+        )
+    };
+    steps.iter().flat_map(Step::events).filter(is_one).collect()
+}
+
+#[test]
+fn an_account_below_maintenance_is_closed_on_the_book_and_pays_its_fee() {
+    let mut venue = priced();
+    quoted(&mut venue, 3_500);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)).unwrap();
+    // Somebody who would buy, below.
+    venue.deposit(1, FIRST + 1, 50_000_000);
+    let below: Vec<Command> = (965..=985).step_by(5).map(|price| bid(1, price, 1_500)).collect();
+    let letter = venue.root(FIRST + 1, below);
+    venue.step(&[letter]);
+    let insurance = venue.ledger().segment(SegmentId::new(1)).unwrap().totals().insurance;
+    for ticks in (955..1_000).rev().step_by(5) {
+        venue.hold([ticks, REFERENCE], 2);
+    }
+    assert!(venue.lots(1, FIRST) < 3_500, "nothing was liquidated: {}", venue.lots(1, FIRST));
+    assert!(venue.ledger().segment(SegmentId::new(1)).unwrap().totals().insurance > insurance);
+    assert!(venue.cash(1, FIRST) > 0, "closed in time, so something is left");
+}
+
+#[test]
+fn what_the_book_cannot_close_goes_to_the_backstop_and_what_it_cannot_carry_is_deleveraged() {
+    let mut venue = priced();
+    quoted(&mut venue, 3_500);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)).unwrap();
+    // Nobody bids any more, and the price falls far below what the account has.
+    let maker = FIRST + 5;
+    let all = Command::CancelAllOrders(casemate_protocol::command::CancelAllOrders {
+        scope: casemate_protocol::command::CancelScope::Segment(SegmentId::new(1)),
+    });
+    venue.ask(maker, all).unwrap();
+    let mut steps = Vec::new();
+    let mut ticks = REFERENCE;
+    while ticks > 900 {
+        ticks -= 8;
+        venue.wait(980);
+        steps.push(venue.publish(1, ticks));
+        venue.publish(2, REFERENCE);
+    }
+    steps.extend((0..5).map(|_| venue.wait(1_000)));
+    assert_eq!(venue.lots(1, FIRST), 0, "{:?}", liquidations(&steps));
+    assert_eq!(venue.lots(1, maker), 0, "the winner was deleveraged");
+    let ledger = venue.ledger();
+    let totals = ledger.segment(SegmentId::new(1)).unwrap().totals();
+    assert_eq!(totals.uncovered, 0, "his profit covered the loss");
+    assert!(venue.cash(1, FIRST) >= 0 && venue.cash(1, maker) > 0);
+    assert_eq!(venue.lots(1, BACKSTOP), 0, "it has no money");
+}
+
+#[test]
+fn the_backstop_takes_over_what_its_money_carries() {
+    let mut venue = priced();
+    venue.deposit(7, BACKSTOP, 60_000_000);
+    quoted(&mut venue, 3_500);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)).unwrap();
+    let maker = FIRST + 5;
+    let cancel_asks = crate::kit::cancel(1, 1);
+    venue.ask(maker, cancel_asks).unwrap();
+    let mut ticks = REFERENCE;
+    while ticks > 950 {
+        ticks -= 8;
+        venue.hold([ticks, REFERENCE], 1);
+    }
+    assert_eq!(venue.lots(1, FIRST), 0);
+    assert_eq!(venue.lots(1, BACKSTOP), 3_500);
+    assert_eq!(venue.cash(1, FIRST), 0, "it passed at the bankruptcy price");
+}
+
+#[test]
+fn a_breaker_opens_again_by_two_of_three_risk_officers_after_the_clear_tests_and_not_before() {
+    let mut venue = reduce_only();
+    let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 3_000_000);
+    venue.ask(RISK_OFFICERS[0], leave).unwrap();
+    venue.ask(RISK_OFFICERS[1], approve(1)).unwrap();
+    let high = REFERENCE * 112 / 100;
+    venue.hold([high, REFERENCE], 15);
+    assert_eq!(margin_state(&venue), BreakerState::ReduceOnly, "the mean has not come after the price yet");
+    venue.hold([high, REFERENCE], 900);
+    assert_eq!(margin_state(&venue), BreakerState::Normal);
+}
+
+#[test]
+fn a_sold_profit_does_not_leave_before_it_is_old_enough() {
+    let mut venue = priced();
+    venue.deposit(5, FIRST + 5, 50_000_000);
+    quoted(&mut venue, 3_000);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 2_000)).unwrap();
+    venue.move_to(1_020);
+    let index = venue.index(1);
+    venue.ask(FIRST + 5, bid(1, index, 2_000)).unwrap();
+    let mut sell = order(1, Side::Ask, index, 2_000, TimeInForce::ImmediateOrCancel);
+    sell.is_reduce_only = true;
+    venue.ask(FIRST, Command::PlaceOrder(sell)).unwrap();
+    let cash = venue.cash(1, FIRST);
+    assert!(cash > 23_000_000, "{cash}");
+    // Only what was deposited, less costs, may leave now.
+    assert_eq!(venue.ask(FIRST, withdraw(20_500_000)), Err(RejectCode::TransferMarginShort));
+    venue.hold([index, REFERENCE], 400);
+    assert_eq!(margin_state(&venue), BreakerState::Normal);
+    let verdict = venue.ask(FIRST, withdraw(20_500_000));
+    assert_ne!(verdict, Err(RejectCode::TransferMarginShort));
+}
+
+#[test]
+fn strangers_publish_nothing() {
+    let mut venue = priced();
+    let command = price(&venue, 1, 2 * REFERENCE, 0);
+    assert_eq!(venue.ask(FIRST, command), Err(RejectCode::PolicyForbids));
+    assert_eq!(venue.index(1), REFERENCE);
+    let row = venue.ledger().principal(AccountId::new(BACKSTOP));
+    assert!(row.is_some());
+}
