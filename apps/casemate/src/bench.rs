@@ -7,6 +7,7 @@
 mod engine;
 mod keys;
 mod latency;
+mod margin;
 mod memory;
 mod row;
 mod workload;

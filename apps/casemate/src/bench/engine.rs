@@ -21,6 +21,7 @@ use ed25519_zebra::batch;
 use serde_json::{Value, json};
 
 use super::keys::SeededKeyCache;
+use super::margin::{PUBLISH_EVERY_BLOCKS, Publishers, clear_on_margin};
 use super::row::RowPlan;
 use crate::error::CliError;
 
@@ -52,6 +53,8 @@ pub struct Chain {
     pub node: Node,
     dir: PathBuf,
     pub time_ms: TimeMs,
+    publishers: Publishers,
+    blocks: u64,
 }
 
 /// Lots that every seeded account holds, long or short.
@@ -88,7 +91,24 @@ impl Chain {
         };
         let node = Node::create_with_keys(dir, &genesis, keys.iter(), options)?;
         let time_ms = node.replica().ledger().chain().time_ms;
-        Ok(Self { node, dir: dir.to_owned(), time_ms })
+        let publishers = Publishers::new(seed, *node.replica().ledger().chain_id(), &genesis);
+        let mut chain = Self { node, dir: dir.to_owned(), time_ms, publishers, blocks: 0 };
+        // Without a first price nobody could open a position.
+        chain.run(&Load::default(), &mut EngineRun::default())?;
+        Ok(chain)
+    }
+
+    /// What publishers say in a block, verified with the rest of it.
+    fn prices(&mut self, time_ms: TimeMs, run: &mut EngineRun) -> Result<Vec<Authenticated>, CliError> {
+        let is_due = self.blocks.is_multiple_of(PUBLISH_EVERY_BLOCKS);
+        self.blocks += 1;
+        if !is_due {
+            return Ok(Vec::new());
+        }
+        let said = self.publishers.speak(time_ms);
+        let (verified, ns) = verify(&said, &self.chain_id(), self.node.threads())?;
+        *run.stages_ns.entry("verify").or_default() += ns;
+        Ok(verified)
     }
 
     /// The chain id that envelopes are signed for.
@@ -108,15 +128,22 @@ impl Chain {
     pub fn run(&mut self, load: &Load, run: &mut EngineRun) -> Result<f64, CliError> {
         let started = Instant::now();
         let chain_id = self.chain_id();
+        if load.envelopes.is_empty() {
+            let time_ms = self.next_time();
+            let prices = self.prices(time_ms, run)?;
+            self.node.propose(prices, time_ms, &mut ())?;
+        }
         let mut batches = closing_batches(&load.envelopes);
         let mut verified = match batches.next() {
             Some(first) => Some(verify(first, &chain_id, self.node.threads())?),
             None => None,
         };
-        while let Some((ready, ns)) = verified.take() {
+        while let Some((mut ready, ns)) = verified.take() {
             *run.stages_ns.entry("verify").or_default() += ns;
             let next = batches.next();
             let time_ms = self.next_time();
+            // Prices come first: a block that is full takes no more.
+            ready.splice(0..0, self.prices(time_ms, run)?);
             let threads = self.node.shared_threads();
             let node = &mut self.node;
             let mut timer = Timer::default();
@@ -185,7 +212,11 @@ impl EngineRun {
     }
 }
 
-/// Cuts a load into blocks where a busy solo sequencer would: at so many envelopes, or so many bytes.
+/// Envelopes that publishers may add to a block.
+const PUBLISHED_MAX: usize = 32;
+
+/// Cuts a load into blocks where a busy solo sequencer would: at so many envelopes, or so many bytes. Some places are left
+/// for prices.
 fn closing_batches(mut envelopes: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
     std::iter::from_fn(move || {
         let mut size_bytes = 0;
@@ -194,7 +225,8 @@ fn closing_batches(mut envelopes: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]
             size_bytes += bytes.len();
             is_open
         };
-        let count = envelopes.iter().take(CLOSE_AT_ENVELOPES).take_while(is_open).count();
+        let room = CLOSE_AT_ENVELOPES - PUBLISHED_MAX;
+        let count = envelopes.iter().take(room).take_while(is_open).count();
         let batch;
         (batch, envelopes) = envelopes.split_at(count);
         (!batch.is_empty()).then_some(batch)
@@ -269,7 +301,7 @@ fn genesis(plan: &RowPlan, seed: [u8; 32], position_lots: u64) -> Result<Genesis
         band: RatioPpm::from_ppm(100_000),
         order_lots_min: QuantityLots::from_lots(1),
         order_lots_max: QuantityLots::from_lots(1_000_000),
-        position_lots_max: QuantityLots::from_lots(10_000_000),
+        position_lots_max: QuantityLots::from_lots(1_000_000),
         maker_fee: FeePpm::from_ppm(-50),
         taker_fee: FeePpm::from_ppm(350),
     };
@@ -277,6 +309,7 @@ fn genesis(plan: &RowPlan, seed: [u8; 32], position_lots: u64) -> Result<Genesis
     genesis.markets = BoundedVec::new((1..=plan.markets).map(market).collect()).ok_or_else(|| full("markets"))?;
     let segment = casemate_protocol::genesis::SegmentRules { open_orders_max: 1_024, ..segment };
     genesis.segments = BoundedVec::new(vec![segment]).ok_or_else(|| full("segments"))?;
+    clear_on_margin(&mut genesis, &seed)?;
     genesis.accounts.weight_burst = 1_000_000_000;
     genesis.accounts.weight_per_second = 1_000_000_000;
     genesis.seeded = Some(SeededAccounts {
