@@ -9,6 +9,7 @@ use crate::development_keys as keys;
 use strategies::valid_genesis;
 
 mod strategies;
+mod venue;
 
 #[test]
 fn the_development_genesis_is_a_venue_on_margin_and_survives_its_file() {
