@@ -13,7 +13,7 @@ mod ledger;
 mod log;
 mod replica;
 mod seal;
-mod venue;
+pub mod venue;
 
 /// Performs that many of the prepared operations, the next ones with each call.
 pub type Prepared = Box<dyn FnMut(u32)>;

@@ -48,8 +48,11 @@ fn candidate(
     }
     let market = segment.market(closing.market)?;
     let held = risk.held(position, market, market.margin()?);
+    if held.profit <= 0 {
+        return None;
+    }
     let health = risk.health(row);
-    if held.profit <= 0 || !health.is_safe() || health.equity <= 0 {
+    if !health.is_safe() || health.equity <= 0 {
         return None;
     }
     // What the bankruptcy price costs beyond the mark, for all lots that are being closed.

@@ -12,6 +12,7 @@ use casemate_protocol::{
 
 use super::deleverage::deleverage;
 use super::evolve::DRAW_WINDOW;
+use super::risk_queue::take_deleveraging;
 use super::slice::{
     MarginShare, PriceLimits, SliceLimits, bankruptcy_notional, insurance_room, limit_price, slice_lots,
 };
@@ -272,6 +273,9 @@ fn resolve(work: &mut Work<'_>, account: AccountId) -> Result<(), Reject> {
     let taken = take_over(work, &closing);
     let Some(closing) = closing_now(work, account, place) else { return Ok(()) };
     if !taken.is_zero() || health_of(work, account).equity > 0 {
+        return Ok(());
+    }
+    if !take_deleveraging(work.segment) {
         return Ok(());
     }
     if deleverage(work, &closing) == 0 {
