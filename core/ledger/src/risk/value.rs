@@ -91,7 +91,8 @@ fn share_up(price: FineTicks, ppm: u32) -> FineTicks {
 }
 
 /// Profit or loss that counts for initial margin and withdrawal: a loss at the worse price, a profit only as far as the
-/// mark has been there for long enough (DESIGN §6).
+/// mark has been there for long enough (DESIGN §6). Funding received makes a loss smaller and is no profit before a fill
+/// settles it: from then on it waits like any other.
 pub(crate) fn counted_profit(
     position: &Position,
     margin: &Margin,
@@ -103,7 +104,8 @@ pub(crate) fn counted_profit(
         // What rounding left in a closed position, which is nothing but for damage.
         return position.entry_notional.saturating_neg();
     }
-    let paid = position.entry_notional.saturating_add(funding_due(position, cumulative).owed.micros());
+    let funding = funding_due(position, cumulative).owed.micros();
+    let paid = position.entry_notional.saturating_add(funding);
     let worse = if position.lots > 0 { prices.low } else { prices.high };
     let shown = value_at(position.lots, worse, tick_value).saturating_sub(paid);
     if shown <= 0 {
@@ -113,6 +115,7 @@ pub(crate) fn counted_profit(
         return 0;
     }
     let stable = stable_price(position.lots, &margin.pricing);
+    let paid = position.entry_notional.saturating_add(funding.max(0));
     value_at(position.lots, stable, tick_value).saturating_sub(paid).clamp(0, shown)
 }
 
