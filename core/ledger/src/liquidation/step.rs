@@ -19,7 +19,7 @@ use super::slice::{
 use crate::context::{BlockContext, CommandContext};
 use crate::market::{Arriving, MarketNow, Remainder, Taking, Work, match_order, remove_where};
 use crate::price::median_depth;
-use crate::risk::{Health, Held, Risk};
+use crate::risk::{FillAhead, Health, Held, Reserved, Risk};
 use crate::segment::{Margin, Market, Position, Segment};
 
 /// A position that is being closed.
@@ -330,10 +330,10 @@ fn backstop_lots(work: &Work<'_>, closing: &Closing) -> u64 {
             quantity: QuantityLots::from_lots(lots),
             notional: closing.bankruptcy_of(lots),
         };
-        let effect = crate::market::fill::fill_effect(before.lots(), before.entry_notional(), &fill);
-        let after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
-        let free = risk.free_collateral(row, Some(&after)).saturating_add(effect.cash_delta.min(QuoteMicros::ZERO));
-        !free.is_negative() && effect.lots.unsigned_abs() <= most
+        let ahead = FillAhead { market: closing.market, fill, fee: QuoteMicros::ZERO, reserved: Reserved::OnArrival };
+        let signed = i64::try_from(lots).unwrap_or(i64::MAX).saturating_mul(if side == Side::Bid { 1 } else { -1 });
+        let held = before.lots().saturating_add(signed).unsigned_abs();
+        !risk.free_after(row, &ahead).is_negative() && held <= most
     };
     // Everything, or half of it, or a quarter, and so on.
     (0..u64::BITS)

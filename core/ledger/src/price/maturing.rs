@@ -102,11 +102,64 @@ pub fn lose(list: &mut Vec<Maturing>, market: u16, loss: QuoteMicros) -> QuoteMi
     left
 }
 
+/// A gain or loss of one market that becomes cash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Realised {
+    /// Market, as its place in the segment.
+    pub market: u16,
+    /// What is added to cash, funding and fee included; negative for a loss.
+    pub amount: QuoteMicros,
+    /// What of a gain was old enough to count before it was realised, in micro-quote, from 0; it counts on.
+    pub matured: i64,
+}
+
+/// The list after something was realised: a gain enters it but for what counted before, a loss eats its market's youngest
+/// first. `None` where the list stays as it is.
+#[must_use]
+pub fn after_realising(
+    list: &[Maturing],
+    realised: &Realised,
+    now_ms: DurationMs,
+    maturity: Maturity,
+) -> Option<Vec<Maturing>> {
+    let Realised { market, amount, matured } = *realised;
+    let young = amount.micros().saturating_sub(matured.min(amount.micros()).max(0));
+    if young == 0 || young < 0 && list.is_empty() {
+        return None;
+    }
+    let mut list = list.to_vec();
+    if young < 0 {
+        lose(&mut list, market, QuoteMicros::from_micros(young.saturating_neg()));
+    } else {
+        add(&mut list, market, QuoteMicros::from_micros(young), now_ms, maturity);
+    }
+    Some(list)
+}
+
 /// How much of a market's realised profit does not count yet, each gain rounded up.
 #[must_use]
 pub fn unmatured(list: &[Maturing], market: u16, now_ms: DurationMs, maturity: Maturity) -> QuoteMicros {
     let gains = list.iter().filter(|gain| gain.market == market);
     sum(gains.map(|gain| maturity.unmatured(gain.amount, gain.age_ms(now_ms))))
+}
+
+/// How much of a market's realised profit would not count yet after a loss in the market, each gain rounded up. A loss that
+/// is not positive changes nothing.
+#[must_use]
+pub fn unmatured_after_loss(
+    list: &[Maturing],
+    market: u16,
+    loss: QuoteMicros,
+    now_ms: DurationMs,
+    maturity: Maturity,
+) -> QuoteMicros {
+    let mut left = loss.max(QuoteMicros::ZERO);
+    let gains = list.iter().rev().filter(|gain| gain.market == market);
+    sum(gains.map(|gain| {
+        let taken = left.min(gain.amount);
+        left = left.saturating_sub(taken);
+        maturity.unmatured(gain.amount.saturating_sub(taken), gain.age_ms(now_ms))
+    }))
 }
 
 /// How much of the realised profit of all markets does not count yet, each gain rounded up.

@@ -16,7 +16,7 @@ use casemate_protocol::units::{Round, notional};
 use casemate_protocol::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject, RejectCode, Side};
 
 use crate::market::fill::{Fill, fill_effect};
-use crate::price::maturing::Maturity;
+use crate::price::maturing::{Maturing, Maturity, Realised, after_realising, unmatured_after_loss};
 use crate::segment::{Margin, Market, Position, SubAccount};
 use value::{Prices, counted_profit, matured_profit_of_closing, notional_at, value_at};
 
@@ -86,20 +86,25 @@ impl<'a> Risk<'a> {
     /// What the account has and needs for more, with one market's position replaced by a hypothetical one.
     #[must_use]
     pub fn initial(&self, account: &SubAccount, instead: Option<&Position>) -> InitialView {
+        self.initial_with(account, instead, account.maturing())
+    }
+
+    /// As [`Self::initial`], with other young profit than the account's own.
+    fn initial_with(&self, account: &SubAccount, instead: Option<&Position>, young: &[Maturing]) -> InitialView {
         let mut view = InitialView { counted_equity: account.cash().micros(), ..InitialView::default() };
         let replaced = instead.map_or(u16::MAX, |position| position.market);
         for position in account.positions() {
             if instead.is_none() || position.market != replaced {
-                self.add_initial(&mut view, account, position);
+                self.add_initial(&mut view, position, young);
             }
         }
         if let Some(position) = instead {
-            self.add_initial(&mut view, account, position);
+            self.add_initial(&mut view, position, young);
         }
-        if !account.maturing().is_empty() {
+        if !young.is_empty() {
             let is_held = |market| market == replaced || account.positions().iter().any(|held| held.market == market);
             view.counted_equity =
-                view.counted_equity.saturating_sub(self.unmatured_where(account, |market| !is_held(market)));
+                view.counted_equity.saturating_sub(self.unmatured_where(young, |market| !is_held(market)));
         }
         view
     }
@@ -143,12 +148,44 @@ impl<'a> Risk<'a> {
         QuoteMicros::from_micros(account.cash().micros().saturating_add(value))
     }
 
+    /// What is free once a fill on margin has happened: exactly what the account has free then. INVARIANT(R4)
+    pub(crate) fn free_after(&self, account: &SubAccount, fill: &FillAhead) -> QuoteMicros {
+        let (after, realised) = self.after_fill(account, fill);
+        let margin = self.markets.get(usize::from(fill.market)).and_then(|market| market.margin.as_deref());
+        let young = margin.and_then(|margin| {
+            after_realising(account.maturing(), &realised, self.waiting_ms, Maturity::of(&margin.rules))
+        });
+        let young = young.as_deref().unwrap_or(account.maturing());
+        self.initial_with(account, Some(&after), young).free().saturating_add(realised.amount)
+    }
+
+    /// Position and realised result after a fill that has not happened.
+    fn after_fill(&self, account: &SubAccount, ahead: &FillAhead) -> (Position, Realised) {
+        let before = account.position(ahead.market);
+        let effect = fill_effect(before.lots, before.entry_notional, &ahead.fill);
+        let mut after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
+        let mut realised =
+            Realised { market: ahead.market, amount: effect.cash_delta.saturating_sub(ahead.fee), matured: 0 };
+        let market = self.markets.get(usize::from(ahead.market));
+        if let Some((market, margin)) = market.and_then(|market| Some((market, market.margin.as_deref()?))) {
+            if ahead.reserved == Reserved::ByOrder {
+                release_reserve(&mut after, &ahead.fill);
+            }
+            let cumulative = market.facts.funding_cumulative;
+            after.funding_entry = cumulative;
+            realised.amount = realised.amount.saturating_sub(value::funding_due(&before, cumulative).owed);
+            // Profit that is realised now is young but for what counted before.
+            realised.matured = matured_profit_of_closing(&before, &effect, &margin.pricing, market.rules.tick_value);
+        }
+        (after, realised)
+    }
+
     fn margin(&self, position: &Position) -> Option<(&'a Market, &'a Margin)> {
         let market = self.markets.get(usize::from(position.market))?;
         Some((market, market.margin.as_deref()?))
     }
 
-    fn add_initial(&self, view: &mut InitialView, account: &SubAccount, position: &Position) {
+    fn add_initial(&self, view: &mut InitialView, position: &Position, young: &[Maturing]) {
         let Some(market) = self.markets.get(usize::from(position.market)) else { return };
         let Some(margin) = market.margin.as_deref() else {
             view.requirement = view.requirement.saturating_add(full::requirement(position, market));
@@ -157,13 +194,14 @@ impl<'a> Risk<'a> {
         let prices = Prices::of(margin);
         let tick_value = market.rules.tick_value;
         let profit = counted_profit(position, margin, &prices, market.facts.funding_cumulative, tick_value);
-        let young = if account.maturing().is_empty() {
+        // A loss eats the youngest profit of its market first, realised or not: closing changes nothing of what counts.
+        let unmatured = if young.is_empty() {
             0
         } else {
-            self.unmatured_where(account, |market| market == position.market)
+            let loss = QuoteMicros::from_micros(profit.min(0).saturating_neg());
+            unmatured_after_loss(young, position.market, loss, self.waiting_ms, Maturity::of(&margin.rules)).micros()
         };
-        // Young profit and a loss of the same market are netted: the loss eats the youngest profit first.
-        let counted = if profit < 0 { profit.min(young.saturating_neg()) } else { profit.saturating_sub(young) };
+        let counted = profit.saturating_sub(unmatured);
         view.counted_equity = view.counted_equity.saturating_add(counted);
         view.requirement =
             view.requirement.saturating_add(order_and_position_margin(position, market, margin, &prices));
@@ -172,8 +210,8 @@ impl<'a> Risk<'a> {
     }
 
     /// Realised profit of some markets that is too young to count.
-    fn unmatured_where(&self, account: &SubAccount, wanted: impl Fn(u16) -> bool) -> i64 {
-        account.maturing().iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {
+    fn unmatured_where(&self, young: &[Maturing], wanted: impl Fn(u16) -> bool) -> i64 {
+        young.iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {
             let market = self.markets.get(usize::from(entry.market)).and_then(|market| market.margin.as_deref());
             let young = market.map_or(0, |margin| {
                 let age = self.waiting_ms.saturating_sub(entry.start_ms);
@@ -232,10 +270,15 @@ pub fn require_free(
     before: Option<QuoteMicros>,
 ) -> Result<(), Reject> {
     let free_after = risk.free_collateral(account, Some(after)).saturating_add(cash_delta);
+    require_no_less(free_after, || before.unwrap_or_else(|| risk.free_collateral(account, None)))
+}
+
+/// INVARIANT(R1)
+fn require_no_less(free_after: QuoteMicros, free_before: impl FnOnce() -> QuoteMicros) -> Result<(), Reject> {
     if !free_after.is_negative() {
         return Ok(());
     }
-    let free_before = before.unwrap_or_else(|| risk.free_collateral(account, None));
+    let free_before = free_before();
     if free_after >= free_before {
         return Ok(());
     }
@@ -252,30 +295,20 @@ pub fn require_free(
 /// # Errors
 /// `BandEdgeInsolvent` with the equity it would leave, `InsufficientFreeCollateral` as [`require_free`].
 pub fn require_fill(risk: &Risk<'_>, account: &SubAccount, fill: &ProposedFill) -> Result<(), Reject> {
-    let before = account.position(fill.market);
     let Some(market) = risk.markets.get(usize::from(fill.market)) else { return Ok(()) };
-    let overflow = Reject::of(RejectCode::AmountOverflow);
-    let tick_value = market.rules.tick_value;
-    let traded = notional(fill.price, fill.quantity, tick_value).ok_or(overflow)?;
-    let effect = fill_effect(
-        before.lots,
-        before.entry_notional,
-        &Fill { side: fill.side, quantity: fill.quantity, notional: traded },
-    );
-    let mut after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
-    let mut cash_delta = effect.cash_delta.saturating_sub(fill.fee);
-    if let Some(margin) = market.margin.as_deref() {
-        if fill.reserved == Reserved::ByOrder {
-            release_reserve(&mut after, fill, traded);
-        }
-        let cumulative = market.facts.funding_cumulative;
-        after.funding_entry = cumulative;
-        cash_delta = cash_delta.saturating_sub(value::funding_due(&before, cumulative).owed);
-        // Profit that is realised now is young but for what counted before.
-        let matured = matured_profit_of_closing(&before, &effect, &margin.pricing, tick_value);
-        let counted = cash_delta.min(QuoteMicros::from_micros(matured));
-        return require_free(risk, account, &after, counted, None);
+    let traded = notional(fill.price, fill.quantity, market.rules.tick_value);
+    let traded = traded.ok_or(Reject::of(RejectCode::AmountOverflow))?;
+    let ahead = FillAhead {
+        market: fill.market,
+        fill: Fill { side: fill.side, quantity: fill.quantity, notional: traded },
+        fee: fill.fee,
+        reserved: fill.reserved,
+    };
+    if market.margin.is_some() {
+        return require_no_less(risk.free_after(account, &ahead), || risk.free_collateral(account, None));
     }
+    let (after, realised) = risk.after_fill(account, &ahead);
+    let cash_delta = realised.amount;
     let equity = risk.band_edge_equity(account, Some(&after)).saturating_add(cash_delta);
     if equity.is_negative() && equity < risk.band_edge_equity(account, None) {
         return Err(Reject::of(RejectCode::BandEdgeInsolvent).quote(QuoteMicros::ZERO, equity));
@@ -287,14 +320,27 @@ pub fn require_fill(risk: &Risk<'_>, account: &SubAccount, fill: &ProposedFill) 
 }
 
 /// Takes what a fill uses of its resting order off the sums of resting orders.
-fn release_reserve(position: &mut Position, fill: &ProposedFill, traded: QuoteMicros) {
+fn release_reserve(position: &mut Position, fill: &Fill) {
     let lots = i64::try_from(fill.quantity.lots()).unwrap_or(i64::MAX);
     let (side_lots, side_notional) = match fill.side {
         Side::Bid => (&mut position.bid_lots, &mut position.bid_notional),
         Side::Ask => (&mut position.ask_lots, &mut position.ask_notional),
     };
     *side_lots = side_lots.saturating_sub(lots);
-    *side_notional = side_notional.saturating_sub(traded.micros());
+    *side_notional = side_notional.saturating_sub(fill.notional.micros());
+}
+
+/// A fill that has not happened, with what it changes hands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FillAhead {
+    /// Market, as its place in the segment.
+    pub(crate) market: u16,
+    /// The account's side of it.
+    pub(crate) fill: Fill,
+    /// What the account pays.
+    pub(crate) fee: QuoteMicros,
+    /// What the account's order has reserved.
+    pub(crate) reserved: Reserved,
 }
 
 /// One side of a fill that has not happened.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::funds::limiter::LimiterState;
 use crate::market::fill::{Fill, FillEffect, fill_effect};
-use crate::price::maturing::{self, Maturing, Maturity};
+use crate::price::maturing::{Maturing, Maturity, Realised, after_realising};
 use crate::risk::value;
 
 /// A point to which a segment can be taken back.
@@ -339,24 +339,19 @@ impl Segment {
         }
         let maturity = Maturity::of(&margin.rules);
         let tick_value = self.market(market).map_or_else(Default::default, |market| market.rules.tick_value);
-        let matured = value::matured_profit_of_closing(before, effect, &margin.pricing, tick_value);
-        let young = realised.micros().saturating_sub(matured.min(realised.micros()).max(0));
+        let gain = Realised {
+            market,
+            amount: realised,
+            matured: value::matured_profit_of_closing(before, effect, &margin.pricing, tick_value),
+        };
         if self.clearing.as_ref().is_some_and(|clearing| clearing.backstop == account) {
             self.change_pricing(market, |pricing, _| {
                 pricing.backstop_realised = pricing.backstop_realised.saturating_add(realised.micros());
             });
         }
         let Some(row) = self.sub_accounts.row_mut(account.number()) else { return };
-        let list = &mut row.trading_mut().maturing;
-        if realised.is_negative() && list.is_empty() || young == 0 {
-            return;
-        }
-        let was = list.clone();
-        if realised.is_negative() {
-            maturing::lose(list, market, realised.checked_neg().unwrap_or_default());
-        } else {
-            maturing::add(list, market, QuoteMicros::from_micros(young), waiting_ms, maturity);
-        }
+        let Some(young) = after_realising(row.maturing(), &gain, waiting_ms, maturity) else { return };
+        let was = core::mem::replace(&mut row.trading_mut().maturing, young);
         self.remember(SegmentUndo::Maturing { account: account.number(), maturing: was });
     }
 
