@@ -67,7 +67,12 @@ pub(crate) fn enter(
         work.require_order_slots(market.place, resting_count)?;
     } else {
         let mut added = AddedOrders { resting_count, ..AddedOrders::default() };
-        added.add(order.side, order.quantity, cost(work, market, &order)?);
+        let mut cost = cost(work, market, &order)?;
+        if reduces_on_margin(work, market, &order) {
+            // INVARIANT(R1): each fill is judged whole, with its fee and what it frees.
+            cost.taker_fee = QuoteMicros::ZERO;
+        }
+        added.add(order.side, order.quantity, cost);
         work.require_room(market, &added, free_before)?;
     }
     work.watch_grant();
@@ -112,6 +117,12 @@ fn require_may_add(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> Res
         return Err(Reject::of(RejectCode::OpenInterestMax).quote(most, open_interest));
     }
     Ok(())
+}
+
+/// Whether an order of a segment on margin closes at most the position that its account has.
+fn reduces_on_margin(work: &Work<'_>, market: &MarketNow, order: &Arriving) -> bool {
+    let is_on_margin = work.segment.market(market.place).is_some_and(|market| market.margin().is_some());
+    is_on_margin && order.quantity <= reducible(work.account_row().position(market.place).lots, order.side)
 }
 
 /// What checks 12 and 13 count for an order. INVARIANT(M3): no fill of it and no rest costs more of a grant's budget.
