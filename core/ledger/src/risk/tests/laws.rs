@@ -1,0 +1,192 @@
+//! Laws of the calculation for any state that trading leads to.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::market::fill::Fill;
+
+/// One thing that happens to the bench.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Trader and other trade: market, whether the trader buys, lots, ticks away from the mark.
+    Trade(u16, bool, u64, i64),
+    /// The mark moves by so many ticks.
+    Move(u16, i64),
+    /// Time passes.
+    Wait(u64),
+    /// Each lot held long pays so many 1/65536 micro-quote.
+    Fund(u16, i64),
+    /// An order of the trader comes to rest: market, whether a bid, lots, ticks away from the mark.
+    Rest(u16, bool, u64, i64),
+    /// What is published, and what the price is good for.
+    Grade(u16, i64, PriceGrade),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let market = || 0..2u16;
+    let grade = prop_oneof![
+        4 => Just(PriceGrade::Valid),
+        2 => Just(PriceGrade::Clamped),
+        1 => Just(PriceGrade::Unusable),
+        1 => Just(PriceGrade::Aged),
+    ];
+    prop_oneof![
+        4 => (market(), any::<bool>(), 1..400u64, -300..300i64).prop_map(|(m, b, l, t)| Act::Trade(m, b, l, t)),
+        4 => (market(), -700..700i64).prop_map(|(m, t)| Act::Move(m, t)),
+        3 => (1..40_000u64).prop_map(Act::Wait),
+        2 => (market(), -2_000_000_000..2_000_000_000i64).prop_map(|(m, f)| Act::Fund(m, f)),
+        1 => (market(), any::<bool>(), 1..300u64, -300..300i64).prop_map(|(m, b, l, t)| Act::Rest(m, b, l, t)),
+        1 => (market(), -500..500i64, grade).prop_map(|(m, t, g)| Act::Grade(m, t, g)),
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    proptest::collection::vec(act(), 1..24)
+}
+
+impl Bench {
+    fn mark_ticks(&self, market: u16) -> u64 {
+        self.segment.markets[usize::from(market)].margin.as_ref().unwrap().pricing.mark.fine() >> 16
+    }
+
+    fn near(&self, market: u16, distance: i64) -> u64 {
+        self.mark_ticks(market).saturating_add_signed(distance).clamp(100, 100_000)
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Trade(market, buys, lots, distance) => {
+                let ticks = self.near(market, distance);
+                let (buyer, seller) = if buys { (TRADER, OTHER) } else { (OTHER, TRADER) };
+                self.trade(market, buyer, seller, lots, ticks);
+            }
+            Act::Move(market, distance) => self.jump(market, self.near(market, distance)),
+            Act::Wait(ms) => {
+                self.waiting_ms = self.waiting_ms.saturating_add(DurationMs::from_ms(ms));
+                for market in 0..2 {
+                    let (ticks, pricing) = (self.mark_ticks(market), self.pricing_of(market));
+                    self.jump(market, ticks);
+                    self.pricing(market, |now| now.published = pricing.published);
+                }
+            }
+            Act::Fund(market, cumulative) => self.fund(market, cumulative),
+            Act::Rest(market, is_bid, lots, distance) => {
+                let side = if is_bid { Side::Bid } else { Side::Ask };
+                self.rest(TRADER, market, side, lots, self.near(market, distance));
+            }
+            Act::Grade(market, distance, grade) => {
+                let published = fine(self.near(market, distance));
+                self.pricing(market, |pricing| (pricing.published, pricing.grade) = (published, grade));
+            }
+        }
+    }
+
+    fn pricing_of(&self, market: u16) -> Pricing {
+        self.segment.markets[usize::from(market)].margin.as_ref().unwrap().pricing.clone()
+    }
+
+    /// A bench on which all this has happened.
+    fn after(acts: &[Act]) -> Self {
+        let mut bench = Self::new();
+        for account in [TRADER, OTHER] {
+            bench.deposit(account, 20 * QUOTE);
+        }
+        acts.iter().for_each(|act| bench.act(*act));
+        bench
+    }
+
+    fn free(&self, account: u64) -> i64 {
+        self.risk().free_collateral(&self.row(account), None).micros()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_024))]
+
+    /// INVARIANT(R4): what is judged in advance is what the account has once it has happened, to the unit, for orders that
+    /// arrive and for orders that rest, whatever they open, close or turn round.
+    #[test]
+    fn prop_a_fill_judged_in_advance_leaves_exactly_what_the_account_has_after_it(
+        acts in acts(), market in 0..2u16, buys: bool, lots in 1..900u64, distance in -400..400i64, fee in -40_000..40_000i64,
+        rests: bool,
+    ) {
+        let mut bench = Bench::after(&acts);
+        let side = if buys { Side::Bid } else { Side::Ask };
+        let ticks = bench.near(market, distance);
+        let slot = rests.then(|| bench.rest(TRADER, market, side, lots + 5, ticks));
+        let quantity = QuantityLots::from_lots(lots);
+        let tick_value = bench.segment.markets[usize::from(market)].rules.tick_value;
+        let fill = Fill { side, quantity, notional: notional(PriceTicks::from_ticks(ticks), quantity, tick_value).unwrap() };
+        let fee = QuoteMicros::from_micros(fee);
+        let reserved = if rests { Reserved::ByOrder } else { Reserved::OnArrival };
+        let foreseen = bench.risk().free_after(&bench.row(TRADER), &FillAhead { market, fill, fee, reserved });
+        let waiting_ms = bench.waiting_ms;
+        if let Some(slot) = slot {
+            bench.segment.set_remaining(slot, QuantityLots::from_lots(5));
+        }
+        bench.segment.apply_fill(AccountId::new(TRADER), market, &fill, fee, waiting_ms);
+        prop_assert_eq!(foreseen.micros(), bench.free(TRADER));
+    }
+
+    /// INVARIANT(R4): the same for an order that only comes to rest.
+    #[test]
+    fn prop_an_order_judged_in_advance_needs_exactly_what_it_needs_at_rest(
+        acts in acts(), market in 0..2u16, is_bid: bool, lots in 1..900u64, distance in -400..400i64,
+    ) {
+        let mut bench = Bench::after(&acts);
+        let ticks = bench.near(market, distance);
+        let mut after = bench.row(TRADER).position(market);
+        let worth = i64::try_from(lots * ticks * 100).unwrap();
+        let (side, side_lots, side_notional) = match is_bid {
+            true => (Side::Bid, &mut after.bid_lots, &mut after.bid_notional),
+            false => (Side::Ask, &mut after.ask_lots, &mut after.ask_notional),
+        };
+        *side_lots += i64::try_from(lots).unwrap();
+        *side_notional += worth;
+        let foreseen = bench.risk().initial(&bench.row(TRADER), Some(&after));
+        bench.rest(TRADER, market, side, lots, ticks);
+        prop_assert_eq!(foreseen, bench.initial(TRADER));
+        prop_assert!(bench.initial(TRADER).requirement >= 0);
+    }
+
+    /// INVARIANT(R1): closing at the mark or better frees collateral, however deep below initial margin the account is,
+    /// unless its own resting orders of that side would then open more.
+    #[test]
+    fn prop_closing_at_the_mark_or_better_never_makes_free_collateral_smaller(
+        acts in acts(), market in 0..2u16, share in 1..=4u64, better in 0..300u64, fee_ppm in 0..=400i64,
+    ) {
+        let bench = Bench::after(&acts);
+        let row = bench.row(TRADER);
+        let position = row.position(market);
+        let side = if position.lots > 0 { Side::Ask } else { Side::Bid };
+        let own = if position.lots > 0 { position.ask_lots } else { position.bid_lots };
+        prop_assume!(position.lots != 0 && own == 0);
+        let lots = (position.lots.unsigned_abs() * share).div_ceil(4);
+        // A price that is a whole tick, at the mark or on the better side of it.
+        let mark = bench.mark_ticks(market);
+        let ticks = if side == Side::Ask { mark + better } else { mark - better.min(mark / 2) };
+        let quantity = QuantityLots::from_lots(lots);
+        let traded = notional(PriceTicks::from_ticks(ticks), quantity, TickValueMicros::from_micros(100)).unwrap();
+        let fee = QuoteMicros::from_micros(traded.micros() * fee_ppm / 1_000_000);
+        let close = ProposedFill {
+            market, side, quantity, price: PriceTicks::from_ticks(ticks), fee, reserved: Reserved::NotAtAll,
+        };
+        prop_assert_eq!(require_fill(&bench.risk(), &row, &close), Ok(()));
+    }
+
+    /// INVARIANT(R3): rounding never makes anything: what two sides of a market are worth together is at most nothing, at
+    /// the mark and as counted, and by at most one unit for each rounding below it.
+    #[test]
+    fn prop_a_position_and_its_counterpart_are_together_worth_at_most_nothing(acts in acts()) {
+        let bench = Bench::after(&acts);
+        let deposits = 40 * QUOTE;
+        let equity = bench.health(TRADER).equity + bench.health(OTHER).equity;
+        prop_assert!(equity <= deposits, "{equity}");
+        // Value and funding of two positions in two markets, and funding settled by each trade.
+        let roundings = 8 + 2 * i64::try_from(acts.len()).unwrap();
+        prop_assert!(equity >= deposits - roundings, "{equity}");
+        let counted = bench.initial(TRADER).counted_equity + bench.initial(OTHER).counted_equity;
+        prop_assert!(counted <= deposits, "{counted}");
+        prop_assert!(bench.initial(TRADER).counted_equity <= bench.health(TRADER).equity);
+    }
+}
