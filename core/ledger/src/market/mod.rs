@@ -176,6 +176,8 @@ impl MarketNow {
 /// What orders that are not reduce-only would add to an account in a market.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AddedOrders {
+    /// They close a position and never rest, so collateral is judged fill by fill.
+    is_judged_by_fills: bool,
     /// How many of them can rest.
     resting_count: u32,
     bid_lots: i64,
@@ -225,6 +227,9 @@ impl Work<'_> {
         let before = row.position(market.place);
         require_position_size(market, &before, added)?;
         self.require_grant_budget(added.dearest)?;
+        if added.is_judged_by_fills {
+            return Ok(());
+        }
         let after = Position {
             bid_lots: before.bid_lots.saturating_add(added.bid_lots),
             bid_notional: before.bid_notional.saturating_add(added.bid_notional),

@@ -69,8 +69,9 @@ pub(crate) fn enter(
         let mut added = AddedOrders { resting_count, ..AddedOrders::default() };
         let mut cost = cost(work, market, &order)?;
         if reduces_on_margin(work, market, &order) {
-            // INVARIANT(R1): each fill is judged whole, with its fee and what it frees.
+            // INVARIANT(R1): each fill is judged whole, with its fee and what it frees; what never rests reserves nothing.
             cost.taker_fee = QuoteMicros::ZERO;
+            added.is_judged_by_fills = order.remainder != Remainder::Rests;
         }
         added.add(order.side, order.quantity, cost);
         work.require_room(market, &added, free_before)?;
