@@ -174,6 +174,26 @@ proptest! {
         prop_assert_eq!(require_fill(&bench.risk(), &row, &close), Ok(()));
     }
 
+    /// INVARIANT(R1): whatever is refused for collateral would have left less than there was, and less than nothing; and
+    /// whatever is not refused leaves one of the two.
+    #[test]
+    fn prop_a_fill_is_refused_exactly_if_it_would_leave_less_than_before_and_less_than_nothing(
+        acts in acts(), market in 0..2u16, buys: bool, lots in 1..900u64, distance in -400..400i64, fee in 0..40_000i64,
+    ) {
+        let mut bench = Bench::after(&acts);
+        let (side, ticks) = (if buys { Side::Bid } else { Side::Ask }, bench.near(market, distance));
+        let (quantity, price) = (QuantityLots::from_lots(lots), PriceTicks::from_ticks(ticks));
+        let fee = QuoteMicros::from_micros(fee);
+        let proposed = ProposedFill { market, side, quantity, price, fee, reserved: Reserved::OnArrival };
+        let verdict = require_fill(&bench.risk(), &bench.row(TRADER), &proposed);
+        let before = bench.free(TRADER);
+        let fill = Fill { side, quantity, notional: notional(price, quantity, TickValueMicros::from_micros(100)).unwrap() };
+        let waiting_ms = bench.waiting_ms;
+        bench.segment.apply_fill(AccountId::new(TRADER), market, &fill, fee, waiting_ms);
+        let after = bench.free(TRADER);
+        prop_assert_eq!(verdict.is_err(), after < 0 && after < before, "{} became {}", before, after);
+    }
+
     /// INVARIANT(R3): rounding never makes anything: what two sides of a market are worth together is at most nothing, at
     /// the mark and as counted, and by at most one unit for each rounding below it.
     #[test]
