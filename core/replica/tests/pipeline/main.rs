@@ -1,6 +1,7 @@
 //! The whole pipeline: bytes in, blocks and records out, on a small venue.
 #![cfg(test)]
 
+mod agreement;
 mod attacks;
 mod book;
 mod clearing;
@@ -9,6 +10,7 @@ mod coverage;
 mod golden;
 mod kit;
 mod laws;
+mod model;
 mod phases;
 mod refusals;
 mod sessions;

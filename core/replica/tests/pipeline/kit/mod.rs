@@ -2,6 +2,7 @@
 
 pub mod margined;
 pub mod random;
+pub mod storm;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,393 @@
+//! Who is liquidated, in which order, and in which order losses fall: each record of a liquidation, event by event.
+
+use std::cmp::Reverse;
+
+use casemate_audit::{RecordBody, RecordSource};
+use casemate_protocol::command::SystemWork;
+use casemate_protocol::event::{
+    InsurancePaid, LiquidationSliced, PassCause, PositionPassed, RemovalCause, TradeExecuted,
+};
+use casemate_protocol::{AccountId, BreakerState, Event, PriceGrade, Side};
+
+use super::{FINE, MILLION, Model, SEGMENT, Wrong, ceil, place};
+
+/// What happened in the blocks that the model followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub steps: u32,
+    pub slices: u32,
+    pub insured: u32,
+    /// Insurance paid less than was missing.
+    pub insured_in_part: u32,
+    pub taken_over: u32,
+    pub deleveraged: u32,
+    pub uncovered: u32,
+    pub repaid: u32,
+    pub fundings: u32,
+    /// Accounts in blocks where profit was there and not all of it counted.
+    pub unripe: u32,
+    /// As `unripe`, where some of the profit counted.
+    pub half_ripe: u32,
+    /// Blocks in which more than one account was liquidated.
+    pub queues: u32,
+    pub money_out: u32,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        let sums = [
+            (&mut self.steps, other.steps),
+            (&mut self.slices, other.slices),
+            (&mut self.insured, other.insured),
+            (&mut self.insured_in_part, other.insured_in_part),
+            (&mut self.taken_over, other.taken_over),
+            (&mut self.deleveraged, other.deleveraged),
+            (&mut self.uncovered, other.uncovered),
+            (&mut self.repaid, other.repaid),
+            (&mut self.fundings, other.fundings),
+            (&mut self.unripe, other.unripe),
+            (&mut self.half_ripe, other.half_ripe),
+            (&mut self.queues, other.queues),
+            (&mut self.money_out, other.money_out),
+        ];
+        for (sum, more) in sums {
+            *sum += more;
+        }
+    }
+}
+
+/// The order in which things happen to an account that is liquidated, and so the order of losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Found,
+    OrdersGone,
+    /// Its own margin pays.
+    Book,
+    Insurance,
+    Backstop,
+    Profit,
+    /// Nobody is left: better a loss that is written down than a risk that stays.
+    BookAtAnyPrice,
+    WrittenDown,
+}
+
+/// A liquidation as its events go by.
+struct Course {
+    account: AccountId,
+    stage: Stage,
+    /// What the position that passes is worth at its bankruptcy price, and its lots, before any passed.
+    bankruptcy: Option<(i128, i128)>,
+    /// Lots and notional that passed for the present cause.
+    passed: (i128, i128),
+    /// Notional that traded and was not charged yet.
+    traded: i128,
+    has_deleveraged: bool,
+}
+
+impl Model {
+    /// Follows a block.
+    pub fn block(&mut self, time_ms: u64, records: &[RecordBody]) -> Result<Tally, Wrong> {
+        self.begin_block(time_ms);
+        let mut tally = Tally::default();
+        let listed: Vec<AccountId> = records.iter().filter_map(liquidated).collect();
+        tally.queues += u32::from(listed.len() > 1);
+        let mut is_first = true;
+        let mut was_anybody_below = true;
+        for record in records {
+            was_anybody_below &= !self.below_maintenance().is_empty();
+            match &record.source {
+                RecordSource::System(command) => match command.work {
+                    SystemWork::Liquidate(target) => {
+                        if core::mem::take(&mut is_first) {
+                            self.require_worst_first(&listed)?;
+                        }
+                        self.liquidation(target.account, record.events.as_slice(), &mut tally)?;
+                    }
+                    _ => self.follow_all(record.events.as_slice(), &mut tally)?,
+                },
+                RecordSource::Command { .. } => self.follow_all(record.events.as_slice(), &mut tally)?,
+            }
+        }
+        was_anybody_below &= !self.below_maintenance().is_empty();
+        if listed.is_empty() && was_anybody_below && self.breaker != BreakerState::Halted {
+            return Err(format!("{:?} are below maintenance and nobody is liquidated", self.below_maintenance()));
+        }
+        Ok(tally)
+    }
+
+    fn follow_all(&mut self, events: &[Event], tally: &mut Tally) -> Result<(), Wrong> {
+        for event in events {
+            match event {
+                Event::DeficitRepaid(repaid) => {
+                    tally.repaid += 1;
+                    let amount = i128::from(repaid.amount.micros());
+                    require(amount > 0 && amount <= self.sums.uncovered, || format!("{repaid:?}"))?;
+                    let share = self.markets.iter().map(|market| market.margin.liquidation.insurance_share_max.ppm());
+                    let most = self.insurance() * i128::from(share.min().unwrap_or(0)) / MILLION;
+                    require(amount <= most, || format!("{amount} repaid of {most}"))?;
+                }
+                Event::FundingSettled(_) => tally.fundings += 1,
+                Event::WithdrawalReleased(_) | Event::TransferReleased(_) => tally.money_out += 1,
+                _ => {}
+            }
+            self.follow(event)?;
+        }
+        Ok(())
+    }
+
+    /// Accounts below maintenance margin, the worst ratio of equity to maintenance first, then by number.
+    pub fn below_maintenance(&self) -> Vec<AccountId> {
+        let held = self.accounts.iter().filter(|(_, row)| !row.positions.is_empty());
+        let all = held.map(|(account, _)| (*account, self.equity(*account), self.maintenance(*account)));
+        let mut below: Vec<_> = all.filter(|(_, equity, maintenance)| equity < maintenance).collect();
+        below.sort_by(|one, other| (one.1 * other.2).cmp(&(other.1 * one.2)).then(one.0.cmp(&other.0)));
+        below.into_iter().map(|(account, ..)| account).collect()
+    }
+
+    fn require_worst_first(&self, listed: &[AccountId]) -> Result<(), Wrong> {
+        let below = self.below_maintenance();
+        require(below == listed, || format!("below maintenance are {below:?}, and {listed:?} are liquidated"))
+    }
+
+    fn liquidation(&mut self, account: AccountId, events: &[Event], tally: &mut Tally) -> Result<(), Wrong> {
+        let is_safe = self.equity(account) >= self.maintenance(account);
+        require(is_safe == events.is_empty(), || format!("{account:?} safe: {is_safe}, {events:?}"))?;
+        let mut course = Course {
+            account,
+            stage: Stage::Found,
+            bankruptcy: None,
+            passed: (0, 0),
+            traded: 0,
+            has_deleveraged: false,
+        };
+        for event in events {
+            self.require_next(&mut course, event, tally)
+                .map_err(|wrong| format!("{wrong}\nat {event:?}\nin {events:?}"))?;
+            let before = self.loser_of(event);
+            self.follow(event)?;
+            self.require_after(&course, event, before)?;
+        }
+        Ok(())
+    }
+
+    /// Judges the next event by the state before it.
+    fn require_next(&self, course: &mut Course, event: &Event, tally: &mut Tally) -> Result<(), Wrong> {
+        let stage = match event {
+            Event::LiquidationStepped(_) => Stage::Found,
+            Event::OrderRemoved(removed) if removed.cause == RemovalCause::Liquidated => Stage::OrdersGone,
+            // Resting orders that a slice meets and that cannot trade.
+            Event::OrderRemoved(_) => course.stage,
+            Event::TradeExecuted(trade) if course.traded == 0 => self.stage_of_slice(course, trade),
+            Event::TradeExecuted(_) | Event::LiquidationSliced(_) => course.stage,
+            Event::InsurancePaid(_) => Stage::Insurance,
+            Event::PositionPassed(passed) if passed.cause == PassCause::Backstop => Stage::Backstop,
+            Event::PositionPassed(_) => Stage::Profit,
+            Event::LossUncovered(_) => Stage::WrittenDown,
+            other => return Err(format!("{other:?} has no place in a liquidation")),
+        };
+        require(course.stage <= stage, || format!("{stage:?} after {:?}", course.stage))?;
+        course.stage = stage;
+        match event {
+            Event::LiquidationStepped(stepped) => {
+                tally.steps += 1;
+                let seen = (i128::from(stepped.equity.micros()), i128::from(stepped.maintenance.micros()));
+                let own = (self.equity(course.account), self.maintenance(course.account));
+                require(seen == own, || format!("equity and maintenance are {own:?}"))
+            }
+            Event::TradeExecuted(trade) => self.require_trade(course, trade),
+            Event::LiquidationSliced(sliced) => {
+                tally.slices += 1;
+                self.require_slice(course, sliced)
+            }
+            Event::InsurancePaid(paid) => self.require_insurance(course, paid, tally),
+            Event::PositionPassed(passed) => self.require_pass(course, passed, tally),
+            Event::LossUncovered(loss) => {
+                tally.uncovered += 1;
+                let row = &self.accounts[&course.account];
+                let is_all = row.positions.is_empty() && i128::from(loss.amount.micros()) == -row.cash;
+                require(is_all && row.cash < 0, || format!("cash is {}", row.cash))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A slice begins: the first within the bankruptcy price, a second one or one beyond it only when nobody is left.
+    fn stage_of_slice(&self, course: &Course, trade: &TradeExecuted) -> Stage {
+        let market = place(trade.market).expect("on margin");
+        let is_first = course.stage < Stage::Book;
+        let is_own = is_first && self.is_within_bankruptcy(course.account, market, trade);
+        if is_own { Stage::Book } else { Stage::BookAtAnyPrice }
+    }
+
+    /// The notional at which closing all of a position leaves nothing of the equity behind it: its share by maintenance.
+    fn bankruptcy(&self, account: AccountId, market: usize) -> i128 {
+        let position = self.accounts[&account].positions[&market];
+        let part = self.markets[market].maintenance(&position);
+        let behind = (self.equity(account) * part).div_euclid(self.maintenance(account));
+        let value = self.markets[market].value(position.lots, self.markets[market].mark_or_index());
+        if position.lots > 0 { value - behind } else { -value + behind }
+    }
+
+    fn is_within_bankruptcy(&self, account: AccountId, market: usize, trade: &TradeExecuted) -> bool {
+        let lots = self.accounts[&account].positions[&market].lots;
+        let whole = i128::from(trade.price.ticks()) * lots.abs() * self.markets[market].tick_value();
+        let bankruptcy = self.bankruptcy(account, market);
+        if lots > 0 { whole >= bankruptcy } else { whole <= bankruptcy }
+    }
+
+    fn require_trade(&self, course: &mut Course, trade: &TradeExecuted) -> Result<(), Wrong> {
+        let market = place(trade.market).expect("on margin");
+        let is_own = trade.taker == course.account && trade.taker_fee.is_zero();
+        require(is_own, || "a slice is its account's and pays no taker fee".into())?;
+        let (price, tick_value) = (i128::from(trade.price.ticks()), self.markets[market].tick_value());
+        let slippage = i128::from(self.markets[market].margin.liquidation.slippage_max.ppm());
+        let (index, scaled) = (self.markets[market].index, price * FINE * MILLION);
+        let is_near = match trade.taker_side {
+            Side::Ask => scaled >= index * (MILLION - slippage),
+            Side::Bid => scaled <= index * (MILLION + slippage),
+        };
+        require(is_near, || format!("a slice trades too far from {index}"))?;
+        if course.stage == Stage::BookAtAnyPrice {
+            let is_last = self.equity(course.account) <= 0 || course.traded > 0;
+            require(is_last && !course.has_deleveraged, || "somebody could still bear the loss".into())?;
+        }
+        course.traded += price * i128::from(trade.quantity.lots()) * tick_value;
+        Ok(())
+    }
+
+    fn require_slice(&self, course: &mut Course, sliced: &LiquidationSliced) -> Result<(), Wrong> {
+        let market = &self.markets[place(sliced.market).expect("on margin")];
+        let traded = core::mem::take(&mut course.traded);
+        require(traded == i128::from(sliced.traded.micros()), || format!("{traded} traded"))?;
+        let fee = ceil(traded * i128::from(market.margin.liquidation.fee.ppm()), MILLION);
+        let fee = fee.min(self.equity(course.account).max(0));
+        require(fee == i128::from(sliced.fee.micros()), || format!("the fee is {fee}"))
+    }
+
+    /// The market that needs most margin, of those with a usable price.
+    fn worst_market(&self, account: AccountId) -> Option<usize> {
+        let usable = |market: &usize| self.markets[*market].grade != PriceGrade::Unusable;
+        let positions = self.accounts[&account].positions.iter().filter(|(market, _)| usable(market));
+        let needs = positions.map(|(market, position)| (Reverse(self.markets[*market].maintenance(position)), *market));
+        needs.min().map(|(_, market)| market)
+    }
+
+    /// What insurance may still pay for a market: with payments forgotten evenly, and with none forgotten. Between the two
+    /// lies what the ledger keeps, which forgets evenly but begins anew with each payment.
+    fn insurance_room(&self, market: usize) -> (i128, i128) {
+        let rules = &self.markets[market].margin.liquidation;
+        let share = (self.insurance() * i128::from(rules.insurance_share_max.ppm())).max(0) / MILLION;
+        let window = i128::from(rules.insurance_window_ms.ms());
+        let of_market = || self.payments.iter().filter(move |payment| payment.market == market);
+        let kept = of_market().map(|payment| {
+            let age = i128::from(self.waiting_ms - payment.waiting_ms).min(window);
+            payment.amount * (window - age) / window
+        });
+        let (kept, all) = (kept.sum::<i128>(), of_market().map(|payment| payment.amount).sum::<i128>());
+        ((share - kept).max(0), (share - all).max(0))
+    }
+
+    fn require_insurance(&self, course: &Course, paid: &InsurancePaid, tally: &mut Tally) -> Result<(), Wrong> {
+        let (amount, missing) = (i128::from(paid.amount.micros()), -self.equity(course.account));
+        let market = place(paid.market);
+        require(market == self.worst_market(course.account), || "not the market that needs most".into())?;
+        let (most, least) = self.insurance_room(market.expect("checked"));
+        tally.insured += 1;
+        tally.insured_in_part += u32::from(amount < missing);
+        let is_right = amount > 0 && amount <= missing.min(most) && amount >= missing.min(least);
+        require(is_right, || format!("missing is {missing}, insurance may pay from {least} to {most}"))
+    }
+
+    fn require_pass(&self, course: &mut Course, passed: &PositionPassed, tally: &mut Tally) -> Result<(), Wrong> {
+        let account = course.account;
+        require(passed.from == account && passed.to != account, || "another's position passes".into())?;
+        let market = place(passed.market).expect("on margin");
+        let position = self.accounts[&account].positions.get(&market).copied().unwrap_or_default();
+        let equity = self.equity(account);
+        if course.bankruptcy.is_none() {
+            require(Some(market) == self.worst_market(account), || "not the market that needs most".into())?;
+            let (_, room) = self.insurance_room(market);
+            require(equity >= 0 || room == 0, || format!("insurance had {room} and did not pay first"))?;
+            course.bankruptcy = Some((self.bankruptcy(account, market), position.lots.abs()));
+        }
+        let (bankruptcy, whole) = course.bankruptcy.expect("set above");
+        course.passed.0 += i128::from(passed.quantity.lots());
+        course.passed.1 += i128::from(passed.notional.micros());
+        let product = bankruptcy.max(0) * course.passed.0;
+        let due = if position.lots > 0 { ceil(product, whole) } else { product.div_euclid(whole) };
+        require(due == course.passed.1 && course.passed.0 <= whole, || {
+            format!("{due} is due for {:?}", course.passed)
+        })?;
+        match passed.cause {
+            PassCause::Backstop => {
+                tally.taken_over += 1;
+                let backstop = self.accounts.get(&self.backstop).and_then(|row| row.positions.get(&market));
+                let shown = backstop.map_or(0, |position| self.markets[market].profit(position));
+                let loss = -(shown + self.markets[market].backstop_realised);
+                let cap = i128::from(self.markets[market].margin.liquidation.backstop_loss_max.micros());
+                require(passed.to == self.backstop && loss < cap, || format!("the backstop has lost {loss} of {cap}"))
+            }
+            PassCause::Deleveraging => {
+                tally.deleveraged += 1;
+                let is_nothing_left = equity <= 0 || course.has_deleveraged;
+                course.has_deleveraged = true;
+                let other = self.accounts[&passed.to].positions.get(&market).copied().unwrap_or_default();
+                let is_opposite = other.lots * position.lots < 0 && other.lots.abs() >= passed.quantity.lots().into();
+                let is_winner = self.markets[market].profit(&other) > 0;
+                let is_safe = self.equity(passed.to) >= self.maintenance(passed.to);
+                require(is_nothing_left && is_opposite && is_winner && is_safe, || {
+                    format!("left {equity}, opposite {is_opposite}, in profit {is_winner}, safe {is_safe}")
+                })
+            }
+        }
+    }
+
+    /// Equity, maintenance and profit in the market of who is deleveraged.
+    fn loser_of(&self, event: &Event) -> Option<(i128, i128, i128)> {
+        let Event::PositionPassed(passed) = event else { return None };
+        let market = place(passed.market).expect("on margin");
+        let position = self.accounts[&passed.to].positions.get(&market).copied().unwrap_or_default();
+        Some((self.equity(passed.to), self.maintenance(passed.to), self.markets[market].profit(&position)))
+    }
+
+    /// Judges an event by the state after it.
+    fn require_after(&self, course: &Course, event: &Event, before: Option<(i128, i128, i128)>) -> Result<(), Wrong> {
+        let (Event::PositionPassed(passed), Some((equity, maintenance, profit))) = (event, before) else {
+            return Ok(());
+        };
+        let (equity_after, maintenance_after) = (self.equity(passed.to), self.maintenance(passed.to));
+        match passed.cause {
+            PassCause::Backstop => {
+                let free = self.counted(passed.to).most - self.requirement(passed.to);
+                require(free >= 0, || format!("the backstop took what it cannot carry: {free}\n{passed:?}"))
+            }
+            PassCause::Deleveraging => {
+                // Values, funding and margins round by a unit each.
+                let is_no_worse = (equity_after + 3) * maintenance >= equity * (maintenance_after - 3);
+                let cost = equity - equity_after;
+                require(is_no_worse && cost <= profit + 2, || {
+                    format!(
+                        "{equity} of {maintenance} became {equity_after} of {maintenance_after}, profit {profit}\n{passed:?}"
+                    )
+                })?;
+                let row = &self.accounts[&course.account];
+                let is_covered = !row.positions.is_empty() || row.cash >= 0;
+                require(is_covered, || format!("deleveraged and still {} of cash", row.cash))
+            }
+        }
+    }
+}
+
+fn liquidated(record: &RecordBody) -> Option<AccountId> {
+    match &record.source {
+        RecordSource::System(command) => match command.work {
+            SystemWork::Liquidate(target) if target.segment == SEGMENT => Some(target.account),
+            _ => None,
+        },
+        RecordSource::Command { .. } => None,
+    }
+}
+
+fn require(holds: bool, wrong: impl FnOnce() -> Wrong) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err(wrong()) }
+}
