@@ -5,6 +5,7 @@ mod agreement;
 mod attacks;
 mod book;
 mod clearing;
+mod clearing_laws;
 mod containment;
 mod coverage;
 mod golden;
