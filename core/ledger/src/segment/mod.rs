@@ -8,6 +8,7 @@
 
 mod book;
 mod primitives;
+mod reading;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
