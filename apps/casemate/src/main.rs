@@ -1,10 +1,11 @@
-//! The casemate command: makes and checks genesis files and keys, runs an embedded node, shows and proves what it
-//! holds, replays recorded order flow, and measures.
+//! The casemate command: makes and checks genesis files and keys, runs an embedded node, talks to a running one, shows and
+//! proves what a folder holds, replays recorded order flow, and measures.
 //!
 //! Standard output is data, standard error is for people. Exit code 0 is success, 1 a failure that is told with a hint,
 //! 2 wrong usage.
 
 mod bench;
+mod client;
 mod error;
 mod genesis;
 mod inspect;
@@ -36,8 +37,25 @@ enum Command {
     /// Makes and shows keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Runs a node on a data folder; reads envelopes from standard input and writes receipts.
+    /// Runs a node on a data folder; serves HTTP, or reads envelopes from standard input and writes receipts.
     Node(node::NodeArgs),
+    /// Opens and shows accounts of a running node.
+    #[command(subcommand)]
+    Account(client::account::AccountCommand),
+    /// Shows an account's positions.
+    Positions(client::account::PositionsArgs),
+    /// States a deposit as the attestors of a development chain.
+    Deposit(client::deposit::DepositArgs),
+    /// Registers and revokes session keys.
+    #[command(subcommand)]
+    Grant(client::grant::GrantCommand),
+    /// Places and cancels orders.
+    #[command(subcommand)]
+    Order(client::order::OrderCommand),
+    /// Asks for money to leave.
+    Withdraw(client::withdraw::WithdrawArgs),
+    /// Prints a stream of a running node.
+    Watch(client::watch::WatchArgs),
     /// Shows what a data folder holds, with proofs checked.
     #[command(subcommand)]
     Inspect(inspect::InspectCommand),
@@ -52,6 +70,13 @@ fn main() -> ExitCode {
         Command::Genesis(command) => genesis::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Node(args) => node::run(&args),
+        Command::Account(command) => client::account::run(&command),
+        Command::Positions(args) => client::account::positions(&args),
+        Command::Deposit(args) => client::deposit::run(&args),
+        Command::Grant(command) => client::grant::run(&command),
+        Command::Order(command) => client::order::run(&command),
+        Command::Withdraw(args) => client::withdraw::run(&args),
+        Command::Watch(args) => client::watch::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),
