@@ -283,6 +283,10 @@ fn one_connection_too_many_is_told_so_and_the_others_go_on() {
 
 fn ask(stream: &mut WebSocket<TcpStream>, request: &str) -> Value {
     stream.send(Message::text(request)).unwrap();
+    next(stream)
+}
+
+fn next(stream: &mut WebSocket<TcpStream>) -> Value {
     loop {
         if let Message::Text(text) = stream.read().unwrap() {
             return serde_json::from_str(&text).unwrap();
@@ -334,13 +338,14 @@ fn a_page_of_another_origin_gets_no_stream() {
 fn a_stream_whose_client_does_not_read_is_cut_off_and_another_is_served_meanwhile() {
     let bench = Bench::new();
     fill_book(&bench.hub);
-    let mut slow = bench.stream();
-    let mut fast = bench.stream();
+    let (mut slow, mut fast) = (bench.stream(), bench.stream());
+    assert_eq!(ask(&mut fast, r#"{"op":"subscribe","channel":"blocks"}"#)["sequence"], 1);
     let request = Message::text(r#"{"op":"subscribe","channel":"book","market":1}"#);
     let (began, mut served) = (Instant::now(), 0);
     while slow.send(request.clone()).is_ok() {
-        assert_eq!(ask(&mut fast, r#"{"op":"subscribe","channel":"trades","market":1}"#)["kind"], "snapshot");
         served += 1;
+        bench.hub.advance(&Header { height: Height::new(1 + served), ..examples::header() }, &[]);
+        assert_eq!(next(&mut fast)["sequence"], 1 + served);
         assert!(began.elapsed() < Duration::from_secs(20), "it was never cut off, after {served} requests");
     }
     assert!(served > 0);

@@ -20,7 +20,7 @@
 //! input, and on SIGINT and SIGTERM; then lines that were read are answered and later ones are not.
 
 mod lines;
-mod serving;
+pub mod serving;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -87,7 +87,7 @@ pub fn run(args: &NodeArgs) -> Result<(), CliError> {
         ..SoloOptions::default()
     };
     if let Some(listener) = listener {
-        let served = ServedNode::start(node, options, listener, Limits::default())?;
+        let served = ServedNode::start(node, options, SystemClock::start(), listener, Limits::default())?;
         return serve_http(served, &mut output, &is_told_to_stop);
     }
     let solo = Solo::start(node, options, SystemClock::start());

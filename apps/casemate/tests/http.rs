@@ -361,3 +361,16 @@ fn slow_a_submission_need_not_wait_and_is_counted() {
     let metrics = node.agent.get(format!("{}/metrics", node.url)).call().unwrap().body_mut().read_to_string().unwrap();
     assert!(metrics.contains("path=\"/v1/envelopes\",method=\"POST\",status=\"202\""), "{metrics}");
 }
+
+#[test]
+fn slow_the_benchmark_over_http_times_every_submission_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let output = casemate(&["bench", "--http", "--quick", "--seconds", "1", "--rate", "50", "--data", data, "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&report["submissions"], &report["account_reads"]), (&50.into(), &100.into()));
+    for name in ["submit_p50_ms", "submit_p99_ms", "account_p99_ms", "markets_p99_ms", "book_p99_ms"] {
+        assert!(report[name].as_f64().unwrap() > 0.0, "{name}: {report}");
+    }
+}

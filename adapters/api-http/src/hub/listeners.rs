@@ -52,6 +52,8 @@ impl Listener {
 #[derive(Default)]
 pub struct Listeners {
     by_id: BTreeMap<u64, Entry>,
+    /// How many listen to each topic that is listened to.
+    heard: BTreeMap<Topic, usize>,
     last_id: u64,
 }
 
@@ -72,7 +74,9 @@ impl Listeners {
     }
 
     pub fn remove(&mut self, id: u64) {
-        self.by_id.remove(&id);
+        for topic in self.by_id.remove(&id).map(|entry| entry.topics).unwrap_or_default() {
+            self.unhear(topic);
+        }
     }
 
     pub fn count(&self) -> usize {
@@ -83,21 +87,25 @@ impl Listeners {
     pub fn add_topic(&mut self, id: u64, topic: Topic) -> bool {
         // One that was cut off meanwhile hears of it from its queue.
         let Some(entry) = self.by_id.get_mut(&id) else { return true };
-        let has_room = entry.topics.len() < TOPICS_MAX || entry.topics.contains(&topic);
-        has_room && {
-            entry.topics.insert(topic);
-            true
+        if entry.topics.contains(&topic) {
+            return true;
         }
+        let has_room = entry.topics.len() < TOPICS_MAX;
+        if has_room {
+            entry.topics.insert(topic);
+            *self.heard.entry(topic).or_default() += 1;
+        }
+        has_room
     }
 
     pub fn remove_topic(&mut self, id: u64, topic: Topic) {
-        if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.topics.remove(&topic);
+        if self.by_id.get_mut(&id).is_some_and(|entry| entry.topics.remove(&topic)) {
+            self.unhear(topic);
         }
     }
 
     pub fn is_heard(&self, topic: Topic) -> bool {
-        self.by_id.values().any(|entry| entry.topics.contains(&topic))
+        self.heard.contains_key(&topic)
     }
 
     /// Sends to everyone who listens to a topic. The message is made once, and only if somebody does.
@@ -106,14 +114,24 @@ impl Listeners {
             return;
         }
         let message = Utf8Bytes::from(message());
-        self.by_id.retain(|_, entry| !entry.topics.contains(&topic) || entry.is_sent(message.clone()));
+        let listening = self.by_id.iter().filter(|(_, entry)| entry.topics.contains(&topic));
+        let too_slow: Vec<u64> =
+            listening.filter(|(_, entry)| !entry.is_sent(message.clone())).map(|(id, _)| *id).collect();
+        too_slow.into_iter().for_each(|id| self.remove(id));
     }
 
-    pub fn send_one(&mut self, id: u64, message: &str) {
-        if let Some(entry) = self.by_id.get(&id)
-            && !entry.is_sent(Utf8Bytes::from(message))
-        {
-            self.by_id.remove(&id);
+    pub fn send_one(&mut self, id: u64, message: String) {
+        if self.by_id.get(&id).is_some_and(|entry| !entry.is_sent(Utf8Bytes::from(message))) {
+            self.remove(id);
+        }
+    }
+
+    fn unhear(&mut self, topic: Topic) {
+        if let Some(count) = self.heard.get_mut(&topic) {
+            *count -= 1;
+            if *count == 0 {
+                self.heard.remove(&topic);
+            }
         }
     }
 }

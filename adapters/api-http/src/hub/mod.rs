@@ -274,7 +274,7 @@ impl Hub {
             model.accounts.entry(account).or_insert(height);
         }
         let snapshot = model.snapshot(topic, after);
-        model.listeners.send_one(listener, &snapshot);
+        model.listeners.send_one(listener, snapshot);
         Ok(())
     }
 
@@ -295,6 +295,7 @@ impl Model {
     fn advance(&mut self, header: &Header, bodies: &[RecordBody]) {
         let height = header.height.number();
         let before = self.tip.height;
+        let listeners_before = self.listeners.count();
         self.tip =
             Tip { height, state_root: header.state_root, time_ms: header.time_ms.ms(), since: Some(Instant::now()) };
         let mut of_accounts: BTreeMap<AccountId, Vec<AccountEventJson>> = BTreeMap::new();
@@ -315,9 +316,11 @@ impl Model {
         self.tell_accounts(&of_accounts, height);
         let note = BlockNote::of(header);
         let content = BlockNotes { blocks: std::slice::from_ref(&note) };
-        let message = change("blocks", Subject::default(), height, before, &content);
-        self.listeners.send(Topic::Blocks, || message.clone());
+        self.listeners.send(Topic::Blocks, || change("blocks", Subject::default(), height, before, &content));
         self.remember_block(note);
+        if self.listeners.count() < listeners_before {
+            self.forget_unheard();
+        }
     }
 
     fn tell_markets(&mut self, height: u64) {
@@ -337,7 +340,6 @@ impl Model {
                 self.listeners.send(Topic::Trades(*id), message);
             }
         }
-        self.forget_unheard();
     }
 
     fn tell_accounts(&mut self, events: &BTreeMap<AccountId, Vec<AccountEventJson>>, height: u64) {

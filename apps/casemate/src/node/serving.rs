@@ -8,7 +8,7 @@ use casemate_api_http::hub::{BLOCKS_REMEMBERED_MAX, Hub};
 use casemate_api_http::ports::{self, Failure, NotTaken, StateView, Venue};
 use casemate_api_http::{Limits, Server, Service};
 use casemate_node::node::NodeError;
-use casemate_node::solo::clock::SystemClock;
+use casemate_node::solo::clock::Clock;
 use casemate_node::solo::{
     Answer, BlockObserver, DurableBlock, NotAsked, Questions, Receipt, ReplyTo, Solo, SoloOptions, Submitter, View,
 };
@@ -30,12 +30,18 @@ impl ServedNode {
     ///
     /// # Errors
     /// The node's files cannot be read, or the operating system refuses the server.
-    pub fn start(node: Node, options: SoloOptions, listener: TcpListener, limits: Limits) -> Result<Self, CliError> {
+    pub fn start(
+        node: Node,
+        options: SoloOptions,
+        clock: impl Clock,
+        listener: TcpListener,
+        limits: Limits,
+    ) -> Result<Self, CliError> {
         let hub = Arc::new(hub_of(&node)?);
         let (feed, feed_thread) = Feed::start(Arc::clone(&hub));
         let (genesis, reader) = (node.genesis().clone(), node.reader());
         let observer: Box<dyn BlockObserver> = Box::new(ToFeed(feed));
-        let solo = Solo::start_observed(node, options, SystemClock::start(), Some(observer));
+        let solo = Solo::start_observed(node, options, clock, Some(observer));
         let venue = SoloVenue { submitter: solo.submitter(), questions: solo.questions(), reader };
         let service = Service::new(&genesis, Arc::new(venue), hub, limits);
         let server = Server::start(listener, service).map_err(|error| {
