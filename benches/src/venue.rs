@@ -22,8 +22,11 @@ pub const MIDDLE_TICKS: u64 = 100_000;
 pub const DEPTH_TICKS: u64 = 200;
 /// Lots of every order.
 pub const ORDER_LOTS: u64 = 5;
+/// Block time of genesis.
 pub const GENESIS_MS: u64 = 1_000_000;
+/// The only market.
 pub const MARKET: MarketId = MarketId::new(1);
+/// Its segment.
 pub const SEGMENT: SegmentId = SegmentId::new(1);
 
 /// Rules under which nothing is refused: limits as wide as genesis allows.
@@ -107,6 +110,7 @@ pub fn session_keys(accounts: u64) -> impl Iterator<Item = SeededKeys> {
     })
 }
 
+/// A key that nobody signs with, by its name.
 pub fn named_key(kind: &str, number: u64) -> PublicKey {
     PublicKey::Ed25519(hash::digest(Domain::Development, &[kind.as_bytes(), &number.to_le_bytes()]).0)
 }
@@ -161,6 +165,10 @@ pub fn sealed(chain_id: Digest, account: u64, key: &SigningKey, nonce: u64, comm
     Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()
 }
 
+/// A list that fits its maximum.
+///
+/// # Panics
+/// It does not.
 pub fn list<T, const MAX: usize>(items: Vec<T>) -> BoundedVec<T, MAX> {
     BoundedVec::new(items).expect("a list of a benchmark is short")
 }

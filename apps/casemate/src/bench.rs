@@ -3,8 +3,11 @@
 //! Each row runs in a process of its own, pinned to its cores. It makes a chain of seeded accounts that hold positions,
 //! generates and signs its load, then measures in turns: bare batch verification of the load's signatures, and the
 //! engine from raw bytes to durable blocks. Both use the same library, flags, longest batch and cores.
+//!
+//! With `--http` it measures instead what a client of the HTTP interface waits for.
 
 mod engine;
+mod http;
 mod keys;
 mod latency;
 mod margin;
@@ -37,6 +40,15 @@ pub struct BenchArgs {
     /// Seed of keys and load.
     #[arg(long, default_value = "0")]
     seed: u64,
+    /// Measures the HTTP interface on loopback instead: submissions to durable receipts, and reads meanwhile.
+    #[arg(long, conflicts_with = "row")]
+    http: bool,
+    /// Submissions in a second, with `--http`.
+    #[arg(long, default_value = "2000", requires = "http", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// How long, with `--http`.
+    #[arg(long, default_value = "10", requires = "http", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
     /// Folder for the chains of the benchmark; emptied before and after each row.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -50,6 +62,18 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let plans = RowPlan::all(args.quick);
     let dir = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join("casemate-bench"));
     std::fs::create_dir_all(&dir).map_err(|error| cannot("create", &dir, &error))?;
+    if args.http {
+        let plan = http::HttpPlan {
+            submissions_per_s: args.rate,
+            seconds: args.seconds,
+            accounts: if args.quick { 1_000 } else { 100_000 },
+            seed: args.seed,
+        };
+        let result = http::run(plan, &dir)?;
+        println!("{}", if args.json { format!("{result:#}") } else { http_table(&result) });
+        let _ = std::fs::remove_dir_all(&dir);
+        return Ok(());
+    }
     if let Some(name) = &args.row {
         let plan = plans.iter().find(|plan| plan.name == *name).ok_or_else(|| {
             CliError::new(
@@ -144,6 +168,22 @@ fn table(results: &[Value]) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+/// Times over HTTP for people.
+fn http_table(result: &Value) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header(["what", "count", "p50 ms", "p99 ms"]);
+    let kinds = [("submit", "submissions"), ("account", "account_reads"), ("markets", "markets_reads")];
+    for (kind, count) in kinds.into_iter().chain([("book", "book_reads")]) {
+        let ms = |name: &str| {
+            let value = result.get(format!("{kind}_{name}_ms")).and_then(Value::as_f64);
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+        };
+        let count = result.get(count).map_or_else(|| "-".to_owned(), ToString::to_string);
+        table.add_row([kind.to_owned(), count, ms("p50"), ms("p99")]);
+    }
+    table.to_string()
 }
 
 /// The processor and its cores, as the operating system names them.

@@ -1,17 +1,21 @@
-//! The casemate command: makes and checks genesis files and keys, runs an embedded node, shows and proves what it
-//! holds, replays recorded order flow, and measures.
+//! The casemate command: makes and checks genesis files and keys, runs an embedded node, talks to a running one, shows and
+//! proves what a folder holds, replays recorded order flow and prices, and measures.
 //!
 //! Standard output is data, standard error is for people. Exit code 0 is success, 1 a failure that is told with a hint,
 //! 2 wrong usage.
 
 mod bench;
+mod client;
 mod error;
 mod genesis;
 mod inspect;
 mod keys;
 mod node;
 mod order_flow;
+mod price_replay;
 mod replay;
+mod scenario_replay;
+mod up;
 mod verdict;
 
 use std::process::ExitCode;
@@ -30,18 +34,47 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Runs a development venue with everybody who makes one, and a page to look at it.
+    Up(up::UpArgs),
     /// Makes and checks genesis files.
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
     /// Makes and shows keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Runs a node on a data folder; reads envelopes from standard input and writes receipts.
+    /// Runs a node on a data folder; serves HTTP, or reads envelopes from standard input and writes receipts.
     Node(node::NodeArgs),
+    /// Opens and shows accounts of a running node.
+    #[command(subcommand)]
+    Account(client::account::AccountCommand),
+    /// Shows an account's positions.
+    Positions(client::account::PositionsArgs),
+    /// States a deposit as the attestors of a development chain.
+    Deposit(client::deposit::DepositArgs),
+    /// Registers and revokes session keys.
+    #[command(subcommand)]
+    Grant(client::grant::GrantCommand),
+    /// Places and cancels orders.
+    #[command(subcommand)]
+    Order(client::order::OrderCommand),
+    /// Asks for money to leave.
+    Withdraw(client::withdraw::WithdrawArgs),
+    /// Asks for principal to leave by the slow way, which no breaker short of Halted holds up.
+    Exit(client::withdraw::WithdrawArgs),
+    /// Shows what an account has and needs, or what an order or withdrawal would do about it.
+    Margin(client::margin::MarginArgs),
+    /// Shows what holds segments back.
+    Breakers(client::breakers::BreakersArgs),
+    /// Proposes as an officer that a breaker moves to a looser state.
+    Propose(client::breakers::ProposeArgs),
+    /// Approves a proposal as an officer.
+    Approve(client::breakers::ApproveArgs),
+    /// Prints a stream of a running node.
+    Watch(client::watch::WatchArgs),
     /// Shows what a data folder holds, with proofs checked.
     #[command(subcommand)]
     Inspect(inspect::InspectCommand),
-    /// Runs recorded order flow through the engine and compares.
+    /// Runs recorded order flow or recorded prices through the engine.
     Replay(replay::ReplayArgs),
     /// Measures the engine against bare signature verification.
     Bench(bench::BenchArgs),
@@ -49,9 +82,22 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
         Command::Genesis(command) => genesis::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Node(args) => node::run(&args),
+        Command::Account(command) => client::account::run(&command),
+        Command::Positions(args) => client::account::positions(&args),
+        Command::Deposit(args) => client::deposit::run(&args),
+        Command::Grant(command) => client::grant::run(&command),
+        Command::Order(command) => client::order::run(&command),
+        Command::Withdraw(args) => client::withdraw::run(&args),
+        Command::Exit(args) => client::withdraw::exit(&args),
+        Command::Margin(args) => client::margin::run(&args),
+        Command::Breakers(args) => client::breakers::run(&args),
+        Command::Propose(args) => client::breakers::propose(&args),
+        Command::Approve(args) => client::breakers::approve(&args),
+        Command::Watch(args) => client::watch::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,6 +1,9 @@
-//! `casemate node`: an embedded node that takes envelopes from standard input.
+//! `casemate node`: an embedded node that takes envelopes over HTTP, or from standard input.
 //!
-//! Input: one signed envelope per line, its bytes in hexadecimal. Blank lines are passed over.
+//! With `--listen` it serves until SIGINT or SIGTERM, and reads nothing from standard input. Output is then the first
+//! line below, `{"listening": {"address"}}`, and the last.
+//!
+//! Without `--listen`: input: one signed envelope per line, its bytes in hexadecimal. Blank lines are passed over.
 //!
 //! Output: JSON, one object per line. The first says what was opened:
 //! `{"opened": {"chain_id", "is_development", "height", "state_root", "snapshot_height", "blocks_replayed",
@@ -17,8 +20,10 @@
 //! input, and on SIGINT and SIGTERM; then lines that were read are answered and later ones are not.
 
 mod lines;
+pub mod serving;
 
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,9 +31,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use casemate_api_http::Limits;
 use casemate_node::genesis_file;
 use casemate_node::solo::clock::SystemClock;
-use casemate_node::solo::{Answer, ReplyTo, Solo, SoloOptions, Submitter};
+use casemate_node::solo::{Answer, ClosedNode, ReplyTo, Solo, SoloOptions, Submitter};
 use casemate_node::{Node, NodeOptions, OpenedNode};
 use casemate_protocol::{Reject, RejectCode};
 use serde_json::{Value, json};
@@ -37,6 +43,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use crate::error::CliError;
 use crate::verdict::{receipt_json, refusal_json};
 use lines::{HexLines, Line};
+use serving::ServedNode;
 
 /// Arguments of `node`.
 #[derive(clap::Args, Debug)]
@@ -53,6 +60,12 @@ pub struct NodeArgs {
     /// Blocks after which a snapshot is written as soon as nothing waits, or at the latest after four times as many.
     #[arg(long, default_value = "4096")]
     snapshot_every_blocks: NonZeroU64,
+    /// Serves HTTP and WebSocket here, such as `127.0.0.1:8080`; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Lets `--listen` name an address that other machines reach. There is no TLS and no login here: put a proxy in front.
+    #[arg(long, requires = "listen")]
+    allow_remote: bool,
 }
 
 /// Runs a node until its input ends or it is told to stop.
@@ -61,6 +74,8 @@ pub struct NodeArgs {
 /// What went wrong, and what to do.
 pub fn run(args: &NodeArgs) -> Result<(), CliError> {
     let is_told_to_stop = stop_signals()?;
+    // Before the folder is opened, which may take a while: a port in use is known at once.
+    let listener = args.listen.map(|address| bind(address, args.allow_remote)).transpose()?;
     let (node, opened) = open(args)?;
     crate::genesis::banner(node.genesis());
     let mut output = Output::new();
@@ -71,6 +86,10 @@ pub fn run(args: &NodeArgs) -> Result<(), CliError> {
         on_note: |note| eprintln!("note: {note}"),
         ..SoloOptions::default()
     };
+    if let Some(listener) = listener {
+        let served = ServedNode::start(node, options, SystemClock::start(), listener, Limits::default())?;
+        return serve_http(served, &mut output, &is_told_to_stop);
+    }
     let solo = Solo::start(node, options, SystemClock::start());
     let (answer, answers) = channel();
     let submitter = solo.submitter();
@@ -84,8 +103,43 @@ pub fn run(args: &NodeArgs) -> Result<(), CliError> {
     output.flush()?;
     let closed = closed.map_err(|error| CliError::new(error.to_string(), error.hint()))?;
     served?;
-    output.write(&json!({ "closed": { "height": closed.height, "state_root": closed.state_root.to_string() } }))?;
+    output.write(&closed_json(&closed))?;
     output.flush()
+}
+
+/// Serves until told to stop, or until something ended that should not have.
+fn serve_http(served: ServedNode, output: &mut Output, is_told_to_stop: &AtomicBool) -> Result<(), CliError> {
+    let address = served.address();
+    output.write(&json!({ "listening": { "address": address.to_string() } }))?;
+    output.flush()?;
+    eprintln!("serving http://{address} until Ctrl-C; http://{address}/openapi.json describes it");
+    while !is_told_to_stop.load(Ordering::Relaxed) && !served.has_ended() {
+        std::thread::sleep(STOP_CHECK_EVERY);
+    }
+    let closed = served.stop()?;
+    output.write(&closed_json(&closed))?;
+    output.flush()
+}
+
+pub fn bind(address: SocketAddr, is_remote_allowed: bool) -> Result<TcpListener, CliError> {
+    if !address.ip().is_loopback() && !is_remote_allowed {
+        return Err(CliError::new(
+            format!("`{address}` can be reached from other machines, and there is neither TLS nor login here"),
+            "listen on 127.0.0.1 with a proxy in front, or say --allow-remote if the network is yours alone",
+        ));
+    }
+    TcpListener::bind(address).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there: name another port, or 0 for a free one",
+            std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: name a higher one",
+            _ => "name an address of this machine, such as 127.0.0.1:8080",
+        };
+        CliError::new(format!("cannot listen on `{address}`: {error}"), hint)
+    })
+}
+
+pub fn closed_json(closed: &ClosedNode) -> Value {
+    json!({ "closed": { "height": closed.height, "state_root": closed.state_root.to_string() } })
 }
 
 /// Writes answers until all are given and no more envelopes come, or until told to stop.
@@ -189,7 +243,7 @@ pub fn tell(opened: &OpenedNode) {
 
 /// A signal sets the flag; the second one ends the process. A write beyond the allowed file size becomes an error that
 /// can be told, instead of a signal that kills.
-fn stop_signals() -> Result<Arc<AtomicBool>, CliError> {
+pub fn stop_signals() -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
     let register = || -> std::io::Result<()> {
         for signal in [SIGINT, SIGTERM] {
@@ -203,7 +257,7 @@ fn stop_signals() -> Result<Arc<AtomicBool>, CliError> {
     Ok(flag)
 }
 
-fn opened_json(node: &Node, opened: &OpenedNode) -> Value {
+pub fn opened_json(node: &Node, opened: &OpenedNode) -> Value {
     json!({ "opened": {
         "chain_id": node.replica().ledger().chain_id().to_string(),
         "is_development": node.genesis().is_development,
@@ -227,18 +281,18 @@ fn answer_json(line: u64, answer: &Answer) -> Value {
 }
 
 /// Standard output, one JSON object per line.
-struct Output(std::io::BufWriter<std::io::StdoutLock<'static>>);
+pub struct Output(std::io::BufWriter<std::io::StdoutLock<'static>>);
 
 impl Output {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock()))
     }
 
-    fn write(&mut self, value: &Value) -> Result<(), CliError> {
+    pub fn write(&mut self, value: &Value) -> Result<(), CliError> {
         writeln!(self.0, "{value}").map_err(|error| gone(&error))
     }
 
-    fn flush(&mut self) -> Result<(), CliError> {
+    pub fn flush(&mut self) -> Result<(), CliError> {
         self.0.flush().map_err(|error| gone(&error))
     }
 }

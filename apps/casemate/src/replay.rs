@@ -1,4 +1,5 @@
-//! `casemate replay`: recorded order flow through the engine, as signed commands of ordinary accounts.
+//! `casemate replay`: recorded order flow through the engine, as signed commands of ordinary accounts; or recorded prices,
+//! see [`crate::price_replay`].
 //!
 //! Every order of the file becomes a signed envelope with one command, passes the gate, is matched, recorded and made
 //! durable; then what the engine filled is held against what the record says, order by order. The same file, seed and
@@ -20,6 +21,8 @@ use crate::error::CliError;
 use crate::order_flow::comparison::Comparison;
 use crate::order_flow::plan::Plan;
 use crate::order_flow::{recorded_book::RecordedBook, rows};
+use crate::price_replay::{self, PriceOptions, RunOptions};
+use crate::scenario_replay::{self, Shown};
 use driver::Driver;
 use report::ReplayReport;
 
@@ -27,9 +30,20 @@ use report::ReplayReport;
 #[derive(clap::Args, Debug)]
 pub struct ReplayArgs {
     /// Level-3 order events as CSV, plain or zstd.
-    #[arg(long, value_name = "FILE")]
-    orders: PathBuf,
-    /// Accounts that the orders are spread over.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["prices", "scenario"])]
+    orders: Option<PathBuf>,
+    /// One-minute candles as CSV, plain or zstd: twelve columns as Binance has them, or the first six.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["orders", "scenario"])]
+    prices: Option<PathBuf>,
+    #[command(flatten)]
+    price_options: PriceOptions,
+    /// A scenario, or a folder of them: incidents of other venues.
+    #[arg(long, value_name = "PATH", conflicts_with = "orders")]
+    scenario: Option<PathBuf>,
+    /// Prints the scenarios' table of controls as the documentation has it.
+    #[arg(long, requires = "scenario", conflicts_with_all = ["json", "orders", "prices"])]
+    markdown: bool,
+    /// Accounts that the orders are spread over, or traders of the crowd.
     #[arg(long, default_value = "1000")]
     accounts: NonZeroU64,
     /// Seed of account keys, ownership of orders, and seal secrets.
@@ -54,10 +68,42 @@ pub struct ReplayArgs {
 /// # Errors
 /// What went wrong, and what to do.
 pub fn run(args: &ReplayArgs) -> Result<(), CliError> {
-    let rows = read_rows(&args.orders)?;
-    let plan = Plan::of(&rows);
+    if let Some(path) = &args.scenario {
+        let shown = match (args.json, args.markdown) {
+            (true, _) => Shown::Json,
+            (false, true) => Shown::Markdown,
+            (false, false) => Shown::Text,
+        };
+        return scenario_replay::run(path, args.seed, args.threads, shown);
+    }
     let temporary = TemporaryFolder::unless(args.data.as_deref())?;
     let dir = args.data.as_deref().unwrap_or(&temporary.0);
+    match (&args.prices, &args.orders) {
+        (Some(prices), _) => price_replay::run(prices, &args.price_options, &args.run_options(dir)),
+        (None, Some(orders)) => run_orders(orders, args, dir),
+        (None, None) => Err(CliError::new(
+            "nothing to replay was named",
+            "name a file with --orders or --prices, or scenarios with --scenario",
+        )),
+    }
+}
+
+impl ReplayArgs {
+    const fn run_options<'a>(&self, dir: &'a Path) -> RunOptions<'a> {
+        RunOptions {
+            accounts: self.accounts.get(),
+            seed: self.seed,
+            dir,
+            threads: self.threads,
+            sync_every_blocks: self.sync_every_blocks,
+            is_json: self.json,
+        }
+    }
+}
+
+fn run_orders(orders: &Path, args: &ReplayArgs, dir: &Path) -> Result<(), CliError> {
+    let rows = read_rows(orders)?;
+    let plan = Plan::of(&rows);
     let seed = hash::digest(Domain::Development, &[b"replay", &args.seed.to_le_bytes()]).0;
     let genesis = order_replay_genesis(args.accounts.get(), seed)
         .map_err(|error| CliError::new(error.to_string(), "choose another number of accounts"))?;

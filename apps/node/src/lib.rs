@@ -3,6 +3,7 @@
 //! The storage modules here know nothing of blocks but a height and opaque bytes. The [`journal`] is the record;
 //! [`snapshot_files`] shorten a restart; [`indexes`] are rebuilt from the journal whenever they are missing.
 
+pub mod chain_reader;
 pub mod development_keys;
 pub mod fault;
 pub mod genesis_file;
@@ -16,6 +17,7 @@ pub mod threads;
 
 mod durable_files;
 
+pub use chain_reader::ChainReader;
 pub use durable_files::STORE_FORMAT_VERSION;
 pub use fault::Fault;
 pub use node::{Node, NodeError, NodeOptions, OpenedNode, ProposedBlock, SecretSource};

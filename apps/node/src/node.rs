@@ -18,7 +18,7 @@ use std::sync::Arc;
 use casemate_audit::{RecordBody, RecordHeader, record_salt, seal};
 use casemate_gate::{Authenticated, BuiltInTable};
 use casemate_ledger::{BrokenLaw, SeededKeys, SnapshotError};
-use casemate_protocol::block::{Block, SealSecret};
+use casemate_protocol::block::{Block, Header, SealSecret};
 use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::{BoundedVec, Digest, RecordIndex, Reject, TimeMs};
@@ -26,6 +26,7 @@ use casemate_replica::{EnvelopeOutcome, Executed, InvalidBlock, Replica, StageTi
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::chain_reader::ChainReader;
 use crate::development_keys::seeded_public_keys;
 use crate::durable_files::{create_directory, publish};
 use crate::fault::Fault;
@@ -99,6 +100,8 @@ pub struct OpenedNode {
 pub struct ProposedBlock {
     /// Its height.
     pub height: u64,
+    /// Its header.
+    pub header: Header,
     /// Verdicts by envelope.
     pub outcomes: Vec<EnvelopeOutcome>,
     /// The encoded bodies of its records, as [`Executed::bodies`] has them before they are handed to the keeper.
@@ -293,6 +296,12 @@ impl Node {
         &self.indexes
     }
 
+    /// Reads blocks, records and receipts from any thread while the node works.
+    #[must_use]
+    pub fn reader(&self) -> ChainReader {
+        ChainReader::new(self.journal.clone(), self.records.clone(), Arc::clone(&self.indexes))
+    }
+
     /// Height of the last block.
     #[must_use]
     pub fn height(&self) -> u64 {
@@ -329,7 +338,8 @@ impl Node {
         })?;
         self.replica.adopt();
         let broken = executed.broken.clone();
-        Ok(ProposedBlock { height, outcomes, records, executed, left_out: proposal.left_out, broken })
+        let header = proposal.block.header;
+        Ok(ProposedBlock { height, header, outcomes, records, executed, left_out: proposal.left_out, broken })
     }
 
     /// Notices of durability since the last call.

@@ -15,10 +15,14 @@
 //! - Blocks without envelopes close only when the ledger has something due, and every second while a withdrawal or
 //!   transfer waits: waiting clocks advance by at most two seconds a block.
 //!
+//! Questions about the state ([`Questions`]) are answered between two blocks and told when that state is durable;
+//! a [`BlockObserver`] is shown every durable block. Neither sees anything that a crash could take back.
+//!
 //! Deliberately absent: any choice between envelopes. First come, first served.
 
 pub mod clock;
 mod old_receipts;
+mod questions;
 mod receipts;
 mod sequencer;
 mod waiting;
@@ -37,12 +41,16 @@ use casemate_replica::CommandOutcome;
 
 use crate::node::{Node, NodeError};
 use clock::Clock;
+use questions::QuestionInbox;
+pub use questions::{NotAsked, Question, Questions, Telling, View};
+pub use receipts::{BlockObserver, DurableBlock};
 use sequencer::Sequencer;
 pub use waiting::{CLOSE_AFTER, CLOSE_AT_BYTES, CLOSE_AT_ENVELOPES};
 
 /// A node under a sequencer that runs on a thread of its own.
 pub struct Solo {
     submitter: Submitter,
+    questions: Questions,
     thread: JoinHandle<Result<ClosedNode, Arc<NodeError>>>,
 }
 
@@ -100,17 +108,22 @@ pub struct Receipt {
     pub is_duplicate: bool,
 }
 
-/// Where an answer goes. The tag is the submitter's own.
-#[derive(Clone, Debug)]
-pub struct ReplyTo {
-    tag: u64,
-    answers: Sender<(u64, Answer)>,
+/// Where an answer goes.
+pub struct ReplyTo(Reply);
+
+enum Reply {
+    /// The tag is the submitter's own.
+    Channel {
+        tag: u64,
+        answers: Sender<(u64, Answer)>,
+    },
+    Call(Box<dyn FnOnce(Answer) + Send>),
 }
 
 /// A handle for submitting envelopes, from any thread.
 #[derive(Clone)]
 pub struct Submitter {
-    queue: SyncSender<Submission>,
+    queue: SyncSender<Message>,
     queued_bytes: Arc<AtomicUsize>,
     queue_bytes_max: usize,
     is_stopping: Arc<AtomicBool>,
@@ -134,6 +147,13 @@ pub struct ClosedNode {
     pub state_root: Digest,
 }
 
+/// What comes through the queue.
+enum Message {
+    Submission(Submission),
+    /// A question waits in its own queue.
+    Wake,
+}
+
 /// Bytes that wait for the sequencer.
 #[derive(Debug)]
 struct Submission {
@@ -145,19 +165,36 @@ impl Solo {
     /// Puts a node under a sequencer.
     #[must_use]
     pub fn start(node: Node, options: SoloOptions, clock: impl Clock) -> Self {
-        let (submitter, inbox) = queue(&options);
+        Self::start_observed(node, options, clock, None)
+    }
+
+    /// As [`Solo::start`], and shows every durable block to an observer.
+    #[must_use]
+    pub fn start_observed(
+        node: Node,
+        options: SoloOptions,
+        clock: impl Clock,
+        observer: Option<Box<dyn BlockObserver>>,
+    ) -> Self {
+        let (submitter, questions, inbox) = queue(&options);
         let is_stopping = Arc::clone(&submitter.is_stopping);
         let thread = std::thread::spawn(move || {
             let _stopped = Stopped(is_stopping);
-            Sequencer::new(node, options, clock, inbox).run()
+            Sequencer::new(node, options, clock, inbox, observer).run()
         });
-        Self { submitter, thread }
+        Self { submitter, questions, thread }
     }
 
     /// A handle for submitting envelopes.
     #[must_use]
     pub fn submitter(&self) -> Submitter {
         self.submitter.clone()
+    }
+
+    /// A handle for asking about the state.
+    #[must_use]
+    pub fn questions(&self) -> Questions {
+        self.questions.clone()
     }
 
     /// Whether the sequencer has ended by itself, which only a failure makes it do.
@@ -172,7 +209,7 @@ impl Solo {
     /// The failure that stopped the sequencer, now or before.
     pub fn stop(self) -> Result<ClosedNode, Arc<NodeError>> {
         self.submitter.is_stopping.store(true, Ordering::Release);
-        drop(self.submitter);
+        drop((self.submitter, self.questions));
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
@@ -188,10 +225,12 @@ impl Submitter {
         let before = self.queued_bytes.fetch_add(size_bytes, Ordering::AcqRel);
         let is_within = before.saturating_add(size_bytes) <= self.queue_bytes_max;
         let sent = match is_within {
-            true => self.queue.try_send(Submission { bytes, reply }).map_err(|error| match error {
-                TrySendError::Full(_) => NotTaken::QueueFull,
-                TrySendError::Disconnected(_) => NotTaken::Stopped,
-            }),
+            true => {
+                self.queue.try_send(Message::Submission(Submission { bytes, reply })).map_err(|error| match error {
+                    TrySendError::Full(_) => NotTaken::QueueFull,
+                    TrySendError::Disconnected(_) => NotTaken::Stopped,
+                })
+            }
             false => Err(NotTaken::QueueFull),
         };
         sent.inspect_err(|_| {
@@ -210,7 +249,7 @@ impl Submitter {
             self.require_running()?;
         }
         self.queued_bytes.fetch_add(bytes.len(), Ordering::AcqRel);
-        self.queue.send(Submission { bytes, reply }).map_err(|_ended| NotTaken::Stopped)
+        self.queue.send(Message::Submission(Submission { bytes, reply })).map_err(|_ended| NotTaken::Stopped)
     }
 
     fn require_running(&self) -> Result<(), NotTaken> {
@@ -222,12 +261,30 @@ impl ReplyTo {
     /// The tag comes back with the answer.
     #[must_use]
     pub const fn new(tag: u64, answers: Sender<(u64, Answer)>) -> Self {
-        Self { tag, answers }
+        Self(Reply::Channel { tag, answers })
+    }
+
+    /// Calls with the answer, on a thread of the node: the call must neither wait nor work long.
+    #[must_use]
+    pub fn call(with_answer: impl FnOnce(Answer) + Send + 'static) -> Self {
+        Self(Reply::Call(Box::new(with_answer)))
     }
 
     fn send(self, answer: Answer) {
-        // Whoever asked may have gone away; the block stands all the same.
-        let _ = self.answers.send((self.tag, answer));
+        match self.0 {
+            // Whoever asked may have gone away; the block stands all the same.
+            Reply::Channel { tag, answers } => drop(answers.send((tag, answer))),
+            Reply::Call(call) => call(answer),
+        }
+    }
+}
+
+impl std::fmt::Debug for ReplyTo {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Reply::Channel { tag, .. } => write!(formatter, "ReplyTo(tag {tag})"),
+            Reply::Call(_) => formatter.write_str("ReplyTo(call)"),
+        }
     }
 }
 
@@ -255,24 +312,28 @@ impl std::error::Error for NotTaken {}
 
 /// The sequencer's end of the queue.
 struct Inbox {
-    queue: Receiver<Submission>,
+    queue: Receiver<Message>,
     queued_bytes: Arc<AtomicUsize>,
     is_stopping: Arc<AtomicBool>,
     /// Came while the sequencer was asleep.
     first: Option<Submission>,
+    questions: QuestionInbox,
 }
 
-fn queue(options: &SoloOptions) -> (Submitter, Inbox) {
+fn queue(options: &SoloOptions) -> (Submitter, Questions, Inbox) {
     let (sender, receiver) = sync_channel(options.queue_envelopes_max);
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let is_stopping = Arc::new(AtomicBool::new(false));
+    let (questions, question_inbox) = questions::queue(sender.clone(), Arc::clone(&is_stopping));
     let inbox = Inbox {
         queue: receiver,
         queued_bytes: Arc::clone(&queued_bytes),
         is_stopping: Arc::clone(&is_stopping),
         first: None,
+        questions: question_inbox,
     };
-    (Submitter { queue: sender, queued_bytes, queue_bytes_max: options.queue_bytes_max, is_stopping }, inbox)
+    let submitter = Submitter { queue: sender, queued_bytes, queue_bytes_max: options.queue_bytes_max, is_stopping };
+    (submitter, questions, inbox)
 }
 
 impl Inbox {
@@ -281,7 +342,14 @@ impl Inbox {
         let mut taken = Vec::new();
         let mut size_bytes = 0;
         while taken.len() < envelopes_max && size_bytes < bytes_max {
-            let Some(next) = self.first.take().or_else(|| self.queue.try_recv().ok()) else { break };
+            let next = match self.first.take() {
+                Some(first) => first,
+                None => match self.queue.try_recv() {
+                    Ok(Message::Submission(next)) => next,
+                    Ok(Message::Wake) => continue,
+                    Err(_) => break,
+                },
+            };
             size_bytes += next.bytes.len();
             taken.push(next);
         }
@@ -291,9 +359,23 @@ impl Inbox {
 
     /// Sleeps until something comes, at most this long.
     fn wait(&mut self, at_most: Duration) {
-        if self.first.is_none() {
-            self.first = self.queue.recv_timeout(at_most).ok();
+        if self.first.is_none()
+            && let Ok(Message::Submission(first)) = self.queue.recv_timeout(at_most)
+        {
+            self.first = Some(first);
         }
+    }
+
+    /// Whether an envelope waits in the queue.
+    fn has_next(&mut self) -> bool {
+        while self.first.is_none() {
+            match self.queue.try_recv() {
+                Ok(Message::Submission(first)) => self.first = Some(first),
+                Ok(Message::Wake) => {}
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     fn is_stopping(&self) -> bool {

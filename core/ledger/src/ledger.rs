@@ -290,7 +290,7 @@ impl Ledger {
         Some(named)
     }
 
-    fn missing_segment(&self, command: &Command) -> Reject {
+    pub(crate) fn missing_segment(&self, command: &Command) -> Reject {
         if let Command::SubmitPrice(price) = command {
             return Reject::of(RejectCode::FeedNotFound).present(u64::from(price.feed.number()));
         }
@@ -803,7 +803,7 @@ impl Ledger {
     }
 
     /// A transfer moves one asset: its target exists and its vault holds the same one.
-    fn require_transfer_target(&self, request: &RequestTransfer, from: SegmentId) -> Result<(), Reject> {
+    pub(crate) fn require_transfer_target(&self, request: &RequestTransfer, from: SegmentId) -> Result<(), Reject> {
         let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(request.to.number()));
         let target = self.segment(request.to).ok_or(missing)?;
         match self.segment(from).map(|source| source.rules.asset) {
@@ -854,7 +854,7 @@ fn no_officer(account: AccountId) -> Reject {
 
 /// A halted segment takes cancels, deposits, and what can end the halt: prices and proposals. The clock of the slow
 /// principal exit runs on, so it can be asked for too.
-fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject> {
+pub(crate) fn require_not_halted(segment: &Segment, command: &Command) -> Result<(), Reject> {
     let is_allowed = matches!(
         command,
         Command::CancelOrder(_)

@@ -62,6 +62,9 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
     if to == WORLD && !STAGES_THE_WORLD.contains(&from) {
         return Err("the world knows the next price; only what stages a replay or a demonstration may link it");
     }
+    if from == SCENARIOS && layer_of(to) != "core" {
+        return Err("scenarios drive a bare replica: whatever they show is shown of core");
+    }
     match (layer_of(from), layer_of(to)) {
         ("core", "core") => {
             let allowed = CORE_DIRECTION.iter().find(|(folder, _)| *folder == from).map_or(&[][..], |(_, to)| *to);
@@ -83,6 +86,9 @@ fn require_inward(from: &str, to: &str) -> Result<(), &'static str> {
 /// Prices to come, and the apps that play them to a venue.
 const WORLD: &str = "apps/world";
 const STAGES_THE_WORLD: [&str; 2] = ["apps/casemate", SIMULATOR];
+
+/// Incidents, played to a replica.
+const SCENARIOS: &str = "apps/scenarios";
 
 fn layer_of(folder: &str) -> &str {
     folder.split('/').next().unwrap_or(folder)
@@ -249,6 +255,13 @@ mod tests {
         assert_eq!(directions("apps/node", &["apps/world"]), 1);
         assert_eq!(directions("apps/node", &["apps/world*"]), 1, "tests of the venue must not know the future either");
         assert_eq!(directions("core/ledger", &["apps/world"]), 1);
+    }
+
+    #[test]
+    fn scenarios_drive_core_and_nothing_else() {
+        assert_eq!(directions("apps/scenarios", &["core/replica", "core/gate"]), 0);
+        assert_eq!(directions("apps/scenarios", &["apps/node"]), 1);
+        assert_eq!(directions("apps/casemate", &["apps/scenarios"]), 0);
     }
 
     #[test]

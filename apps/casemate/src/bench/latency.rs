@@ -17,6 +17,17 @@ pub struct Latencies {
 }
 
 impl Latencies {
+    /// Of times in any order.
+    pub fn of(mut times_ms: Vec<f64>) -> Self {
+        times_ms.sort_by(f64::total_cmp);
+        Self { sorted_ms: times_ms }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.sorted_ms.len()
+    }
+
     /// The middle.
     pub fn p50_ms(&self) -> Option<f64> {
         self.at(0.50)
@@ -38,7 +49,7 @@ impl Latencies {
 pub fn at_rate(chain: Chain, load: Load, rate_per_s: f64) -> Result<Latencies, CliError> {
     // What the turns before left to be written would be in the way of receipts that a venue at this rate never waits for.
     chain.node.keeper().flush()?;
-    let clock = ChainClock { began: Instant::now(), at: chain.time_ms };
+    let clock = ChainClock::from_now(chain.time_ms);
     let folder = chain.folder().to_owned();
     let solo = Solo::start(chain.node, SoloOptions::default(), clock);
     let submitter = solo.submitter();
@@ -60,11 +71,10 @@ pub fn at_rate(chain: Chain, load: Load, rate_per_s: f64) -> Result<Latencies, C
         holder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let time = |(index, at): (usize, Instant)| at.saturating_duration_since(arrival(index)).as_secs_f64() * 1_000.0;
-    let mut sorted_ms: Vec<f64> = held.into_iter().enumerate().map(time).collect();
-    sorted_ms.sort_by(f64::total_cmp);
+    let times_ms = held.into_iter().enumerate().map(time).collect();
     solo.stop().map_err(|error| CliError::defect(error.to_string()))?;
     std::fs::remove_dir_all(&folder).map_err(|error| super::cannot("delete", &folder, &error))?;
-    Ok(Latencies { sorted_ms })
+    Ok(Latencies::of(times_ms))
 }
 
 /// How often the submitter looks whether the next envelope is due.
@@ -85,9 +95,16 @@ fn hold_receipts(answers: Receiver<(u64, Answer)>, count: usize) -> Result<Vec<I
 }
 
 /// Block time goes on from where the chain stands, as fast as the machine's.
-struct ChainClock {
+pub struct ChainClock {
     began: Instant,
     at: TimeMs,
+}
+
+impl ChainClock {
+    /// Now is this block time.
+    pub fn from_now(at: TimeMs) -> Self {
+        Self { began: Instant::now(), at }
+    }
 }
 
 impl Clock for ChainClock {

@@ -71,6 +71,11 @@ impl RowPlan {
         plans
     }
 
+    /// The cheapest engine row, for measurements that only need its chain.
+    pub fn smallest() -> Self {
+        Self::engine(1_000, 4, 2, 1, true)
+    }
+
     fn engine(accounts: u64, markets: u16, cores: usize, commands_per_envelope: usize, is_quick: bool) -> Self {
         // Long turns: what fills and drains the pipeline counts for little, as in a venue that runs all day.
         let envelopes = if commands_per_envelope == 1 { 32_768 * cores * cores } else { 3_072 * cores };

@@ -3,13 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use casemate_audit::{RecordSource, Verdict};
-use casemate_protocol::{Digest, Envelope, RecordIndex};
-use casemate_replica::CommandOutcome;
+use casemate_protocol::{Digest, Envelope};
 
 use super::Receipt;
 use super::receipts::{Identity, Known};
-use crate::node::{KeptRecord, Node, decode_block, decode_records};
+use crate::chain_reader::ChainReader;
+use crate::node::Node;
 
 /// Receipts of old blocks, with those read last.
 #[derive(Debug, Default)]
@@ -27,7 +26,7 @@ impl OldReceipts {
     pub(super) fn find(&mut self, node: &Node, identity: &Identity) -> Option<Arc<Receipt>> {
         let place = node.indexes().envelope_place(identity.id.bytes()).ok()??;
         if self.blocks.iter().all(|(height, _)| *height != place.height) {
-            let block = receipts_of_block(node, place.height)?;
+            let block = receipts_of_block(&node.reader(), place.height)?;
             self.blocks.truncate(BLOCKS_KEPT - 1);
             self.blocks.push_front((place.height, block));
         }
@@ -38,38 +37,14 @@ impl OldReceipts {
 }
 
 /// Receipts of a durable block, by envelope.
-fn receipts_of_block(node: &Node, height: u64) -> Option<HashMap<Digest, Known>> {
-    let kept = node.journal().read_from(height).ok()?.next()?.ok()?;
-    let block = decode_block(height, &kept.payload).ok()?;
-    let kept = node.records().read_from(height).ok()?.next()?.ok()?;
-    let records = decode_records(&block, &kept.payload).ok()?;
-    let mut verdicts = verdicts(&records);
-    let mut receipts = HashMap::with_capacity(block.envelopes.len());
-    for (bytes, position) in block.envelopes.iter().zip(0..) {
+fn receipts_of_block(reader: &ChainReader, height: u64) -> Option<HashMap<Digest, Known>> {
+    let block = reader.block(height).ok()??;
+    let receipts = reader.receipts(&block).ok()?;
+    let mut by_id = HashMap::with_capacity(receipts.len());
+    for (bytes, receipt) in block.envelopes.iter().zip(receipts) {
         let (envelope, digests) = Envelope::decode(bytes.as_slice()).ok()?;
-        let none = CommandOutcome { record: RecordIndex::NONE, refusal: None };
-        let mut commands = vec![none; envelope.intent.commands.len()];
-        for (index, outcome) in verdicts.remove(&digests.intent).unwrap_or_default() {
-            *commands.get_mut(usize::from(index))? = outcome;
-        }
-        let receipt = Receipt { envelope: digests.intent, height, position, commands, is_duplicate: false };
         let identity = Identity::new(&envelope, &digests);
-        receipts.insert(digests.intent, Known { identity, receipt: Arc::new(receipt) });
+        by_id.insert(digests.intent, Known { identity, receipt: Arc::new(receipt) });
     }
-    Some(receipts)
-}
-
-/// Verdicts by envelope. A command may have two records; its last one counts, so order is kept.
-fn verdicts(records: &[KeptRecord]) -> HashMap<Digest, Vec<(u16, CommandOutcome)>> {
-    let mut verdicts: HashMap<Digest, Vec<(u16, CommandOutcome)>> = HashMap::new();
-    for record in records {
-        let RecordSource::Command { envelope, command_index, .. } = record.body.source else { continue };
-        let refusal = match record.body.verdict {
-            Verdict::Accepted => None,
-            Verdict::Refused(reject) => Some(reject),
-        };
-        let outcome = CommandOutcome { record: record.header.index, refusal };
-        verdicts.entry(envelope).or_default().push((command_index, outcome));
-    }
-    verdicts
+    Some(by_id)
 }

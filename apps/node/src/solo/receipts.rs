@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use casemate_gate::{Authenticated, Decoded};
+use casemate_protocol::block::Header;
 use casemate_protocol::envelope::EnvelopeDigests;
 use casemate_protocol::{Digest, Envelope, SignatureBytes};
 
-use super::{Answer, Receipt, ReplyTo};
+use super::{Answer, Receipt, ReplyTo, Telling};
 use crate::fault::Fault;
 use crate::keeper::DurableWatch;
 use crate::node::NodeError;
@@ -70,6 +71,11 @@ impl RecentReceipts {
         Some(Arc::clone(&known.receipt))
     }
 
+    /// The receipt of an envelope, whatever its signature was.
+    pub(super) fn by_id(&self, envelope: &Digest) -> Option<Arc<Receipt>> {
+        self.by_id.get(envelope).map(|known| Arc::clone(&known.receipt))
+    }
+
     /// Lets the oldest go, as far as the indexes have them.
     pub(super) fn forget(&mut self, indexed_height: u64) {
         while self.by_id.len() > RECEIPTS_KEPT {
@@ -96,28 +102,56 @@ impl Durability for DurableWatch {
     }
 }
 
+/// Is shown every block, in order, once it is durable and its receipts are out.
+///
+/// It is called on the thread that sends receipts, so it must be quick: whoever needs time takes it on another thread.
+pub trait BlockObserver: Send + 'static {
+    /// A block became durable.
+    fn durable_block(&mut self, block: DurableBlock);
+}
+
+/// A durable block as its observer sees it.
+#[derive(Clone, Debug)]
+pub struct DurableBlock {
+    /// Its header.
+    pub header: Header,
+    /// The canonical list of its records' encoded bodies, as they are kept.
+    pub records: Arc<Vec<u8>>,
+}
+
 /// Sends receipts from a thread of its own, each when its block is durable.
 pub(super) struct Postman {
     deliveries: Option<Sender<Delivery>>,
     thread: Option<JoinHandle<()>>,
+    is_observed: bool,
 }
 
-/// Receipts that wait for one block.
-#[derive(Debug)]
+/// What waits for one block.
+#[derive(Default)]
 pub(super) struct Delivery {
     pub(super) height: u64,
     pub(super) receipts: Vec<(ReplyTo, Receipt)>,
+    /// The block itself, for the observer.
+    pub(super) block: Option<DurableBlock>,
+    pub(super) tellings: Vec<Telling>,
 }
 
 impl Postman {
-    pub(super) fn start(durability: impl Durability) -> Self {
+    pub(super) fn start(durability: impl Durability, observer: Option<Box<dyn BlockObserver>>) -> Self {
         let (deliveries, inbox) = channel();
-        let thread = std::thread::spawn(move || deliver(&durability, &inbox));
-        Self { deliveries: Some(deliveries), thread: Some(thread) }
+        let is_observed = observer.is_some();
+        let thread = std::thread::spawn(move || deliver(&durability, &inbox, observer));
+        Self { deliveries: Some(deliveries), thread: Some(thread), is_observed }
+    }
+
+    /// Whether blocks are shown to somebody.
+    pub(super) const fn is_observed(&self) -> bool {
+        self.is_observed
     }
 
     pub(super) fn post(&self, delivery: Delivery) {
-        if let Some(deliveries) = self.deliveries.as_ref().filter(|_| !delivery.receipts.is_empty()) {
+        let is_empty = delivery.receipts.is_empty() && delivery.block.is_none() && delivery.tellings.is_empty();
+        if let Some(deliveries) = self.deliveries.as_ref().filter(|_| !is_empty) {
             // The thread ends only when this end is dropped.
             let _ = deliveries.send(delivery);
         }
@@ -133,12 +167,18 @@ impl Postman {
     }
 }
 
-fn deliver(durability: &impl Durability, inbox: &Receiver<Delivery>) {
+fn deliver(durability: &impl Durability, inbox: &Receiver<Delivery>, mut observer: Option<Box<dyn BlockObserver>>) {
     for delivery in inbox {
         match durability.wait_durable(delivery.height) {
             Ok(()) => {
                 for (reply, receipt) in delivery.receipts {
                     reply.send(Answer::Receipt(receipt));
+                }
+                for tell in delivery.tellings {
+                    tell();
+                }
+                if let (Some(observer), Some(block)) = (&mut observer, delivery.block) {
+                    observer.durable_block(block);
                 }
             }
             Err(fault) => {

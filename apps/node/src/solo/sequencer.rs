@@ -11,7 +11,8 @@ use casemate_protocol::{Digest, DurationMs, Reject, RejectCode, TimeMs};
 
 use super::clock::Clock;
 use super::old_receipts::OldReceipts;
-use super::receipts::{Delivery, Identity, Known, Postman, RecentReceipts};
+use super::questions::{QUESTIONS_BUDGET, QUESTIONS_PER_TURN_MAX, View};
+use super::receipts::{BlockObserver, Delivery, DurableBlock, Identity, Known, Postman, RecentReceipts};
 use super::waiting::{Waiting, WaitingEnvelope};
 use super::{Answer, ClosedNode, Inbox, Receipt, ReplyTo, SoloOptions, Submission};
 use crate::node::{Node, NodeError, ProposedBlock};
@@ -54,8 +55,14 @@ enum EdgeVerdict {
 }
 
 impl<C: Clock> Sequencer<C> {
-    pub(super) fn new(node: Node, options: SoloOptions, clock: C, inbox: Inbox) -> Self {
-        let postman = Postman::start(node.keeper().watch());
+    pub(super) fn new(
+        node: Node,
+        options: SoloOptions,
+        clock: C,
+        inbox: Inbox,
+        observer: Option<Box<dyn BlockObserver>>,
+    ) -> Self {
+        let postman = Postman::start(node.keeper().watch(), observer);
         Self::with_postman(node, options, clock, inbox, postman)
     }
 
@@ -90,8 +97,7 @@ impl<C: Clock> Sequencer<C> {
             let idle = self.turn()?;
             if self.inbox.is_stopping() {
                 // Whoever saw the flag down has sent before it went up, or finds the queue gone.
-                self.inbox.wait(Duration::ZERO);
-                if self.inbox.first.is_none() && self.waiting.is_empty() {
+                if !self.inbox.has_next() && self.waiting.is_empty() {
                     return Ok(());
                 }
             } else if !idle.is_zero() {
@@ -102,6 +108,31 @@ impl<C: Clock> Sequencer<C> {
 
     /// Takes what came, closes a block if one is due, and says how long there is nothing to do unless something comes.
     pub(super) fn turn(&mut self) -> Result<Duration, NodeError> {
+        let has_more_questions = self.answer_questions();
+        let idle = self.work_on_envelopes()?;
+        Ok(if has_more_questions { Duration::ZERO } else { idle })
+    }
+
+    /// Answers questions within their budget; says whether more may wait.
+    fn answer_questions(&mut self) -> bool {
+        self.inbox.questions.begin_turn();
+        let Some(first) = self.inbox.questions.next() else { return false };
+        let began = self.clock.elapsed();
+        let view = View::new(&self.node, &self.recent);
+        let mut tellings = vec![first(&view)];
+        let mut has_more = true;
+        while tellings.len() < QUESTIONS_PER_TURN_MAX && self.clock.elapsed().saturating_sub(began) < QUESTIONS_BUDGET {
+            let Some(question) = self.inbox.questions.next() else {
+                has_more = false;
+                break;
+            };
+            tellings.push(question(&view));
+        }
+        self.postman.post(Delivery { height: self.node.height(), tellings, ..Delivery::default() });
+        has_more
+    }
+
+    fn work_on_envelopes(&mut self) -> Result<Duration, NodeError> {
         let (envelopes_max, bytes_max) = self.waiting.room();
         let arrivals = self.inbox.drain(envelopes_max, bytes_max);
         if !arrivals.is_empty() {
@@ -187,6 +218,8 @@ impl<C: Clock> Sequencer<C> {
 
     fn answer_block(&mut self, proposed: ProposedBlock, seats: Vec<(ReplyTo, Duration, Identity)>) {
         let height = proposed.height;
+        let (header, records) = (proposed.header, proposed.records);
+        let block = self.postman.is_observed().then_some(DurableBlock { header, records });
         for broken in &proposed.broken {
             (self.options.on_note)(&format!("block `{height}`: a law of the ledger failed: {broken:?}"));
         }
@@ -209,7 +242,7 @@ impl<C: Clock> Sequencer<C> {
                 receipts.push((reply, receipt));
             }
         }
-        self.postman.post(Delivery { height, receipts });
+        self.postman.post(Delivery { height, receipts, block, ..Delivery::default() });
         // After the receipts, so that of the same bytes twice in a block the first answer is the receipt itself.
         for (reply, identity, reject) in refused {
             self.answer_refusal(reply, &identity, reject);
@@ -260,7 +293,8 @@ impl<C: Clock> Sequencer<C> {
 
     fn answer_again(&self, reply: ReplyTo, receipt: &Receipt) {
         let receipt = Receipt { is_duplicate: true, ..receipt.clone() };
-        self.postman.post(Delivery { height: receipt.height, receipts: vec![(reply, receipt)] });
+        let height = receipt.height;
+        self.postman.post(Delivery { height, receipts: vec![(reply, receipt)], ..Delivery::default() });
     }
 
     /// A snapshot only shortens a restart, so its failure stops nothing.

@@ -16,10 +16,10 @@ use ed25519_zebra::SigningKey;
 use tempfile::TempDir;
 
 use super::clock::Clock;
-use super::receipts::{Durability, Postman};
+use super::receipts::{BlockObserver, Durability, DurableBlock, Postman};
 use super::sequencer::Sequencer;
 use super::waiting::{CLOSE_AFTER, CLOSE_AT_ENVELOPES};
-use super::{Answer, NotTaken, Receipt, ReplyTo, SoloOptions, Submitter, queue};
+use super::{Answer, NotAsked, NotTaken, Questions, Receipt, ReplyTo, SoloOptions, Submitter, Telling, View, queue};
 use crate::development_keys::{public_key, root_key, session_key, sign_envelope};
 use crate::fault::Fault;
 use crate::genesis_file::{DEVELOPMENT_SEED, full_collateral_genesis};
@@ -93,6 +93,7 @@ struct Bench {
     folder: TempDir,
     sequencer: Sequencer<HeldClock>,
     submitter: Submitter,
+    questions: Questions,
     clock: HeldClock,
     durability: HeldDurability,
     sender: Sender<(u64, Answer)>,
@@ -106,7 +107,20 @@ impl Bench {
         Self::open(folder, is_held, options)
     }
 
+    fn observed(observer: Option<Box<dyn BlockObserver>>) -> Self {
+        Self::open_observed(tempfile::tempdir().unwrap(), true, SoloOptions::default(), observer)
+    }
+
     fn open(folder: TempDir, is_held: bool, options: SoloOptions) -> Self {
+        Self::open_observed(folder, is_held, options, None)
+    }
+
+    fn open_observed(
+        folder: TempDir,
+        is_held: bool,
+        options: SoloOptions,
+        observer: Option<Box<dyn BlockObserver>>,
+    ) -> Self {
         let mut genesis = full_collateral_genesis(TimeMs::from_ms(START_MS));
         genesis.accounts.weight_burst = 1_000_000_000;
         genesis.accounts.weight_per_second = 1_000_000_000;
@@ -121,11 +135,11 @@ impl Bench {
         if !is_held {
             durability.allow(u64::MAX);
         }
-        let (submitter, inbox) = queue(&options);
-        let postman = Postman::start(durability.clone());
+        let (submitter, questions, inbox) = queue(&options);
+        let postman = Postman::start(durability.clone(), observer);
         let sequencer = Sequencer::with_postman(node, options, clock.clone(), inbox, postman);
         let (sender, answers) = channel();
-        Self { folder, sequencer, submitter, clock, durability, sender, answers }
+        Self { folder, sequencer, submitter, questions, clock, durability, sender, answers }
     }
 
     fn submit(&self, tag: u64, bytes: &[u8]) {
@@ -479,4 +493,97 @@ fn snapshots_are_written_while_nothing_waits() {
     assert_eq!(count(), 1);
     bench.sequencer.turn().unwrap();
     assert_eq!(count(), 1);
+}
+
+/// Asks for the height, which comes back when it may be told.
+fn ask_height(bench: &Bench) -> Receiver<u64> {
+    let (sender, heights) = channel();
+    let question = move |view: &View<'_>| -> Telling {
+        let height = view.replica().ledger().chain().height.number();
+        Box::new(move || sender.send(height).unwrap())
+    };
+    bench.questions.ask(Box::new(question)).unwrap();
+    heights
+}
+
+#[test]
+fn what_a_question_saw_is_told_only_once_it_is_durable() {
+    let mut bench = Bench::new(true, SoloOptions::default());
+    let at_genesis = ask_height(&bench);
+    bench.sequencer.turn().unwrap();
+    assert_eq!(at_genesis.recv_timeout(Duration::from_secs(60)), Ok(0));
+    let envelope = bench.order(0, 1);
+    bench.submit(1, &envelope);
+    bench.close_block();
+    let after_block = ask_height(&bench);
+    bench.sequencer.turn().unwrap();
+    // Deliveries keep their order, so a receipt that is still out says that nothing behind it was told.
+    assert!(bench.has_no_answer() && after_block.try_recv().is_err());
+    bench.durability.allow(1);
+    assert_eq!(bench.receipt().1.height, 1);
+    assert_eq!(after_block.recv_timeout(Duration::from_secs(60)), Ok(1));
+}
+
+#[test]
+fn nothing_is_told_of_a_block_that_will_never_be_durable() {
+    let mut bench = Bench::new(true, SoloOptions::default());
+    let envelope = bench.order(0, 1);
+    bench.submit(1, &envelope);
+    bench.close_block();
+    let heights = ask_height(&bench);
+    bench.sequencer.turn().unwrap();
+    bench.durability.fail(Fault::KeeperEnded);
+    assert!(matches!(bench.answer(), (1, Answer::Failed(_))));
+    assert!(heights.recv_timeout(Duration::from_secs(60)).is_err(), "whoever waits learns that nothing comes");
+}
+
+/// A question must not make the sequencer believe that no envelope came before it was told to stop.
+#[test]
+fn a_question_in_front_of_an_envelope_does_not_hide_it_from_a_stop() {
+    let bench = Bench::new(false, SoloOptions::default());
+    let heights = ask_height(&bench);
+    let envelope = bench.order(0, 1);
+    bench.submit(1, &envelope);
+    bench.submitter.is_stopping.store(true, std::sync::atomic::Ordering::Release);
+    let Bench { sequencer, answers, folder: _folder, .. } = bench;
+    let closed = sequencer.run().unwrap();
+    assert_eq!(closed.height, 1);
+    assert!(matches!(answers.recv(), Ok((1, Answer::Receipt(receipt))) if receipt.height == 1));
+    assert!(heights.recv_timeout(Duration::from_secs(60)).is_ok());
+}
+
+#[test]
+fn questions_over_the_maximum_are_refused_and_those_taken_are_answered() {
+    let mut bench = Bench::new(false, SoloOptions::default());
+    let taken: Vec<Receiver<u64>> = (0..1_024).map(|_| ask_height(&bench)).collect();
+    let refused = bench.questions.ask(Box::new(|_view| Box::new(|| {})));
+    assert_eq!(refused, Err(NotAsked::QueueFull));
+    // The clock stands still, so only the number bounds a turn.
+    while bench.sequencer.turn().unwrap().is_zero() {}
+    assert!(taken.iter().all(|heights| heights.recv_timeout(Duration::from_secs(60)) == Ok(0)));
+}
+
+struct Shown(Sender<u64>);
+
+impl BlockObserver for Shown {
+    fn durable_block(&mut self, block: DurableBlock) {
+        let bodies: Vec<Vec<u8>> = borsh::from_slice(&block.records).unwrap();
+        assert_eq!(bodies.len(), 1, "one record for one command");
+        self.0.send(block.header.height.number()).unwrap();
+    }
+}
+
+#[test]
+fn an_observer_is_shown_every_block_in_order_once_it_is_durable() {
+    let (sender, shown) = channel();
+    let mut bench = Bench::observed(Some(Box::new(Shown(sender))));
+    for nonce in 1..=3 {
+        let envelope = bench.order(0, nonce);
+        bench.submit(nonce, &envelope);
+        bench.close_block();
+    }
+    assert!(shown.try_recv().is_err(), "nothing is durable yet");
+    bench.durability.allow(3);
+    let heights: Vec<u64> = (0..3).map(|_| shown.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+    assert_eq!(heights, [1, 2, 3]);
 }

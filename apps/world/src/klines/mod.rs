@@ -18,7 +18,7 @@ mod tests;
 
 pub use problem::{KlineFileError, KlineProblem};
 pub use rows::{KlineRows, open};
-pub use span::{Selection, Span, SpanError, parse_utc};
+pub use span::{Selection, Span, SpanError, parse_utc, utc_text};
 
 use std::path::Path;
 

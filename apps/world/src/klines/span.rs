@@ -155,7 +155,7 @@ const fn days_of_month(year: u64, month: u64) -> u64 {
 
 /// `2021-05-19T13:10:00Z`: what a user can give back as a time. Milliseconds are left out.
 #[must_use]
-pub(super) fn utc_text(time_ms: u64) -> String {
+pub fn utc_text(time_ms: u64) -> String {
     let (mut days, seconds) = (time_ms / DAY_MS, time_ms % DAY_MS / SECOND_MS);
     // Four centuries always have the same days, so only what is left of one is counted year by year.
     let (mut year, mut month) = (1970 + 400 * (days / DAYS_OF_400_YEARS), 1);

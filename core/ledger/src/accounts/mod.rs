@@ -9,6 +9,7 @@ mod close;
 mod grants;
 mod key_index;
 mod open;
+mod reading;
 mod row;
 #[cfg(test)]
 mod tests;

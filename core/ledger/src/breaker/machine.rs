@@ -44,7 +44,9 @@ impl Trigger {
         }
     }
 
-    const fn levels(self, rules: &BreakerRules) -> &RatioLevels {
+    /// Its levels.
+    #[must_use]
+    pub const fn levels(self, rules: &BreakerRules) -> &RatioLevels {
         match self {
             Self::PriceMove => &rules.price_move,
             Self::Divergence => &rules.divergence,

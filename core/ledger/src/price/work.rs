@@ -9,7 +9,7 @@ use casemate_protocol::{
 };
 
 use super::aggregate::{Median, Observation, Standing, cap_move, grade, median};
-use super::mark::{basis_step, funding_per_lot, funding_rate_ppm, mark, premium_ppm};
+use super::mark::{basis_step, funding_per_lot, mark, premium_ppm};
 use crate::context::BlockContext;
 use crate::market::Work;
 use crate::segment::{Feed, Margin, Market, Segment, next_boundary};
@@ -204,11 +204,8 @@ pub(crate) fn settle_funding(work: &mut Work<'_>, id: MarketId) {
     let segment = &*work.segment;
     let Some(market) = segment.market_place(id).and_then(|place| segment.market(place)) else { return };
     let Some(margin) = market.margin() else { return };
-    let pricing = &margin.pricing;
-    let measured_ms = i64::try_from(pricing.premium_ms).unwrap_or(i64::MAX);
-    let mean = pricing.premium_sum.checked_div(measured_ms).unwrap_or(0);
-    let rate_ppm = funding_rate_ppm(mean, &margin.rules.funding);
-    let payment = funding_per_lot(rate_ppm, pricing.index, market.rules.tick_value).unwrap_or(0);
+    let rate_ppm = margin.funding_rate_now_ppm();
+    let payment = funding_per_lot(rate_ppm, margin.pricing.index, market.rules.tick_value).unwrap_or(0);
     let event = FundingSettled {
         market: id,
         rate_ppm,

@@ -209,6 +209,12 @@ impl<'a> Risk<'a> {
         view.gross_notional = view.gross_notional.saturating_add(size);
     }
 
+    /// Realised profit that is too young to count, in all markets.
+    #[must_use]
+    pub fn young_realised(&self, account: &SubAccount) -> QuoteMicros {
+        QuoteMicros::from_micros(self.unmatured_where(account.maturing(), |_market| true))
+    }
+
     /// Realised profit of some markets that is too young to count.
     fn unmatured_where(&self, young: &[Maturing], wanted: impl Fn(u16) -> bool) -> i64 {
         young.iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {

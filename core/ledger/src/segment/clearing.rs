@@ -291,6 +291,28 @@ impl Margin {
     pub const fn pricing(&self) -> &Pricing {
         &self.pricing
     }
+
+    /// The rate that would be settled if the funding interval ended now, in parts per million; positive is paid by longs.
+    #[must_use]
+    pub fn funding_rate_now_ppm(&self) -> i32 {
+        let measured_ms = i64::try_from(self.pricing.premium_ms).unwrap_or(i64::MAX);
+        let mean = self.pricing.premium_sum.checked_div(measured_ms).unwrap_or(0);
+        crate::price::mark::funding_rate_ppm(mean, &self.rules.funding)
+    }
+
+    /// Depth of the thinner side of the book near the index: the newest sample.
+    #[must_use]
+    pub fn depth(&self) -> QuoteMicros {
+        let samples = u64::try_from(DEPTH_SAMPLES).unwrap_or(u64::MAX);
+        let place = usize::try_from(self.pricing.depth_slot.checked_rem(samples).unwrap_or(0)).unwrap_or(0);
+        self.pricing.depth_samples.get(place).copied().unwrap_or_default()
+    }
+
+    /// Depth of the thinner side of the book near the index: the median of the last five minutes.
+    #[must_use]
+    pub fn median_depth(&self) -> QuoteMicros {
+        crate::price::median_depth(&self.pricing)
+    }
 }
 
 /// The first boundary of an interval after a moment.

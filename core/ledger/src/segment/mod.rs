@@ -9,6 +9,7 @@
 mod book;
 mod clearing;
 mod primitives;
+mod reading;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,5 +13,6 @@ mod kit;
 mod laws;
 mod model;
 mod phases;
+mod preview;
 mod refusals;
 mod sessions;

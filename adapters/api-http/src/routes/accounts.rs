@@ -1,0 +1,215 @@
+//! Accounts, what they have on its way, whose key is whose, and proofs of their rows.
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use casemate_protocol::{AccountId, Command, Reject, RejectCode};
+use serde::Deserialize;
+
+use super::{Service, answer, number, query};
+use crate::asking::{look, off_thread};
+use crate::body::{Encoding, encoding, json, read};
+use crate::dto::account::{AccountJson, KeyJson};
+use crate::dto::block::HeaderJson;
+use crate::dto::envelope::CommandJson;
+use crate::dto::margin::{MarginJson, NearLiquidationJson, PreviewJson};
+use crate::dto::proof::{AccountProofsJson, RowProofJson, account_proofs};
+use crate::error::{ApiError, ApiRule, ErrorBody};
+use crate::hub::MovesJson;
+use crate::values::KeyText;
+
+/// An account: balances, positions, resting orders, grants. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}",
+    params(("account" = u64, Path, description = "The account's number.")),
+    responses((status = 200, body = AccountJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
+)]
+pub async fn account(State(service): State<Service>, Path(account): Path<String>) -> Response {
+    answer(read_account(&service, &account).await)
+}
+
+async fn read_account(service: &Service, account: &str) -> Result<AccountJson, ApiError> {
+    let account = public_account(service, account)?;
+    let found = look(&*service.venue, move |view| AccountJson::read(view, account)).await?;
+    found.ok_or_else(|| account_not_found(account))
+}
+
+/// What an account has and needs in each segment. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/margin",
+    params(("account" = u64, Path, description = "The account's number.")),
+    responses((status = 200, body = MarginJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
+)]
+pub async fn margin(State(service): State<Service>, Path(account): Path<String>) -> Response {
+    answer(read_margin(&service, &account).await)
+}
+
+async fn read_margin(service: &Service, account: &str) -> Result<MarginJson, ApiError> {
+    let account = public_account(service, account)?;
+    let found = look(&*service.venue, move |view| MarginJson::read(view, account)).await?;
+    found.ok_or_else(|| account_not_found(account))
+}
+
+/// What an order, a withdrawal, a slow exit or a transfer would do if it came now, signed by the root key.
+///
+/// It is judged by the code that judges commands, on a copy of the state, and changes nothing. What the gate judges before
+/// is left out: nonce, grant, policy. Development chains only.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{account}/margin/preview",
+    params(("account" = u64, Path, description = "The account's number.")),
+    request_body(
+        content((CommandJson = "application/json")),
+        description = "`place_order`, `request_withdrawal`, `request_principal_exit` or `request_transfer`."
+    ),
+    responses((status = 200, body = PreviewJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
+)]
+pub async fn preview(
+    State(service): State<Service>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    answer(read_preview(&service, &account, &headers, body).await)
+}
+
+async fn read_preview(
+    service: &Service,
+    account: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<PreviewJson, ApiError> {
+    let account = public_account(service, account)?;
+    if encoding(headers)? != Encoding::Json {
+        return Err(ApiError::of(ApiRule::ContentTypeNotSupported, "a preview takes one command as application/json"));
+    }
+    let limits = &service.limits;
+    let body = read(headers, body, limits.json_size_bytes_max, limits.body_wait_max).await?;
+    let command = Command::try_from(json::<CommandJson>(&body)?)?;
+    let previewed = look(&*service.venue, move |view| {
+        if view.ledger.accounts().account(account).is_none() {
+            return Err(Reject::of(RejectCode::AccountNotFound).present(account.number()));
+        }
+        PreviewJson::read(view, account, &command)
+    });
+    previewed.await?.map_err(|reject| match reject.code() {
+        RejectCode::PolicyForbids => {
+            ApiError::of(ApiRule::NotPreviewed, "the command is neither an order nor money that leaves")
+        }
+        _ => ApiError::refused(&reject),
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NearParams {
+    near_liquidation: usize,
+}
+
+/// The accounts with a position that are closest to liquidation. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts",
+    params(("near_liquidation" = u32, Query, description = "How many, at most 100.")),
+    responses(
+        (status = 200, body = NearLiquidationJson),
+        (status = "4XX", body = ErrorBody),
+        (status = "5XX", body = ErrorBody)
+    )
+)]
+pub async fn near_liquidation(
+    State(service): State<Service>,
+    params: Result<Query<NearParams>, QueryRejection>,
+) -> Response {
+    answer(read_near(&service, params).await)
+}
+
+async fn read_near(
+    service: &Service,
+    params: Result<Query<NearParams>, QueryRejection>,
+) -> Result<NearLiquidationJson, ApiError> {
+    service.require_public_accounts()?;
+    let count = query(params)?.near_liquidation.min(NEAR_MAX);
+    look(&*service.venue, move |view| NearLiquidationJson::read(view, count)).await
+}
+
+const NEAR_MAX: usize = 100;
+
+/// Withdrawals and transfers of an account that have not ended. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/moves",
+    params(("account" = u64, Path, description = "The account's number.")),
+    responses((status = 200, body = MovesJson), (status = "4XX", body = ErrorBody))
+)]
+pub async fn moves(State(service): State<Service>, Path(account): Path<String>) -> Response {
+    answer(public_account(&service, &account).map(|account| service.hub.moves(account)))
+}
+
+/// The account that a root key opened. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{key}",
+    params(("key" = String, Path, description = "`ed25519:` and 64 hexadecimal digits.")),
+    responses((status = 200, body = KeyJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
+)]
+pub async fn key(State(service): State<Service>, Path(key): Path<String>) -> Response {
+    answer(find_key(&service, &key).await)
+}
+
+async fn find_key(service: &Service, key: &str) -> Result<KeyJson, ApiError> {
+    service.require_public_accounts()?;
+    let key: KeyText = key
+        .parse()
+        .map_err(|_not_hex| ApiError::of(ApiRule::ParameterInvalid, "a key is `ed25519:` and 64 hexadecimal digits"))?;
+    let found = look(&*service.venue, move |view| {
+        let account = view.ledger.accounts().account_of_root(&key.0)?.number();
+        let height = view.ledger.chain().height.number();
+        Some(KeyJson { height, state_root: view.state_root.into(), root_key: key, account })
+    });
+    found.await?.ok_or_else(|| ApiError::of(ApiRule::KeyNotFound, format!("`{key}` is the root key of no account")))
+}
+
+/// Proofs of an account's rows against the state root of a block. Development chains only.
+#[utoipa::path(
+    get,
+    path = "/v1/proofs/account/{account}",
+    params(("account" = u64, Path, description = "The account's number.")),
+    responses(
+        (status = 200, body = AccountProofsJson),
+        (status = "4XX", body = ErrorBody),
+        (status = "5XX", body = ErrorBody)
+    )
+)]
+pub async fn proofs(State(service): State<Service>, Path(account): Path<String>) -> Response {
+    answer(prove(&service, &account).await)
+}
+
+async fn prove(service: &Service, account: &str) -> Result<AccountProofsJson, ApiError> {
+    let account = public_account(service, account)?;
+    let (height, proofs) =
+        look(&*service.venue, move |view| (view.ledger.chain().height.number(), account_proofs(view.ledger, account)))
+            .await?;
+    if proofs.is_empty() {
+        return Err(account_not_found(account));
+    }
+    let venue = std::sync::Arc::clone(&service.venue);
+    let block = off_thread(move || venue.block(height).map_err(ApiError::failed)).await?;
+    let header = block.map(|block| HeaderJson::from(&block.header)).ok_or_else(|| {
+        ApiError::of(ApiRule::BlockNotFound, "the chain has no block yet, and a proof needs a header to lead to")
+    })?;
+    Ok(AccountProofsJson { header, proofs: proofs.iter().map(RowProofJson::from).collect() })
+}
+
+fn public_account(service: &Service, account: &str) -> Result<AccountId, ApiError> {
+    service.require_public_accounts()?;
+    number("account", account).map(AccountId::new)
+}
+
+fn account_not_found(account: AccountId) -> ApiError {
+    ApiError::refused(&Reject::of(RejectCode::AccountNotFound).present(account.number()))
+}

@@ -1,0 +1,200 @@
+//! The handlers, one file for each kind of thing, and how they hang together.
+
+mod accounts;
+mod blocks;
+mod chain;
+mod envelopes;
+mod markets;
+mod page;
+mod segments;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use casemate_protocol::genesis::Genesis;
+use casemate_protocol::{MarketId, Reject, RejectCode};
+use tokio::sync::watch;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::dto::chain::ChainJson;
+use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::ports::Venue;
+use crate::server::Limits;
+
+/// Serves one chain; cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Shared>);
+
+/// What the handlers share.
+pub struct Shared {
+    pub(crate) venue: Arc<dyn Venue>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) chain: ChainJson,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) is_stopping: AtomicBool,
+    /// Changes when streams have to end.
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl std::ops::Deref for Service {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Service {
+    /// A service for one chain.
+    #[must_use]
+    pub fn new(genesis: &Genesis, venue: Arc<dyn Venue>, hub: Arc<Hub>, limits: Limits) -> Self {
+        Self(Arc::new(Shared {
+            venue,
+            hub,
+            chain: ChainJson::of(genesis),
+            limits,
+            metrics: Metrics::default(),
+            is_stopping: AtomicBool::new(false),
+            stop: watch::Sender::new(false),
+        }))
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.stop.send_replace(true);
+    }
+
+    /// Account data of a chain whose money is worth something is nobody's business but its owner's.
+    pub(crate) fn require_public_accounts(&self) -> Result<(), ApiError> {
+        if self.chain.is_development {
+            return Ok(());
+        }
+        Err(ApiError::of(ApiRule::AccountDataNotPublic, "this is not a development chain: account data is not served"))
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        let (router, _) = api().split_for_parts();
+        router
+            .method_not_allowed_fallback(method_not_allowed)
+            .fallback(path_not_found)
+            .layer(from_fn_with_state(self.clone(), count_request))
+            .with_state(self.clone())
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Casemate",
+        description = "A zero-trust clearing engine for crypto derivatives. Envelopes are signed; answers are of durable \
+                       blocks and carry height and state root; numbers that may pass 2^53 are strings, and names end in \
+                       units."
+    ),
+    components(schemas(ErrorBody))
+)]
+struct ApiDoc;
+
+fn api() -> OpenApiRouter<Service> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .routes(routes!(page::page))
+        .routes(routes!(envelopes::submit))
+        .routes(routes!(envelopes::receipt))
+        .routes(routes!(accounts::account))
+        .routes(routes!(accounts::near_liquidation))
+        .routes(routes!(accounts::margin))
+        .routes(routes!(accounts::preview))
+        .routes(routes!(accounts::moves))
+        .routes(routes!(accounts::key))
+        .routes(routes!(accounts::proofs))
+        .routes(routes!(markets::markets))
+        .routes(routes!(markets::market))
+        .routes(routes!(markets::book))
+        .routes(routes!(markets::trades))
+        .routes(routes!(segments::segments))
+        .routes(routes!(segments::breakers))
+        .routes(routes!(blocks::block))
+        .routes(routes!(chain::chain))
+        .routes(routes!(chain::health))
+        .routes(routes!(chain::metrics))
+        .routes(routes!(chain::openapi_document))
+        .routes(routes!(stream::stream))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().split_for_parts().1
+}
+
+async fn path_not_found(uri: Uri) -> ApiError {
+    ApiError::of(ApiRule::PathNotFound, format!("there is nothing at `{}`", shortened(uri.path())))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let message = format!("`{method}` is not a method of `{}`", shortened(uri.path()));
+    ApiError::of(ApiRule::MethodNotAllowed, message)
+}
+
+/// A path may be as long as a client likes; an error repeats its beginning only.
+fn shortened(text: &str) -> String {
+    text.chars().take(PATH_CHARACTERS_SHOWN).collect()
+}
+
+const PATH_CHARACTERS_SHOWN: usize = 100;
+
+async fn count_request(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let path = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = method_word(request.method());
+    let response = next.run(request).await;
+    service.metrics.request(&path, method, response.status().as_u16(), began.elapsed());
+    response
+}
+
+/// A method that nobody has heard of makes no label of its own.
+fn method_word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    }
+}
+
+/// A success with a JSON body, or the error.
+fn answer<T: serde::Serialize>(result: Result<T, ApiError>) -> Response {
+    match result {
+        Ok(body) => json_response(StatusCode::OK, &body),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// A part of a path that is a number.
+fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|_error| {
+        let message = format!("`{name}` is a whole number in range, not `{}`", shortened(text));
+        ApiError::of(ApiRule::ParameterInvalid, message)
+    })
+}
+
+/// Parameters behind the question mark.
+fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    query.map(|Query(query)| query).map_err(|rejection| ApiError::of(ApiRule::ParameterInvalid, rejection.body_text()))
+}
+
+fn market_not_found(market: MarketId) -> ApiError {
+    ApiError::refused(&Reject::of(RejectCode::MarketNotFound).present(u64::from(market.number())))
+}

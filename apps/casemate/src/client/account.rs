@@ -1,0 +1,172 @@
+//! `casemate account` and `casemate positions`.
+
+use std::path::{Path, PathBuf};
+
+use casemate_node::development_keys::{public_key, read_key_file};
+use casemate_protocol::Command;
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::amount::show_quote;
+use super::http::Http;
+use super::signing::{Identity, account_of_key, chain_id, now_ms, public_key_argument};
+use super::{NodeUrl, rows, show_receipt, table, text};
+use crate::error::CliError;
+
+/// What can be done with accounts.
+#[derive(Subcommand, Debug)]
+pub enum AccountCommand {
+    /// Opens the account of a root key, to which a deposit waits.
+    Open {
+        /// File of the root key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        node: NodeUrl,
+    },
+    /// Shows balances, grants and resting orders.
+    Show {
+        #[command(flatten)]
+        whose: Whose,
+        #[command(flatten)]
+        node: NodeUrl,
+    },
+}
+
+/// Which account.
+#[derive(clap::Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// By its number.
+    #[arg(long)]
+    account: Option<u64>,
+    /// By its root key, or the file of it.
+    #[arg(long, value_name = "KEY or FILE")]
+    key: Option<String>,
+}
+
+/// Arguments of `positions`.
+#[derive(clap::Args, Debug)]
+pub struct PositionsArgs {
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    node: NodeUrl,
+}
+
+impl Whose {
+    /// The account's number.
+    ///
+    /// # Errors
+    /// The key is no account's root key, or no node.
+    pub fn number(&self, http: &Http) -> Result<u64, CliError> {
+        match (&self.account, &self.key) {
+            (Some(account), _) => Ok(*account),
+            (None, Some(key)) => account_of_key(http, &public_key_argument(key)?),
+            (None, None) => Err(CliError::new("no account is named", "use --account or --key")),
+        }
+    }
+
+    fn read(&self, http: &Http) -> Result<Value, CliError> {
+        http.get(&format!("/v1/accounts/{}", self.number(http)?))
+    }
+}
+
+/// Runs an `account` command.
+///
+/// # Errors
+/// The node's refusal, or no node.
+pub fn run(command: &AccountCommand) -> Result<(), CliError> {
+    match command {
+        AccountCommand::Open { key, node } => open(key, node),
+        AccountCommand::Show { whose, node } => {
+            let account = whose.read(&node.connect()?)?;
+            if node.json {
+                println!("{account:#}");
+            } else {
+                show(&account);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn open(key: &Path, node: &NodeUrl) -> Result<(), CliError> {
+    let http = node.connect()?;
+    let key = read_key_file(key)?;
+    let root = public_key(&key);
+    let chain = http.get("/v1/chain")?;
+    let envelope = Identity::opening(key).sign(chain_id(&chain)?, now_ms(&http)?, vec![Command::OpenAccount])?;
+    let receipt = http.submit(&envelope.encode())?;
+    show_receipt(&receipt, node.json)?;
+    if !node.json {
+        println!("account {} is open", account_of_key(&http, &root)?);
+    }
+    Ok(())
+}
+
+fn show(account: &Value) {
+    let status = if account["is_open"] == true { "open" } else { "closed" };
+    println!("account {} ({status}), after block {}", account["account"], account["height"]);
+    println!("root key {}, next nonce {}", text(&account["root_key"]), account["root_nonce_next"]);
+    println!("bond {} in segment {}", show_quote(&account["bond_quote_micros"]), account["bond_segment"]);
+    let mut cash = table(["segment", "cash", "set aside", "moves"]);
+    for part in rows(account, "segments") {
+        cash.add_row([
+            text(&part["segment"]),
+            show_quote(&part["cash_quote_micros"]),
+            show_quote(&part["pending_quote_micros"]),
+            text(&part["pending_moves"]),
+        ]);
+    }
+    println!("{cash}");
+    let mut grants = table(["grant", "session key", "live", "next nonce", "notional used", "of"]);
+    for grant in rows(account, "grants") {
+        grants.add_row([
+            text(&grant["number"]),
+            text(&grant["session_key"]),
+            text(&grant["is_live"]),
+            text(&grant["nonce_next"]),
+            show_quote(&grant["notional_used_quote_micros"]),
+            show_quote(&grant["notional_quote_micros_max"]),
+        ]);
+    }
+    println!("{grants}");
+    let mut orders = table(["market", "order", "client id", "side", "price (ticks)", "left (lots)"]);
+    for order in rows(account, "segments").flat_map(|part| rows(part, "orders")) {
+        let columns = ["market", "number", "client_id", "side", "price_ticks", "remaining_lots"];
+        orders.add_row(columns.map(|column| text(&order[column])));
+    }
+    println!("{orders}");
+}
+
+/// Runs `positions`.
+///
+/// # Errors
+/// The node's refusal, or no node.
+pub fn positions(args: &PositionsArgs) -> Result<(), CliError> {
+    let account = args.whose.read(&args.node.connect()?)?;
+    let positions: Vec<&Value> = rows(&account, "segments").flat_map(|part| rows(part, "positions")).collect();
+    if args.node.json {
+        let shown = serde_json::json!({
+            "account": account["account"],
+            "height": account["height"],
+            "state_root": account["state_root"],
+            "positions": positions,
+        });
+        println!("{shown:#}");
+        return Ok(());
+    }
+    let mut shown = table(["market", "lots", "entry notional", "reference (ticks)", "unrealised"]);
+    for position in positions {
+        shown.add_row([
+            text(&position["market"]),
+            text(&position["position_lots"]),
+            show_quote(&position["entry_notional_quote_micros"]),
+            text(&position["reference_price_ticks"]),
+            show_quote(&position["unrealised_pnl_quote_micros"]),
+        ]);
+    }
+    println!("{shown}");
+    Ok(())
+}

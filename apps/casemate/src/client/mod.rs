@@ -1,0 +1,74 @@
+//! The client: commands against a running node's HTTP interface.
+//!
+//! Keys stay here: envelopes are signed on this side, and only canonical bytes travel. Tables are for people; `--json`
+//! prints what the node answered, for programs.
+
+pub mod account;
+pub mod breakers;
+pub mod deposit;
+pub mod grant;
+pub mod margin;
+pub mod order;
+pub mod watch;
+pub mod withdraw;
+
+mod amount;
+mod http;
+mod signing;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use serde_json::Value;
+
+use crate::error::CliError;
+use http::Http;
+
+/// Which node to talk to, and how to show what it says.
+#[derive(clap::Args, Clone, Debug)]
+pub struct NodeUrl {
+    /// The node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Prints the node's JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl NodeUrl {
+    fn connect(&self) -> Result<Http, CliError> {
+        Http::new(&self.url)
+    }
+}
+
+/// A receipt for people or programs; a refused command makes the whole call fail.
+fn show_receipt(receipt: &Value, is_json: bool) -> Result<(), CliError> {
+    if is_json {
+        println!("{receipt:#}");
+    } else {
+        let note = if receipt["is_duplicate"] == true { " (included before)" } else { "" };
+        let (height, position) = (&receipt["height"], &receipt["position"]);
+        println!("envelope {} is durable: block {height}, place {position}{note}", text(&receipt["envelope"]));
+    }
+    let refused = receipt["commands"].as_array().into_iter().flatten().find(|verdict| verdict["is_accepted"] != true);
+    match refused {
+        None => Ok(()),
+        Some(verdict) => Err(http::refusal(&verdict["refusal"])),
+    }
+}
+
+/// A table without vertical lines.
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+/// A value as people read it: strings without their quotes.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Rows of a list.
+fn rows<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value[name].as_array().into_iter().flatten()
+}

@@ -1,0 +1,147 @@
+//! `casemate watch`: prints a stream, one message per line, until it is told to stop.
+
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use super::http::{Http, refusal};
+use super::{NodeUrl, rows, text};
+use crate::error::CliError;
+
+/// Arguments of `watch`.
+#[derive(clap::Args, Debug)]
+pub struct WatchArgs {
+    /// What to watch.
+    channel: WatchedChannel,
+    /// The market of `book` and `trades`.
+    #[arg(long)]
+    market: Option<u16>,
+    /// The account of `account`.
+    #[arg(long)]
+    account: Option<u64>,
+    /// The last sequence that you have: shows what came since.
+    #[arg(long, value_name = "SEQUENCE")]
+    after: Option<u64>,
+    /// Ends after so many messages.
+    #[arg(long)]
+    count: Option<u64>,
+    #[command(flatten)]
+    node: NodeUrl,
+}
+
+/// A channel of the stream.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum WatchedChannel {
+    /// Every block.
+    Blocks,
+    /// Moves of breakers.
+    Breakers,
+    /// A book by level.
+    Book,
+    /// Trades of a market.
+    Trades,
+    /// What happens to an account.
+    Account,
+}
+
+/// Runs `watch`.
+///
+/// # Errors
+/// The node's refusal, no node, or the stream ended before `--count` messages.
+pub fn run(args: &WatchArgs) -> Result<(), CliError> {
+    let http = args.node.connect()?;
+    let mut stream = open(&http)?;
+    let channel = match args.channel {
+        WatchedChannel::Blocks => "blocks",
+        WatchedChannel::Breakers => "breakers",
+        WatchedChannel::Book => "book",
+        WatchedChannel::Trades => "trades",
+        WatchedChannel::Account => "account",
+    };
+    let request = json!({
+        "op": "subscribe", "channel": channel, "market": args.market, "account": args.account, "after": args.after,
+    });
+    stream.send(Message::text(request.to_string())).map_err(|error| broken(&error))?;
+    let mut shown = 0;
+    while args.count.is_none_or(|count| shown < count) {
+        match stream.read().map_err(|error| broken(&error))? {
+            Message::Text(message) => {
+                let message: Value = serde_json::from_str(&message)
+                    .map_err(|_error| CliError::defect("the node sends something that is not JSON"))?;
+                if message["channel"] == "error" {
+                    return Err(refusal(&message["error"]));
+                }
+                if args.node.json {
+                    println!("{message}");
+                } else {
+                    show(&message);
+                }
+                shown += 1;
+            }
+            Message::Close(frame) => {
+                let reason = frame.map_or_else(String::new, |frame| format!(": {}", frame.reason));
+                return Err(CliError::new(format!("the node ended the stream{reason}"), RESUME_HINT));
+            }
+            _ => {}
+        }
+    }
+    // The node need not hear of it; it notices.
+    let _ = stream.close(None);
+    Ok(())
+}
+
+fn open(http: &Http) -> Result<WebSocket<TcpStream>, CliError> {
+    let host = http.host();
+    let no_node = |error: &dyn std::fmt::Display| {
+        CliError::new(
+            format!("no stream from `{host}`: {error}"),
+            "check that a node runs there, or name it with --url",
+        )
+    };
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let address = with_port.to_socket_addrs().map_err(|error| no_node(&error))?.next();
+    let address = address.ok_or_else(|| no_node(&"the name has no address"))?;
+    let socket = TcpStream::connect_timeout(&address, CONNECT_WAIT_MAX).map_err(|error| no_node(&error))?;
+    let (stream, _) = tungstenite::client(format!("ws://{host}/v1/stream"), socket).map_err(|error| no_node(&error))?;
+    Ok(stream)
+}
+
+fn broken(error: &tungstenite::Error) -> CliError {
+    CliError::new(format!("the stream broke: {error}"), RESUME_HINT)
+}
+
+fn show(message: &Value) {
+    let gap =
+        if message["has_gap"] == true { ", with a gap before it: read the resource for what is missing" } else { "" };
+    println!("{} {} at {}{gap}", text(&message["channel"]), text(&message["kind"]), message["sequence"]);
+    for (side, name) in [("bid", "bids"), ("ask", "asks")] {
+        for level in rows(message, name) {
+            println!("  {side} {} ticks: {} lots", text(&level["price_ticks"]), text(&level["quantity_lots"]));
+        }
+    }
+    for trade in rows(message, "trades") {
+        let (lots, ticks) = (text(&trade["quantity_lots"]), text(&trade["price_ticks"]));
+        println!("  trade {}: {lots} lots at {ticks} ticks, taker {}", trade["number"], text(&trade["taker_side"]));
+    }
+    for block in rows(message, "blocks") {
+        println!(
+            "  block {}: {} envelopes, state root {}",
+            block["height"],
+            block["envelope_count"],
+            text(&block["state_root"])
+        );
+    }
+    for moved in rows(message, "moves") {
+        let (from, to, cause) = (text(&moved["from"]), text(&moved["to"]), text(&moved["cause"]));
+        println!("  block {}: segment {} from {from} to {to}: {cause}", moved["height"], moved["segment"]);
+    }
+    for event in rows(message, "events") {
+        println!("  {event}");
+    }
+}
+
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+const RESUME_HINT: &str = "watch again with --after and the last sequence that you have";

@@ -1,0 +1,362 @@
+//! From a venue's tables to genesis, and from names to accounts, keys and markets.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use casemate_ledger::SeededKeys;
+use casemate_protocol::clearing::{
+    BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
+    PrincipalExitRules, ProposalRules, RatioLevels,
+};
+use casemate_protocol::genesis::{
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+};
+use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::{
+    AccountId, AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks,
+    PublicKey, QuantityLots, QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
+};
+use ed25519_zebra::SigningKey;
+
+use crate::number::Number;
+use crate::rules::{BreakerTable, ChainRules, FeedTable, MarketTable, Rules, SegmentTable};
+
+/// Block time of height 0. Which day it is decides nothing.
+pub(crate) const GENESIS_MS: u64 = 1_600_000_000_000;
+
+/// A genesis and its names.
+#[derive(Clone, Debug)]
+pub(crate) struct Venue {
+    pub(crate) genesis: Genesis,
+    pub(crate) accounts: BTreeMap<String, AccountId>,
+    pub(crate) markets: BTreeMap<String, MarketNames>,
+    /// Names of the accounts that genesis seeds, in the order of their numbers.
+    seeded: Vec<String>,
+}
+
+/// What a market's numbers mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MarketNames {
+    pub(crate) id: MarketId,
+    pub(crate) feed: FeedId,
+    pub(crate) segment: SegmentId,
+    pub(crate) tick_size: Number,
+    pub(crate) lot_size: Number,
+    pub(crate) order_lots_max: u64,
+}
+
+impl Venue {
+    /// The venue that tables describe, with these parties as ordinary accounts. A party that a feed names as a publisher
+    /// is one.
+    ///
+    /// # Errors
+    /// Why the tables are no genesis.
+    pub(crate) fn of(rules: &Rules, parties: &[String]) -> Result<Self, String> {
+        let chain = &rules.chain;
+        let publishers = publishers(rules);
+        let is_publisher = |name: &&String| !publishers.contains(name);
+        let seeded: Vec<String> = parties.iter().filter(is_publisher).cloned().collect();
+        let mut genesis = genesis_of_chain(chain, &publishers, seeded.len())?;
+        let (mut segments, mut clearing) = (Vec::new(), Vec::new());
+        for (number, (name, table)) in (1u16..).zip(&rules.segment) {
+            if *name != number.to_string() {
+                return Err(format!("segments are numbered from 1, and `{name}` is not the next number"));
+            }
+            segments.push(segment_rules(number, table)?);
+            clearing.push(clearing_rules(number, table));
+        }
+        let (mut markets, mut margins, mut feeds, mut names) = (vec![], vec![], vec![], BTreeMap::new());
+        for (number, (name, table)) in (1u16..).zip(&rules.market) {
+            let named = |message: String| format!("market.{name}: {message}");
+            let market = market_names(number, table);
+            markets.push(market_rules(&market, table).map_err(named)?);
+            margins.push(margin_rules(&market, table).map_err(named)?);
+            feeds.push(feed_rules(&market, table, &publishers).map_err(named)?);
+            names.insert(name.clone(), market);
+        }
+        genesis.segments = list(segments)?;
+        genesis.clearing = list(clearing)?;
+        genesis.markets = list(markets)?;
+        genesis.margins = list(margins)?;
+        genesis.feeds = list(feeds)?;
+        let accounts = accounts(chain, &publishers, rules.segment.len(), &seeded);
+        Ok(Self { genesis, accounts, markets: names, seeded })
+    }
+
+    /// Keys of the seeded accounts, in the order of their numbers.
+    pub(crate) fn seeded_keys(&self) -> impl Iterator<Item = SeededKeys> + '_ {
+        self.seeded.iter().map(|name| SeededKeys {
+            root: public_key(&signing_key(name)),
+            session: public_key(&signing_key(&format!("session of {name}"))),
+        })
+    }
+}
+
+/// The development key of a name: no secret, and the same everywhere.
+pub(crate) fn signing_key(name: &str) -> SigningKey {
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    let derive = || SigningKey::from(hash::digest(Domain::Development, &[b"scenario party", name.as_bytes()]).0);
+    *keys.entry(name.to_owned()).or_insert_with(derive)
+}
+
+/// Derived once: how far a control can be loosened is found by making hundreds of geneses.
+static KEYS: Mutex<BTreeMap<String, SigningKey>> = Mutex::new(BTreeMap::new());
+
+pub(crate) fn public_key(key: &SigningKey) -> PublicKey {
+    PublicKey::Ed25519(key.verification_key().into())
+}
+
+fn numbered(role: &str, count: u16) -> Vec<String> {
+    (1..=count).map(|number| format!("{role}-{number}")).collect()
+}
+
+/// Ordinary publishers, then parties that feeds name besides.
+fn publishers(rules: &Rules) -> Vec<String> {
+    let mut names = numbered("publisher", rules.chain.publishers);
+    for name in rules.market.values().flat_map(|market| &market.feed.publishers) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// In the order of their account numbers.
+fn principal_names(chain: &ChainRules, publishers: &[String], segments: usize) -> Vec<String> {
+    let mut names = numbered("attestor", chain.attestors);
+    names.extend_from_slice(publishers);
+    names.extend(numbered("risk-officer", chain.risk_officers));
+    names.extend(numbered("governor", chain.governors));
+    names.extend(numbered("backstop", u16::try_from(segments).unwrap_or(u16::MAX)));
+    names
+}
+
+fn accounts(
+    chain: &ChainRules,
+    publishers: &[String],
+    segments: usize,
+    seeded: &[String],
+) -> BTreeMap<String, AccountId> {
+    let names = principal_names(chain, publishers, segments).into_iter().chain(seeded.iter().cloned());
+    names.zip(1..).map(|(name, number)| (name, AccountId::new(number))).collect()
+}
+
+/// Each of them another operator.
+fn principals(names: &[String], first_operator: u16) -> Vec<Principal> {
+    let principal = |(name, operator): (&String, u16)| Principal {
+        operator: OperatorId::new(operator),
+        root_key: public_key(&signing_key(name)),
+    };
+    names.iter().zip(first_operator..).map(principal).collect()
+}
+
+fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) -> Result<Genesis, String> {
+    let officers = |role, count, quorum, first_operator| {
+        Ok::<_, String>(Officers { members: list(principals(&numbered(role, count), first_operator))?, quorum })
+    };
+    Ok(Genesis {
+        name: list(b"casemate scenario".to_vec())?,
+        time_ms: TimeMs::from_ms(GENESIS_MS),
+        is_development: true,
+        log_mode: LogMode::Open,
+        accounts: AccountRules {
+            bond: quote(chain.account_bond),
+            opening_deposit_min: quote(chain.opening_deposit_min),
+            weight_burst: chain.weight_burst,
+            weight_per_second: chain.weight_per_second,
+        },
+        attestors: list(principals(&numbered("attestor", chain.attestors), 1))?,
+        attestor_quorum: chain.attestor_quorum_operators,
+        publishers: list(principals(publishers, 101))?,
+        risk_officers: officers("risk-officer", chain.risk_officers, chain.risk_officer_quorum_operators, 201)?,
+        governors: officers("governor", chain.governors, chain.governor_quorum_operators, 301)?,
+        proposals: ProposalRules {
+            delay_ms: DurationMs::from_ms(chain.proposal_delay_ms),
+            life_ms_max: DurationMs::from_ms(chain.proposal_life_max_ms),
+        },
+        feeds: BoundedVec::empty(),
+        segments: BoundedVec::empty(),
+        markets: BoundedVec::empty(),
+        clearing: BoundedVec::empty(),
+        margins: BoundedVec::empty(),
+        seeded: Some(SeededAccounts {
+            count: u64::try_from(seeded).unwrap_or(u64::MAX),
+            seed: [0; 32],
+            // Nothing to speak of: whoever needs money deposits it. And nobody uses a session.
+            balance: QuoteMicros::from_micros(1),
+            position_lots: QuantityLots::ZERO,
+            grant_notional: QuoteMicros::from_micros(1),
+            grant_commands_per_minute: 1,
+            grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
+        }),
+    })
+}
+
+fn segment_rules(number: u16, table: &SegmentTable) -> Result<SegmentRules, String> {
+    let window = |&(window_ms, floor, vault_share_ppm): &(u64, Number, u32)| LimiterRules {
+        window_ms: DurationMs::from_ms(window_ms),
+        floor: quote(floor),
+        vault_share: RatioPpm::from_ppm(vault_share_ppm),
+    };
+    Ok(SegmentRules {
+        id: SegmentId::new(number),
+        asset: AssetId::new(1),
+        withdrawal_delay_ms: DurationMs::from_ms(table.withdrawal_delay_ms),
+        transfer_delay_ms: DurationMs::from_ms(table.transfer_delay_ms),
+        inbound: WindowCap {
+            window_ms: DurationMs::from_ms(table.inbound.window_ms),
+            amount_max: quote(table.inbound.amount_max),
+        },
+        outbound: list(table.outbound.iter().map(window).collect())?,
+        open_orders_max: table.open_orders_max,
+        dead_man_timeout_min_ms: DurationMs::from_ms(table.dead_man_timeout_min_ms),
+        fee_share_insurance: RatioPpm::from_ppm(table.fee_share_insurance_ppm),
+        fee_share_validators: RatioPpm::from_ppm(table.fee_share_validators_ppm),
+    })
+}
+
+fn clearing_rules(number: u16, table: &SegmentTable) -> ClearingRules {
+    let backstop = format!("backstop-{number}");
+    ClearingRules {
+        segment: SegmentId::new(number),
+        backstop: Principal { operator: OperatorId::new(400 + number), root_key: public_key(&signing_key(&backstop)) },
+        transfer_margin: RatioPpm::from_ppm(table.transfer_margin_ppm),
+        principal_exit: PrincipalExitRules {
+            delay_ms: DurationMs::from_ms(table.principal_exit_delay_ms),
+            limit: WindowCap {
+                window_ms: DurationMs::from_ms(table.principal_exit.window_ms),
+                amount_max: quote(table.principal_exit.amount_max),
+            },
+        },
+        breakers: breaker_rules(&table.breakers),
+    }
+}
+
+fn breaker_rules(table: &BreakerTable) -> BreakerRules {
+    let levels = |[leave, elevated, reduce_only, withdraw_gated, halted]: [u32; 5]| RatioLevels {
+        leave: RatioPpm::from_ppm(leave),
+        elevated: RatioPpm::from_ppm(elevated),
+        reduce_only: RatioPpm::from_ppm(reduce_only),
+        withdraw_gated: RatioPpm::from_ppm(withdraw_gated),
+        halted: RatioPpm::from_ppm(halted),
+    };
+    BreakerRules {
+        price_move: levels(table.price_move_ppm),
+        divergence: levels(table.divergence_ppm),
+        price_age: levels(table.price_age_ppm),
+        insurance_draw: levels(table.insurance_draw_ppm),
+        outflow: levels(table.outflow_ppm),
+        deficit_floor: quote(table.deficit_floor),
+        clear_ms: DurationMs::from_ms(table.clear_ms),
+        cooldown_ms: DurationMs::from_ms(table.cooldown_ms),
+        cooldown_ms_max: DurationMs::from_ms(table.cooldown_max_ms),
+    }
+}
+
+fn market_names(number: u16, table: &MarketTable) -> MarketNames {
+    MarketNames {
+        id: MarketId::new(number),
+        feed: FeedId::new(number),
+        segment: SegmentId::new(table.segment),
+        tick_size: table.tick_size,
+        lot_size: table.lot_size,
+        order_lots_max: table.order_max.divided_by(table.lot_size),
+    }
+}
+
+fn market_rules(names: &MarketNames, table: &MarketTable) -> Result<MarketRules, String> {
+    // Billionths of the quote for a unit times billionths of a unit: a micro-quote is 10^12 of them.
+    let tick_value = table.tick_size.nanos() * table.lot_size.nanos();
+    let micros = u32::try_from(tick_value / TICK_VALUE_SCALE).ok().filter(|_| tick_value % TICK_VALUE_SCALE == 0);
+    let micros = micros.ok_or("tick size times lot size must be a whole number of millionths of the quote")?;
+    Ok(MarketRules {
+        id: names.id,
+        segment: names.segment,
+        tick_value: TickValueMicros::from_micros(micros),
+        price_max: PriceTicks::from_ticks(table.price_max.divided_by(table.tick_size)),
+        reference_price: PriceTicks::from_ticks(table.price.divided_by(table.tick_size)),
+        band: RatioPpm::from_ppm(table.band_ppm),
+        order_lots_min: QuantityLots::from_lots(1),
+        order_lots_max: QuantityLots::from_lots(names.order_lots_max),
+        position_lots_max: QuantityLots::from_lots(table.position_max.divided_by(table.lot_size)),
+        maker_fee: FeePpm::from_ppm(table.maker_fee_ppm),
+        taker_fee: FeePpm::from_ppm(table.taker_fee_ppm),
+    })
+}
+
+const TICK_VALUE_SCALE: i128 = 1_000_000_000_000;
+
+fn margin_rules(names: &MarketNames, table: &MarketTable) -> Result<MarginRules, String> {
+    let tier = |&(from, initial_ppm, maintenance_ppm): &(Number, u32, u32)| MarginTier {
+        notional_from: quote(from),
+        initial: RatioPpm::from_ppm(initial_ppm),
+        maintenance: RatioPpm::from_ppm(maintenance_ppm),
+    };
+    let (funding, liquidation) = (&table.funding, &table.liquidation);
+    Ok(MarginRules {
+        market: names.id,
+        feed: names.feed,
+        tick_size: price(table.tick_size),
+        tiers: list(table.tiers.iter().map(tier).collect())?,
+        size_rate: RatioPpm::from_ppm(table.size_rate_ppm),
+        size_notional: quote(table.size_notional),
+        open_interest_notional_max: quote(table.open_interest_max),
+        basis_max: RatioPpm::from_ppm(table.basis_max_ppm),
+        basis_window_ms: DurationMs::from_ms(table.basis_window_ms),
+        profit_cliff_ms: DurationMs::from_ms(table.profit_cliff_ms),
+        profit_ramp_ms: DurationMs::from_ms(table.profit_ramp_ms),
+        extended_move: RatioPpm::from_ppm(table.extended_move_ppm),
+        funding: FundingRules {
+            interval_ms: DurationMs::from_ms(funding.interval_ms),
+            interest: RatioPpm::from_ppm(funding.interest_ppm),
+            clamp: RatioPpm::from_ppm(funding.clamp_ppm),
+            rate_max: RatioPpm::from_ppm(funding.rate_max_ppm),
+            impact_notional: quote(funding.impact_notional),
+        },
+        liquidation: LiquidationRules {
+            fee: RatioPpm::from_ppm(liquidation.fee_ppm),
+            depth_share: RatioPpm::from_ppm(liquidation.depth_share_ppm),
+            slice_min: quote(liquidation.slice_min),
+            per_second_max: quote(liquidation.per_second_max),
+            slippage_max: RatioPpm::from_ppm(liquidation.slippage_max_ppm),
+            backstop_below: RatioPpm::from_ppm(liquidation.backstop_below_ppm),
+            backstop_loss_max: quote(liquidation.backstop_loss_max),
+            insurance_share_max: RatioPpm::from_ppm(liquidation.insurance_share_max_ppm),
+            insurance_window_ms: DurationMs::from_ms(liquidation.insurance_window_ms),
+        },
+    })
+}
+
+fn feed_rules(names: &MarketNames, table: &MarketTable, publishers: &[String]) -> Result<FeedRules, String> {
+    let feed: &FeedTable = &table.feed;
+    let place = |name: &String| publishers.iter().position(|known| known == name);
+    let mut places: Vec<u16> =
+        feed.publishers.iter().filter_map(place).filter_map(|place| u16::try_from(place).ok()).collect();
+    places.sort_unstable();
+    Ok(FeedRules {
+        id: names.feed,
+        segment: names.segment,
+        publishers: list(places)?,
+        operators_min: feed.operators_min,
+        reference_price: price(table.price),
+        observation_age_ms_max: DurationMs::from_ms(feed.observation_age_max_ms),
+        open_age_ms_max: DurationMs::from_ms(feed.open_age_max_ms),
+        liquidate_age_ms_max: DurationMs::from_ms(feed.liquidate_age_max_ms),
+        confidence_max: RatioPpm::from_ppm(feed.confidence_max_ppm),
+        move_per_second_max: RatioPpm::from_ppm(feed.move_per_second_max_ppm),
+    })
+}
+
+fn quote(number: Number) -> QuoteMicros {
+    QuoteMicros::from_micros(number.micros())
+}
+
+pub(crate) fn price(number: Number) -> PriceNanos {
+    PriceNanos::from_nanos(u64::try_from(number.nanos()).unwrap_or(u64::MAX))
+}
+
+pub(crate) fn list<T, const MAX: usize>(items: Vec<T>) -> Result<BoundedVec<T, MAX>, String> {
+    let count = items.len();
+    BoundedVec::new(items).ok_or_else(|| format!("{count} of something of which there are at most {MAX}"))
+}
