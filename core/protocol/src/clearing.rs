@@ -132,7 +132,8 @@ pub struct LiquidationRules {
     pub slippage_max: RatioPpm,
     /// Below this share of maintenance margin, the backstop takes what is left.
     pub backstop_below: RatioPpm,
-    /// What the backstop may have lost in the market before nothing more is given to it.
+    /// The most that a takeover may bring the backstop to lose in the market: what it has lost there, and the maintenance
+    /// margin of what it then holds.
     pub backstop_loss_max: QuoteMicros,
     /// Share of the insurance fund that the market may use within the window.
     pub insurance_share_max: RatioPpm,
@@ -173,11 +174,11 @@ pub struct BreakerRules {
     pub divergence: RatioLevels,
     /// Age of a feed's price, in parts per million of the age up to which liquidation acts on it.
     pub price_age: RatioLevels,
-    /// Share of the insurance fund used within an hour.
+    /// Share of the insurance fund used within an hour, if it is more than the deficit floor.
     pub insurance_draw: RatioLevels,
     /// Share of the withdrawal limiter in use.
     pub outflow: RatioLevels,
-    /// Losses that nothing covered, above which withdrawals are gated.
+    /// Losses that nothing covered, above which withdrawals are gated; insurance used up to here counts as no draw.
     pub deficit_floor: QuoteMicros,
     /// How long all clear tests must hold before a state is left.
     pub clear_ms: DurationMs,
@@ -257,7 +258,8 @@ pub enum PriceGrade {
     Aged = 2,
     /// The price published is beyond the cap: no new risk; margin at the worse of both; liquidation at the capped one.
     Clamped = 3,
-    /// Publishers are too far apart or unsure: as aged, and no funding.
+    /// Publishers are too far apart or unsure: no new risk, no funding, no profit counts; margin at the worse of published
+    /// and used. The median still moves the price in use: as long as fewer than half lie, it is an honest one's.
     Uncertain = 4,
     /// Too old, too few operators, or none yet: assets count as zero, liabilities at the last good price and further.
     #[default]

@@ -18,7 +18,10 @@ pub(crate) fn signals(segment: &Segment, block: &BlockContext) -> Option<Signals
     let of_segment = |ppm| Figure { ppm, market: MarketId::NONE };
     let drawn = u128::try_from(clearing.facts.insurance_drawn.left(block.waiting_ms, DRAW_WINDOW)).unwrap_or(0);
     let fund = u128::try_from(segment.totals.insurance).unwrap_or(0);
-    signals.observe(Trigger::InsuranceDraw, of_segment(share_ppm(drawn, fund.saturating_add(drawn))));
+    // Below the floor it is no damage: a young fund would trip over its first payment.
+    let floor = u128::try_from(clearing.rules.breakers.deficit_floor.micros()).unwrap_or(0);
+    let draw_ppm = if drawn > floor { share_ppm(drawn, fund.saturating_add(drawn)) } else { 0 };
+    signals.observe(Trigger::InsuranceDraw, of_segment(draw_ppm));
     let used = segment.limiter.used_ppm(&segment.rules, segment.totals.vault());
     signals.observe(Trigger::Outflow, of_segment(used));
     let deficit = i64::try_from(segment.totals.uncovered).unwrap_or(i64::MAX);
@@ -52,4 +55,32 @@ fn share_ppm(part: u128, whole: u128) -> u64 {
     }
     let ppm = part.saturating_mul(1_000_000).div_ceil(whole.max(1));
     u64::try_from(ppm).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use casemate_protocol::testing::examples;
+    use casemate_protocol::{DurationMs, Height, TimeMs};
+
+    use super::*;
+    use crate::segment::TotalField;
+
+    /// The draw, with a fund of 50,000 quote left after so much was paid out of it.
+    fn draw_after(paid: QuoteMicros) -> u64 {
+        let mut segment = Segment::new(&examples::segment(2), &examples::genesis());
+        let waiting_ms = DurationMs::from_ms(1_000);
+        segment.add_total(TotalField::Insurance, 50_000_000_000);
+        segment.change_clearing(|facts, _| facts.insurance_drawn.add(paid.micros(), waiting_ms, DRAW_WINDOW));
+        let block =
+            BlockContext { height: Height::new(1), time_ms: TimeMs::from_ms(1), step_ms: waiting_ms, waiting_ms };
+        signals(&segment, &block).unwrap().insurance_draw.ppm
+    }
+
+    #[test]
+    fn what_insurance_pays_up_to_the_floor_is_no_draw_and_beyond_it_all_of_it_is() {
+        let floor = examples::genesis().clearing.as_slice().first().unwrap().breakers.deficit_floor;
+        assert_eq!(floor, QuoteMicros::from_micros(10_000_000_000));
+        assert_eq!(draw_after(floor), 0);
+        assert_eq!(draw_after(floor.saturating_add(QuoteMicros::from_micros(1))), 166_667);
+    }
 }

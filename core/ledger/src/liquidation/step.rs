@@ -17,9 +17,10 @@ use super::slice::{
     MarginShare, PriceLimits, SliceLimits, bankruptcy_notional, insurance_room, limit_price, slice_lots,
 };
 use crate::context::{BlockContext, CommandContext};
+use crate::market::fill::Fill;
 use crate::market::{Arriving, MarketNow, Remainder, Taking, Work, match_order, remove_where};
 use crate::price::median_depth;
-use crate::risk::{FillAhead, Health, Held, Reserved, Risk};
+use crate::risk::{FillAhead, Health, Held, Reserved, Risk, maintenance_at_mark};
 use crate::segment::{Margin, Market, Position, Segment};
 
 /// A position that is being closed.
@@ -318,22 +319,18 @@ fn backstop_lots(work: &Work<'_>, closing: &Closing) -> u64 {
     let risk = Risk::new(segment.markets(), work.block().waiting_ms);
     let before = row.position(closing.market);
     let shown = risk.held(&before, market, margin).profit;
-    let loss = shown.saturating_add(margin.pricing.backstop_realised).saturating_neg();
-    if loss >= margin.rules.liquidation.backstop_loss_max.micros() {
-        return 0;
-    }
+    let loss = shown.saturating_add(margin.pricing.backstop_realised).saturating_neg().max(0);
+    let room = margin.rules.liquidation.backstop_loss_max.micros().saturating_sub(loss);
     let side = closing.side().opposite();
     let most = market.rules.position_lots_max.lots();
     let fits = |lots: u64| {
-        let fill = crate::market::fill::Fill {
-            side,
-            quantity: QuantityLots::from_lots(lots),
-            notional: closing.bankruptcy_of(lots),
-        };
+        let fill = Fill { side, quantity: QuantityLots::from_lots(lots), notional: closing.bankruptcy_of(lots) };
         let ahead = FillAhead { market: closing.market, fill, fee: QuoteMicros::ZERO, reserved: Reserved::OnArrival };
         let signed = i64::try_from(lots).unwrap_or(i64::MAX).saturating_mul(if side == Side::Bid { 1 } else { -1 });
-        let held = before.lots().saturating_add(signed).unsigned_abs();
-        !risk.free_after(row, &ahead).is_negative() && held <= most
+        let held = before.lots().saturating_add(signed);
+        // What it may still lose counts as lost: a cap that is looked at afterwards is none.
+        let may_lose = maintenance_at_mark(held, market, margin);
+        held.unsigned_abs() <= most && may_lose <= room && !risk.free_after(row, &ahead).is_negative()
     };
     // Everything, or half of it, or a quarter, and so on.
     (0..u64::BITS)

@@ -128,13 +128,11 @@ impl<'a> Risk<'a> {
         let tick_value = market.rules.tick_value;
         let value = value_at(position.lots, mark, tick_value);
         let funding = value::funding_due(position, market.facts.funding_cumulative).owed.micros();
-        let notional = notional_at(position.lots, mark, tick_value);
-        let maintenance = margin.rules.maintenance_margin(QuoteMicros::from_micros(notional));
         Held {
             value,
-            notional,
+            notional: notional_at(position.lots, mark, tick_value),
             profit: value.saturating_sub(position.entry_notional).saturating_sub(funding),
-            maintenance: maintenance.map_or(i64::MAX, QuoteMicros::micros),
+            maintenance: maintenance_at_mark(position.lots, market, margin),
         }
     }
 
@@ -226,6 +224,13 @@ impl<'a> Risk<'a> {
             sum.saturating_add(young)
         })
     }
+}
+
+/// Maintenance margin of signed lots at the mark.
+pub(crate) fn maintenance_at_mark(lots: i64, market: &Market, margin: &Margin) -> i64 {
+    let notional = notional_at(lots, Prices::of(margin).mark, market.rules.tick_value);
+    let maintenance = margin.rules.maintenance_margin(QuoteMicros::from_micros(notional));
+    maintenance.map_or(i64::MAX, QuoteMicros::micros)
 }
 
 /// One position at the mark.

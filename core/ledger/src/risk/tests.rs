@@ -238,6 +238,27 @@ fn a_clamped_price_counts_at_the_worse_of_used_and_published() {
 }
 
 #[test]
+fn while_publishers_disagree_no_profit_counts_and_losses_count_at_the_worse_price() {
+    let mut bench = Bench::new();
+    for account in [TRADER, OTHER] {
+        bench.deposit(account, 20 * QUOTE);
+    }
+    bench.trade(0, TRADER, OTHER, 100, PAR);
+    bench.mark(0, PAR + 500);
+    let with = |bench: &mut Bench, grade| {
+        bench.pricing(0, |pricing| {
+            pricing.published = fine(PAR + 1_000);
+            pricing.grade = grade;
+        });
+        (bench.initial(TRADER).counted_equity, bench.initial(OTHER).counted_equity)
+    };
+    // The profit of 5 is old: it counts while the cap holds the price back, and not while publishers disagree.
+    assert_eq!(with(&mut bench, PriceGrade::Clamped), (25 * QUOTE, 10 * QUOTE));
+    assert_eq!(with(&mut bench, PriceGrade::Uncertain), (20 * QUOTE, 10 * QUOTE));
+    assert_eq!(bench.health(TRADER).equity, 25 * QUOTE, "nobody is liquidated for a profit that does not count");
+}
+
+#[test]
 fn without_a_usable_price_assets_are_zero_and_liabilities_go_to_the_extended_move() {
     let mut bench = Bench::new();
     for account in [TRADER, OTHER] {

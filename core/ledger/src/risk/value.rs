@@ -55,18 +55,17 @@ pub(crate) struct Prices {
 }
 
 impl Prices {
-    /// Prices of a market by what its price is good for (DESIGN §7): the worse of published and in use while the cap
-    /// holds the price back; far out while it cannot be trusted.
+    /// Prices of a market by what its price is good for (DESIGN §7): the worse of published and in use while the two
+    /// differ; no profit while publishers disagree; far out while the price cannot be trusted.
     pub(crate) fn of(margin: &Margin) -> Self {
         let pricing = &margin.pricing;
         let mark = if pricing.mark.is_zero() { pricing.index } else { pricing.mark };
         match pricing.grade {
-            PriceGrade::Valid | PriceGrade::Aged | PriceGrade::Uncertain => {
-                Self { mark, low: mark, high: mark, counts_profit: true }
-            }
-            PriceGrade::Clamped => {
+            PriceGrade::Valid | PriceGrade::Aged => Self { mark, low: mark, high: mark, counts_profit: true },
+            PriceGrade::Clamped | PriceGrade::Uncertain => {
                 let moved = moved_with(mark, pricing);
-                Self { mark, low: mark.min(moved), high: mark.max(moved), counts_profit: true }
+                let counts_profit = pricing.grade == PriceGrade::Clamped;
+                Self { mark, low: mark.min(moved), high: mark.max(moved), counts_profit }
             }
             PriceGrade::Unusable => {
                 let far = share_up(mark, margin.rules.extended_move.ppm());

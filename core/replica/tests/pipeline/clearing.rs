@@ -338,6 +338,34 @@ fn the_backstop_takes_over_what_its_money_carries() {
 }
 
 #[test]
+fn a_takeover_stops_where_the_backstops_margin_would_pass_its_loss_cap() {
+    let taken = |cap: i64| {
+        let mut genesis = genesis();
+        let mut margins = genesis.margins.clone().into_vec();
+        margins[0].liquidation.backstop_loss_max = micros(cap);
+        genesis.margins = list(margins);
+        let mut venue = Venue::of(genesis);
+        for feed in [1, 2] {
+            venue.publish(feed, REFERENCE);
+        }
+        venue.deposit(7, BACKSTOP, 60_000_000);
+        quoted(&mut venue, 3_500);
+        venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)).unwrap();
+        venue.ask(FIRST + 5, crate::kit::cancel(1, 1)).unwrap();
+        let mut ticks = REFERENCE;
+        while ticks > 962 {
+            ticks -= 8;
+            venue.hold([ticks, REFERENCE], 1);
+        }
+        venue.lots(1, BACKSTOP)
+    };
+    assert_eq!(taken(50_000_000), 3_500, "the cap carries all of it");
+    // 3 % of some 96 for a thousand lots: a cap of 6 carries two thousand, however large the position that comes is.
+    let lots = taken(6_000_000);
+    assert!((1_750..=2_080).contains(&lots), "{lots}");
+}
+
+#[test]
 fn a_breaker_opens_again_by_two_of_three_risk_officers_after_the_clear_tests_and_not_before() {
     let mut venue = reduce_only();
     let leave = propose_at(&venue, BreakerState::ReduceOnly, BreakerState::Normal, 3_000_000);

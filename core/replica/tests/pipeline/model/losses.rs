@@ -222,7 +222,7 @@ impl Model {
     /// The notional at which closing all of a position leaves nothing of the equity behind it: its share by maintenance.
     fn bankruptcy(&self, account: AccountId, market: usize) -> i128 {
         let position = self.accounts[&account].positions[&market];
-        let part = self.markets[market].maintenance(&position);
+        let part = self.markets[market].maintenance(position.lots);
         let behind = (self.equity(account) * part).div_euclid(self.maintenance(account));
         let value = self.markets[market].value(position.lots, self.markets[market].mark_or_index());
         if position.lots > 0 { value - behind } else { -value + behind }
@@ -268,7 +268,8 @@ impl Model {
     fn worst_market(&self, account: AccountId) -> Option<usize> {
         let usable = |market: &usize| self.markets[*market].grade != PriceGrade::Unusable;
         let positions = self.accounts[&account].positions.iter().filter(|(market, _)| usable(market));
-        let needs = positions.map(|(market, position)| (Reverse(self.markets[*market].maintenance(position)), *market));
+        let needs =
+            positions.map(|(market, position)| (Reverse(self.markets[*market].maintenance(position.lots)), *market));
         needs.min().map(|(_, market)| market)
     }
 
@@ -325,7 +326,14 @@ impl Model {
                 let shown = backstop.map_or(0, |position| self.markets[market].profit(position));
                 let loss = -(shown + self.markets[market].backstop_realised);
                 let cap = i128::from(self.markets[market].margin.liquidation.backstop_loss_max.micros());
-                require(passed.to == self.backstop && loss < cap, || format!("the backstop has lost {loss} of {cap}"))
+                // The position has not passed yet.
+                let held = backstop.map_or(0, |position| position.lots);
+                let quantity = i128::from(passed.quantity.lots());
+                let after = if position.lots > 0 { held + quantity } else { held - quantity };
+                let may_lose = self.markets[market].maintenance(after);
+                require(passed.to == self.backstop && loss.max(0) + may_lose <= cap, || {
+                    format!("the backstop has lost {loss} and may lose {may_lose} of {cap}")
+                })
             }
             PassCause::Deleveraging => {
                 tally.deleveraged += 1;

@@ -20,17 +20,18 @@ struct Judged {
 }
 
 impl Market {
-    /// The worse of published and used while the cap holds the price back; far out where it cannot be trusted.
+    /// The worse of published and used while they differ, no profit while publishers disagree; far out where the price
+    /// cannot be trusted.
     fn judged(&self) -> Judged {
         let mark = self.mark_or_index();
         let as_published = mark + self.published - self.index;
         match self.grade {
-            PriceGrade::Valid | PriceGrade::Aged | PriceGrade::Uncertain => {
-                Judged { low: mark, high: mark, counts_profit: true }
-            }
-            PriceGrade::Clamped => {
-                Judged { low: mark.min(as_published).max(0), high: mark.max(as_published), counts_profit: true }
-            }
+            PriceGrade::Valid | PriceGrade::Aged => Judged { low: mark, high: mark, counts_profit: true },
+            PriceGrade::Clamped | PriceGrade::Uncertain => Judged {
+                low: mark.min(as_published).max(0),
+                high: mark.max(as_published),
+                counts_profit: self.grade == PriceGrade::Clamped,
+            },
             PriceGrade::Unusable => {
                 let far = ceil(mark * i128::from(self.margin.extended_move.ppm()), MILLION);
                 Judged { low: mark - far, high: mark + far, counts_profit: false }
@@ -95,8 +96,8 @@ impl Market {
     }
 
     /// Maintenance margin of a position.
-    pub(super) fn maintenance(&self, position: &Position) -> i128 {
-        let notional = self.size(position.lots, self.mark_or_index());
+    pub(super) fn maintenance(&self, lots: i128) -> i128 {
+        let notional = self.size(lots, self.mark_or_index());
         self.brackets(notional, |tier| tier.maintenance).max(ceil(self.initial(notional), 2))
     }
 }
@@ -111,7 +112,7 @@ impl Model {
     /// Maintenance margin of everything held.
     pub fn maintenance(&self, account: AccountId) -> i128 {
         let Some(row) = self.accounts.get(&account) else { return 0 };
-        row.positions.iter().map(|(market, position)| self.markets[*market].maintenance(position)).sum()
+        row.positions.iter().map(|(market, position)| self.markets[*market].maintenance(position.lots)).sum()
     }
 
     /// Initial margin: in each market the worst of now, all bids filled and all asks filled.
