@@ -1,0 +1,292 @@
+//! The ledger: accounts, segments and the facts of the chain, and how a block passes over them.
+//!
+//! How a verified command is judged and applied is in `apply`, which segment it belongs to in `routing`.
+
+mod account_work;
+mod apply;
+mod routing;
+mod seed;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
+use casemate_protocol::{
+    AccountId, Digest, DurationMs, Event, GrantNumber, Height, PolicyEpoch, PublicKey, QuoteMicros, SegmentId,
+    SystemCommand, TimeMs,
+};
+
+use crate::accounts::{Account, Accounts};
+use crate::context::BlockContext;
+use crate::market;
+use crate::roots::Trees;
+use crate::segment::{Savepoint, Segment};
+pub(crate) use apply::require_not_halted;
+
+/// Facts of the chain as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChainFacts {
+    /// Height of the last block.
+    pub height: Height,
+    /// Its time.
+    pub time_ms: TimeMs,
+    /// Block time since genesis without outages: the clock of everything that waits.
+    pub waiting_ms: DurationMs,
+    /// Policy in force.
+    pub policy_epoch: PolicyEpoch,
+    /// Seed of row salts: from the seal secret of the first block.
+    pub salt_seed: Digest,
+}
+
+/// The whole state of a chain.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(crate) genesis: Genesis,
+    pub(crate) chain_id: Digest,
+    pub(crate) chain: ChainFacts,
+    pub(crate) accounts: Accounts,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) trees: Trees,
+    /// Chain facts before the block that is being executed.
+    pub(crate) chain_before: Option<ChainFacts>,
+    /// Where the commands of the block begin: after time, nonces and weight.
+    pub(crate) commands_begin: Option<CommandsBegin>,
+    /// Segments that failed a law in this block.
+    pub(crate) faulted: Vec<Faulted>,
+    /// A segment whose cash is made wrong in a block, to see what follows.
+    #[cfg(feature = "testing")]
+    pub(crate) breaks_law_at: Option<(SegmentId, Height)>,
+    /// Follow-up work of commands of this block, to be done right after them.
+    follow_ups: Vec<SystemCommand>,
+}
+
+/// Keys of one seeded account of a development chain.
+#[derive(Clone, Copy, Debug)]
+pub struct SeededKeys {
+    /// The root key.
+    pub root: PublicKey,
+    /// The session key of its grant.
+    pub session: PublicKey,
+}
+
+/// A point to which a group of commands in one segment can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupSavepoint {
+    segment: SegmentId,
+    savepoint: Savepoint,
+}
+
+/// Where every table stood before the first command of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandsBegin {
+    pub(crate) accounts: usize,
+    pub(crate) segments: Vec<Savepoint>,
+}
+
+/// A segment that failed a law in this block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faulted {
+    pub(crate) segment: SegmentId,
+    /// It had failed in an earlier block: taking this one back does not free it.
+    pub(crate) was_halted: bool,
+}
+
+impl Ledger {
+    /// The state at height 0.
+    ///
+    /// # Errors
+    /// A rule of genesis that does not hold.
+    pub fn new(genesis: &Genesis, seeded: impl Iterator<Item = SeededKeys>) -> Result<Self, GenesisError> {
+        genesis.validate()?;
+        let chain_id = genesis.chain_id();
+        let mut ledger = Self {
+            genesis: genesis.clone(),
+            chain_id,
+            chain: ChainFacts {
+                height: Height::NONE,
+                time_ms: genesis.time_ms,
+                waiting_ms: DurationMs::ZERO,
+                policy_epoch: PolicyEpoch::NONE,
+                salt_seed: chain_id,
+            },
+            accounts: Accounts::default(),
+            segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
+            trees: Trees::default(),
+            chain_before: None,
+            commands_begin: None,
+            faulted: Vec::new(),
+            #[cfg(feature = "testing")]
+            breaks_law_at: None,
+            follow_ups: Vec::new(),
+        };
+        for (_, principal) in genesis.principals() {
+            // Who is named by genesis locks no bond.
+            let row = Account::new(principal.root_key, SegmentId::new(1), QuoteMicros::ZERO, &genesis.accounts);
+            ledger.accounts.insert(row, ledger.accounts.last_account().next());
+        }
+        ledger.seed_accounts(seeded);
+        ledger.settle();
+        Ok(ledger)
+    }
+
+    /// The rules of the chain.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The chain id.
+    #[must_use]
+    pub const fn chain_id(&self) -> &Digest {
+        &self.chain_id
+    }
+
+    /// Facts of the chain as a whole.
+    #[must_use]
+    pub const fn chain(&self) -> &ChainFacts {
+        &self.chain
+    }
+
+    /// All accounts.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// All segments, in the order of their ids.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// A segment.
+    #[must_use]
+    pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        self.segments.get(usize::from(id.number()).checked_sub(1)?)
+    }
+
+    /// Opens a block: time moves, clocks advance, limiters refill.
+    ///
+    /// Returns `None` if the height is not the next one or time does not grow.
+    pub fn begin_block(&mut self, height: Height, time_ms: TimeMs) -> Option<BlockContext> {
+        if height != self.chain.height.next() || time_ms <= self.chain.time_ms {
+            return None;
+        }
+        self.chain_before = Some(self.chain);
+        let step_ms = DurationMs::from_ms(time_ms.since(self.chain.time_ms).ms().min(CLOCK_STEP_MS_MAX));
+        self.chain.height = height;
+        self.chain.time_ms = time_ms;
+        self.chain.waiting_ms = self.chain.waiting_ms.saturating_add(step_ms);
+        for segment in &mut self.segments {
+            segment.refill_limiter(step_ms);
+        }
+        Some(BlockContext { height, time_ms, step_ms, waiting_ms: self.chain.waiting_ms })
+    }
+
+    /// Uses the nonce and weight of an included envelope.
+    pub fn consume_envelope(
+        &mut self,
+        block: &BlockContext,
+        account: AccountId,
+        grant: Option<GrantNumber>,
+        nonce: u64,
+        weight: u32,
+    ) {
+        self.accounts.consume(account, grant, nonce, weight, &self.genesis.accounts, block.time_ms);
+    }
+
+    /// Counts a command against its session's rate.
+    pub fn count_command(&mut self, block: &BlockContext, account: AccountId, grant: GrantNumber) {
+        self.accounts.count_command(account, grant, block.time_ms);
+    }
+
+    /// Time has moved and the nonces of all envelopes are used: commands begin here. If a segment fails a law, the block
+    /// is taken back to this point and its commands run again without that segment.
+    pub fn begin_commands(&mut self) {
+        self.commands_begin = Some(CommandsBegin {
+            accounts: self.accounts.savepoint(),
+            segments: self.segments.iter().map(Segment::savepoint).collect(),
+        });
+    }
+
+    /// Where the rows of accounts stand, so that a judgement which counts nothing can be taken back.
+    #[must_use]
+    pub fn accounts_savepoint(&self) -> usize {
+        self.accounts.savepoint()
+    }
+
+    /// Takes back what judging a command wrote into its account's row since a savepoint.
+    pub fn roll_back_accounts(&mut self, savepoint: usize) {
+        self.accounts.roll_back(savepoint);
+    }
+
+    /// The second road: lets the events of one record take effect, in a block that was opened with
+    /// [`Ledger::begin_block`], without asking any rule again. With the events of all records of all blocks the state,
+    /// and so every root, is that of running the commands.
+    ///
+    /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
+    /// ([`Ledger::consume_envelope`]), session rates from the verdicts ([`Ledger::count_command`] for each command
+    /// that passed the stage of grants), and that a segment failed a law from the verdicts `SegmentFaulted` of its
+    /// records; refilling limiters and clocks is part of opening the block.
+    pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {
+        for event in events {
+            self.accounts.evolve(event, &self.genesis.accounts);
+            let id = self.segment_of_event(event);
+            if let Some(segment) = id.and_then(|id| self.segment_mut(id)) {
+                market::evolve(segment, block, event);
+            }
+        }
+    }
+
+    /// Work that commands of this block left to be done right away.
+    pub fn take_follow_ups(&mut self) -> Vec<SystemCommand> {
+        core::mem::take(&mut self.follow_ups)
+    }
+
+    /// Where a group of commands in one segment begins.
+    #[must_use]
+    pub fn begin_group(&self, segment: SegmentId) -> Option<GroupSavepoint> {
+        let savepoint = self.segment(segment)?.savepoint();
+        Some(GroupSavepoint { segment, savepoint })
+    }
+
+    /// Takes a group back whole. What the session used of its rate stays used: commands of a group write no other row
+    /// of an account, and work that is thrown away is work all the same.
+    pub fn roll_back_group(&mut self, group: GroupSavepoint) {
+        if let Some(segment) = self.segment_mut(group.segment) {
+            segment.roll_back(group.savepoint);
+        }
+    }
+
+    /// The block stands: forgets how to take it back.
+    pub fn settle(&mut self) {
+        self.accounts.settle();
+        self.segments.iter_mut().for_each(Segment::settle);
+        self.trees.settle();
+        self.chain_before = None;
+        self.commands_begin = None;
+        self.faulted.clear();
+        self.follow_ups.clear();
+    }
+
+    /// Takes the block back: nothing of it remains.
+    pub fn roll_back_block(&mut self) {
+        self.accounts.roll_back(0);
+        for segment in &mut self.segments {
+            segment.roll_back_block();
+        }
+        for Faulted { segment, was_halted } in core::mem::take(&mut self.faulted) {
+            if let Some(segment) = self.segment_mut(segment) {
+                segment.totals.is_halted = was_halted;
+            }
+        }
+        self.trees.roll_back(&mut self.accounts, &mut self.segments);
+        if let Some(chain) = self.chain_before.take() {
+            self.chain = chain;
+        }
+        self.settle();
+    }
+
+    pub(crate) fn segment_mut(&mut self, id: SegmentId) -> Option<&mut Segment> {
+        self.segments.get_mut(usize::from(id.number()).checked_sub(1)?)
+    }
+}
