@@ -10,7 +10,8 @@ use casemate_replica::CommandOutcome;
 
 use crate::indexes::Indexes;
 use crate::journal::Journal;
-use crate::node::{KeptRecord, NodeError, decode_block, decode_records};
+use crate::node::{KeptRecord, decode_block, decode_records};
+use crate::node_error::NodeError;
 use crate::solo::Receipt;
 
 /// A handle for reading blocks, records and receipts; cheap to clone.

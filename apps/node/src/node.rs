@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use casemate_audit::{RecordBody, RecordHeader, record_salt, seal};
 use casemate_gate::{Authenticated, BuiltInTable};
-use casemate_ledger::{BrokenLaw, SeededKeys, SnapshotError};
+use casemate_ledger::{BrokenLaw, SeededKeys};
 use casemate_protocol::block::{Block, Header, SealSecret};
-use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::genesis::Genesis;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::{BoundedVec, Digest, RecordIndex, Reject, TimeMs};
-use casemate_replica::{EnvelopeOutcome, Executed, InvalidBlock, Replica, StageTimer};
+use casemate_replica::{EnvelopeOutcome, Executed, Replica, StageTimer};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -30,10 +30,11 @@ use crate::chain_reader::ChainReader;
 use crate::development_keys::seeded_public_keys;
 use crate::durable_files::{create_directory, publish};
 use crate::fault::Fault;
-use crate::genesis_file::{self, GenesisFileError};
+use crate::genesis_file;
 use crate::indexes::{BlockIndexEntry, Indexes, IndexesOpened};
 use crate::journal::{Journal, JournalOptions, JournalWriter};
 use crate::keeper::{BlockToKeep, DurableNotice, Keeper, KeeperOptions, KeptFiles};
+use crate::node_error::NodeError;
 use crate::snapshot_files;
 use crate::threads::Threads;
 
@@ -112,40 +113,6 @@ pub struct ProposedBlock {
     pub left_out: Vec<(usize, Reject, Authenticated)>,
     /// Segments that failed a law.
     pub broken: Vec<BrokenLaw>,
-}
-
-/// Why a node does not run.
-#[derive(Debug)]
-pub enum NodeError {
-    /// The machine failed.
-    Fault(Fault),
-    /// The genesis file is wrong.
-    GenesisFile(Box<GenesisFileError>),
-    /// A rule of genesis does not hold.
-    Genesis(GenesisError),
-    /// The folder belongs to another genesis.
-    OtherGenesis {
-        /// Chain id of the folder.
-        found: Digest,
-        /// Chain id asked for.
-        expected: Digest,
-    },
-    /// A block of the journal does not execute.
-    Block {
-        /// Its height.
-        height: u64,
-        /// Why.
-        invalid: InvalidBlock,
-    },
-    /// A block of the journal does not decode.
-    BlockMalformed {
-        /// Its height.
-        height: u64,
-    },
-    /// A snapshot is whole and still not the state that it claims.
-    Snapshot(SnapshotError),
-    /// Threads could not be started.
-    Threads(String),
 }
 
 /// One record, opened.
@@ -552,53 +519,3 @@ fn encode(block: &Block) -> Vec<u8> {
 }
 
 const HEADER_SIZE_BYTES_ABOUT: usize = 512;
-
-impl From<Fault> for NodeError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<GenesisFileError> for NodeError {
-    fn from(error: GenesisFileError) -> Self {
-        Self::GenesisFile(Box::new(error))
-    }
-}
-
-impl std::fmt::Display for NodeError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Fault(fault) => fault.fmt(formatter),
-            Self::GenesisFile(error) => error.fmt(formatter),
-            Self::Genesis(error) => error.fmt(formatter),
-            Self::OtherGenesis { found, expected } => {
-                write!(formatter, "the folder belongs to chain `{found}`, not to chain `{expected}`")
-            }
-            Self::Block { height, invalid } => write!(formatter, "block `{height}` does not execute: {invalid}"),
-            Self::BlockMalformed { height } => write!(formatter, "block `{height}` does not decode"),
-            Self::Snapshot(error) => error.fmt(formatter),
-            Self::Threads(error) => write!(formatter, "threads could not be started: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for NodeError {}
-
-impl NodeError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Fault(fault) => fault.hint(),
-            Self::GenesisFile(_) | Self::Genesis(_) => {
-                "correct the genesis file; `casemate genesis init --dev` writes a full one"
-            }
-            Self::OtherGenesis { .. } => "name another folder, or the genesis that the folder was made with",
-            Self::Block { .. } | Self::BlockMalformed { .. } => {
-                "the journal is whole but not a valid chain for this software: restore it from a copy, and keep this one as evidence"
-            }
-            Self::Snapshot(_) => "delete the newest snapshot: the state is made again from the journal",
-            Self::Threads(_) => "free memory or raise the limit of processes",
-        }
-    }
-}

@@ -39,7 +39,8 @@ use std::time::Duration;
 use casemate_protocol::{Digest, Reject};
 use casemate_replica::CommandOutcome;
 
-use crate::node::{Node, NodeError};
+use crate::node::Node;
+use crate::node_error::NodeError;
 use clock::Clock;
 use questions::QuestionInbox;
 pub use questions::{NotAsked, Question, Questions, Telling, View};

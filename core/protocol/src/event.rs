@@ -1,18 +1,24 @@
 //! Events: what changed, in the past tense. The ledger's state changes by events and by nothing else, so replaying
 //! them is a second road to the same state. Discriminants are permanent.
 
+mod clearing;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::clearing::{BreakerCause, BreakerState, PriceGrade};
-use crate::command::{Change, DepositClaim, OutsideReference, Side};
+use crate::command::{DepositClaim, OutsideReference, Side};
 use crate::grant::GrantTerms;
 use crate::hash::Digest;
 use crate::ids::{
-    AccountId, ClientOrderId, FeedId, GrantNumber, MarketId, OperatorId, OrderNumber, ProposalNumber, RecordIndex,
-    SegmentId, TradeNumber, TransferNumber, WithdrawalNumber,
+    AccountId, ClientOrderId, GrantNumber, MarketId, OperatorId, OrderNumber, RecordIndex, SegmentId, TradeNumber,
+    TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
-use crate::units::{DurationMs, FineTicks, PriceNanos, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
+use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
+pub use clearing::{
+    BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
+    MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome,
+};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -95,234 +101,6 @@ pub enum Event {
     ProposalApproved(ProposalApproved) = 62,
     /// A proposal came to its end.
     ProposalEnded(ProposalEnded) = 63,
-}
-
-/// See [`Event::PriceObserved`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct PriceObserved {
-    /// The feed.
-    pub feed: FeedId,
-    /// The publisher's account.
-    pub publisher: AccountId,
-    /// The price.
-    pub price: PriceNanos,
-    /// Half the width of its interval.
-    pub confidence: PriceNanos,
-    /// When it was seen.
-    pub source_ms: TimeMs,
-}
-
-/// See [`Event::PriceAggregated`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct PriceAggregated {
-    /// The feed.
-    pub feed: FeedId,
-    /// Median of what is published.
-    pub published: PriceNanos,
-    /// The price in use: the median as far as the cap lets it move.
-    pub price: PriceNanos,
-    /// Half the width of the interval around the median.
-    pub confidence: PriceNanos,
-    /// When the median was seen.
-    pub source_ms: TimeMs,
-    /// Operators that it stands on.
-    pub operators: u16,
-    /// What the price is good for.
-    pub grade: PriceGrade,
-}
-
-/// See [`Event::MarkMoved`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct MarkMoved {
-    /// The market.
-    pub market: MarketId,
-    /// The feed's price in use.
-    pub index: FineTicks,
-    /// The feed's published price.
-    pub published: FineTicks,
-    /// The mark.
-    pub mark: FineTicks,
-    /// Average distance of the book from the index, in fine ticks.
-    pub basis: i64,
-    /// Premium of the book over the index now, in parts per million.
-    pub premium_ppm: i32,
-    /// Notional that rests near the index on the thinner side of the book.
-    pub depth: QuoteMicros,
-}
-
-/// See [`Event::FundingSettled`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct FundingSettled {
-    /// The market.
-    pub market: MarketId,
-    /// Rate of the interval; positive is paid by longs.
-    pub rate_ppm: i32,
-    /// What one lot held long since genesis has paid, in 1/65536 micro-quote.
-    pub cumulative: i64,
-    /// When the next interval ends.
-    pub next_ms: TimeMs,
-}
-
-/// See [`Event::LiquidationStepped`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct LiquidationStepped {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The account.
-    pub account: AccountId,
-    /// Its equity before the step.
-    pub equity: QuoteMicros,
-    /// Its maintenance margin before the step.
-    pub maintenance: QuoteMicros,
-}
-
-/// See [`Event::LiquidationSliced`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct LiquidationSliced {
-    /// The market.
-    pub market: MarketId,
-    /// The account.
-    pub account: AccountId,
-    /// Notional that traded.
-    pub traded: QuoteMicros,
-    /// The fee on it, as far as the account had it.
-    pub fee: QuoteMicros,
-}
-
-/// Why a position passed without an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum PassCause {
-    /// The backstop took it over.
-    Backstop = 1,
-    /// It was deleveraged against an opposite position in profit.
-    Deleveraging = 2,
-}
-
-/// See [`Event::PositionPassed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct PositionPassed {
-    /// The market.
-    pub market: MarketId,
-    /// Whose position.
-    pub from: AccountId,
-    /// Who got it.
-    pub to: AccountId,
-    /// The side on which `from` trades: a long passes by an ask.
-    pub from_side: Side,
-    /// Lots.
-    pub quantity: QuantityLots,
-    /// What they changed hands for.
-    pub notional: QuoteMicros,
-    /// Why.
-    pub cause: PassCause,
-}
-
-/// See [`Event::InsurancePaid`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct InsurancePaid {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The market whose share of the fund pays.
-    pub market: MarketId,
-    /// The account.
-    pub account: AccountId,
-    /// How much.
-    pub amount: QuoteMicros,
-}
-
-/// See [`Event::LossUncovered`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct LossUncovered {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The account.
-    pub account: AccountId,
-    /// How much.
-    pub amount: QuoteMicros,
-}
-
-/// See [`Event::DeficitRepaid`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct DeficitRepaid {
-    /// The segment.
-    pub segment: SegmentId,
-    /// How much.
-    pub amount: QuoteMicros,
-}
-
-/// See [`Event::BreakerMoved`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct BreakerMoved {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The state before.
-    pub from: BreakerState,
-    /// The state after.
-    pub to: BreakerState,
-    /// Why.
-    pub cause: BreakerCause,
-    /// The market whose figure pulled the trigger; none if it is the segment's.
-    pub market: MarketId,
-    /// The figure, in parts per million of what its trigger measures; in micro-quote for uncovered losses.
-    pub figure: u64,
-    /// Waiting clock before which the state is not left.
-    pub cooldown_until_ms: DurationMs,
-}
-
-/// See [`Event::ProposalMade`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ProposalMade {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The new proposal.
-    pub number: ProposalNumber,
-    /// The account that made it.
-    pub proposer: AccountId,
-    /// What is to change.
-    pub change: Change,
-    /// Its end.
-    pub expires_ms: TimeMs,
-    /// The record it comes from.
-    pub origin: RecordIndex,
-}
-
-/// See [`Event::ProposalApproved`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ProposalApproved {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The proposal.
-    pub number: ProposalNumber,
-    /// The operator.
-    pub operator: OperatorId,
-    /// Waiting clock at which the delay is over; zero while approvals are missing.
-    pub due_waiting_ms: DurationMs,
-}
-
-/// How a proposal ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum ProposalOutcome {
-    /// The change was made.
-    CarriedOut = 1,
-    /// Its time was over first.
-    Expired = 2,
-    /// The old value was another one by then.
-    Superseded = 3,
-}
-
-/// See [`Event::ProposalEnded`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ProposalEnded {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The proposal.
-    pub number: ProposalNumber,
-    /// How.
-    pub outcome: ProposalOutcome,
 }
 
 /// See [`Event::AccountOpened`].

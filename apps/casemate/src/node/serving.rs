@@ -7,7 +7,7 @@ use casemate_api_http::feed::{Feed, FeedThread};
 use casemate_api_http::hub::{BLOCKS_REMEMBERED_MAX, Hub};
 use casemate_api_http::ports::{self, Failure, NotTaken, StateView, Venue};
 use casemate_api_http::{Limits, Server, Service};
-use casemate_node::node::NodeError;
+use casemate_node::NodeError;
 use casemate_node::solo::clock::Clock;
 use casemate_node::solo::{
     Answer, BlockObserver, DurableBlock, NotAsked, Questions, Receipt, ReplyTo, Solo, SoloOptions, Submitter, View,

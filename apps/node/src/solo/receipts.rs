@@ -13,7 +13,7 @@ use casemate_protocol::{Digest, Envelope, SignatureBytes};
 use super::{Answer, Receipt, ReplyTo, Telling};
 use crate::fault::Fault;
 use crate::keeper::DurableWatch;
-use crate::node::NodeError;
+use crate::node_error::NodeError;
 
 /// What makes two envelopes the same bytes: encoding is canonical, so intent, evidence and signature say all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use super::questions::{QUESTIONS_BUDGET, QUESTIONS_PER_TURN_MAX, View};
 use super::receipts::{BlockObserver, Delivery, DurableBlock, Identity, Known, Postman, RecentReceipts};
 use super::waiting::{Waiting, WaitingEnvelope};
 use super::{Answer, ClosedNode, Inbox, Receipt, ReplyTo, SoloOptions, Submission};
-use crate::node::{Node, NodeError, ProposedBlock};
+use crate::node::{Node, ProposedBlock};
+use crate::node_error::NodeError;
 use crate::threads::Threads;
 
 /// A node, what waits for it, and what it answered lately.

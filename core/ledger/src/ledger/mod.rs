@@ -1,6 +1,11 @@
 //! The ledger: accounts, segments and the facts of the chain, and how a block passes over them.
 //!
-//! How a verified command is judged and applied is in `apply`, which segment it belongs to in `routing`.
+//! Owns:        facts of the chain; holds accounts and segments.      Reads: genesis.
+//! Commands:    all: finds the segment (`routing`), asks the domain that judges (`apply`), takes a refusal back.
+//! Events:      none of its own.
+//! Invariants:  G1 a refused command leaves every table as it was, but for what judging it counts. G2 a command writes one
+//!              segment; what it leaves to do in others is `System` work. G3 a block that is taken back leaves nothing.
+//! Not here:    signatures and grants (`casemate_gate`); the phases of a block and its roots (`casemate_replica`).
 
 mod account_work;
 mod apply;
