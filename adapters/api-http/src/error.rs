@@ -179,6 +179,7 @@ impl ErrorDetail {
             Measure::Milliseconds => Some("ms"),
             Measure::Ticks => Some("ticks"),
             Measure::Lots => Some("lots"),
+            Measure::Action => Some("action"),
         };
         Self {
             number: code.number(),

@@ -33,6 +33,7 @@ pub fn refusal_json(reject: &Reject) -> Value {
         Measure::Milliseconds => Some("ms"),
         Measure::Ticks => Some("ticks"),
         Measure::Lots => Some("lots"),
+        Measure::Action => Some("action"),
     };
     json!({
         "number": code.number(),

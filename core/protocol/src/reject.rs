@@ -7,6 +7,7 @@
 use borsh::io::{Error, ErrorKind, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::command::Action;
 use crate::units::QuoteMicros;
 
 /// What the two numbers of a refusal count.
@@ -24,6 +25,8 @@ pub enum Measure {
     Ticks,
     /// Lots.
     Lots,
+    /// The number of an action, shown as its name.
+    Action,
 }
 
 macro_rules! reject_codes {
@@ -108,7 +111,7 @@ reject_codes! {
     122 RootKeyTaken Count "the root key has opened account `{present}` before", "use that account, or another root key";
 
     // 2xx: the grant does not entitle.
-    200 ActionNotGranted Count "the grant does not include action `{present}`", "register a grant that includes it, or sign with the root key";
+    200 ActionNotGranted Action "the grant does not include action `{present}`", "register a grant that includes it, or sign with the root key";
     201 MarketNotGranted Count "the grant does not include market `{present}`", "register a grant that includes it, or sign with the root key";
     202 GrantRateExceeded Count "the grant allows `{required}` commands per minute, this would be number `{present}`", "slow down, or register a grant with a higher rate";
     203 GrantNotionalExceeded Quote "the grant has `{required}` of notional left, the command needs `{present}`", "register a grant with a larger budget";
@@ -125,9 +128,9 @@ reject_codes! {
     214 GrantLossExceeded Quote "the grant has `{required}` of its loss budget left, the command may cost `{present}`", "register a grant with a larger budget, or trade closer to the index";
 
     // 3xx: policy refuses.
-    300 RootRequired Count "action `{present}` needs the root key", "sign with the root key";
+    300 RootRequired Action "action `{present}` needs the root key", "sign with the root key";
     301 NotAnAttestor Count "account `{present}` is not a registered attestor", "attestors are named in genesis";
-    302 PolicyForbids Count "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
+    302 PolicyForbids Action "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
     303 NotAPublisher Count "account `{present}` is not a publisher of the feed", "publishers are named in genesis";
     304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
 
@@ -259,6 +262,10 @@ impl core::fmt::Display for Reject {
         let show = |number: i64| match self.code.measure() {
             Measure::Quote => QuoteMicros::from_micros(number).to_string(),
             Measure::Milliseconds => format!("{number} ms"),
+            Measure::Action => Action::ALL
+                .into_iter()
+                .find(|action| i64::from(action.number()) == number)
+                .map_or_else(|| number.to_string(), |action| format!("{action:?}")),
             Measure::Nothing | Measure::Count | Measure::Ticks | Measure::Lots => number.to_string(),
         };
         let message = self.code.message();

@@ -80,3 +80,10 @@ fn golden_rejects() {
     let rows: Vec<_> = RejectCode::ALL.iter().map(row).collect();
     assert_golden("rejects.tsv", &table(["number", "name", "measure", "message", "hint"], &rows));
 }
+
+#[test]
+fn an_action_is_shown_by_its_name_and_an_unknown_one_by_its_number() {
+    let refused = |present: u64| Reject::of(RejectCode::ActionNotGranted).present(present).to_string();
+    assert_eq!(refused(11), "the grant does not include action `RequestWithdrawal`");
+    assert_eq!(refused(63), "the grant does not include action `63`");
+}
