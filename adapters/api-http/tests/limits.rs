@@ -419,6 +419,7 @@ fn the_document_lists_every_path_that_is_served() {
         "/v1/chain",
         "/v1/envelopes",
         "/v1/keys/{key}",
+        "/v1/liquidations",
         "/v1/markets",
         "/v1/markets/{market}",
         "/v1/markets/{market}/book",

@@ -5,6 +5,7 @@ pub mod block;
 pub mod chain;
 pub mod envelope;
 pub mod event;
+pub mod liquidation;
 pub mod margin;
 pub mod market;
 pub mod proof;

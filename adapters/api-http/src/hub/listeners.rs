@@ -15,6 +15,8 @@ pub enum Topic {
     Blocks,
     /// Moves of breakers.
     Breakers,
+    /// Liquidations of all markets.
+    Liquidations,
     /// Changes of a book.
     Book(MarketId),
     /// Trades of a market.

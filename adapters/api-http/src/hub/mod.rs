@@ -12,6 +12,7 @@
 //! so by its own connection; nobody else notices.
 
 mod book;
+mod late;
 mod listeners;
 mod markets;
 mod moves;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use casemate_audit::RecordBody;
 use casemate_ledger::Ledger;
 use casemate_protocol::block::Header;
-use casemate_protocol::{AccountId, Digest, Event, MarketId};
+use casemate_protocol::{AccountId, Digest, Event, MarketId, SegmentId};
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -35,10 +36,12 @@ pub use moves::MovesJson;
 
 use crate::asking::node_failed;
 use crate::dto::event::{AccountEventJson, account_events};
+use crate::dto::liquidation::{LiquidationJson, LiquidationsJson};
 use crate::dto::market::{BookJson, LevelJson, TradeJson, TradesJson};
 use crate::dto::segment::BreakerMoveJson;
 use crate::error::ApiError;
 use crate::values::HexArray;
+use late::Late;
 use listeners::Listeners;
 use markets::MarketModel;
 use moves::Moves;
@@ -69,10 +72,10 @@ struct Model {
     markets: BTreeMap<MarketId, MarketModel>,
     blocks: VecDeque<BlockNote>,
     moves: Moves,
-    /// Late moves of breakers, oldest first.
-    breaker_moves: VecDeque<BreakerMoveJson>,
-    /// Height of the last block in which a breaker moved, as far as is known.
-    breaker_sequence: u64,
+    breaker_moves: Late<BreakerMoveJson>,
+    liquidations: Late<LiquidationJson>,
+    /// Where each market is.
+    segments: BTreeMap<MarketId, SegmentId>,
     listeners: Listeners,
     /// Sequence of the last change of each account that somebody listens to.
     accounts: BTreeMap<AccountId, u64>,
@@ -144,6 +147,11 @@ struct BreakerMoves<'a> {
 }
 
 #[derive(Serialize)]
+struct Liquidations<'a> {
+    liquidations: &'a [LiquidationJson],
+}
+
+#[derive(Serialize)]
 struct AccountEvents<'a> {
     events: &'a [AccountEventJson],
 }
@@ -170,8 +178,9 @@ impl Hub {
             markets: markets::of_ledger(ledger, tip.height, forgotten_height),
             blocks: VecDeque::new(),
             moves: Moves::of_ledger(ledger),
-            breaker_moves: VecDeque::new(),
-            breaker_sequence: tip.height,
+            breaker_moves: Late::new(BREAKER_MOVES_REMEMBERED_MAX, tip.height),
+            liquidations: Late::new(LIQUIDATIONS_REMEMBERED_MAX, tip.height),
+            segments: ledger.genesis().markets.iter().map(|market| (market.id, market.segment)).collect(),
             listeners: Listeners::default(),
             accounts: BTreeMap::new(),
         };
@@ -189,7 +198,10 @@ impl Hub {
                 market.remember_trade(TradeJson::of(trade, height, time_ms));
             }
             if let Event::BreakerMoved(moved) = event {
-                model.remember_breaker_move(BreakerMoveJson::of(moved, height, time_ms));
+                model.breaker_moves.remember(height, BreakerMoveJson::of(moved, height, time_ms));
+            }
+            if let Some(step) = model.liquidation_of(event, height, time_ms) {
+                model.liquidations.remember(height, step);
             }
         }
         model.remember_block(BlockNote::of(header));
@@ -255,7 +267,18 @@ impl Hub {
     /// Late moves of breakers, oldest first.
     #[must_use]
     pub fn breaker_moves(&self) -> Vec<BreakerMoveJson> {
-        self.lock().breaker_moves.iter().copied().collect()
+        self.lock().breaker_moves.after(None)
+    }
+
+    /// Late liquidations.
+    #[must_use]
+    pub fn liquidations(&self) -> LiquidationsJson {
+        let model = self.lock();
+        LiquidationsJson {
+            height: model.tip.height,
+            state_root: model.tip.state_root.into(),
+            liquidations: model.liquidations.after(None),
+        }
     }
 
     /// A new listener, with no topic yet.
@@ -320,7 +343,7 @@ impl Model {
         self.tip =
             Tip { height, state_root: header.state_root, time_ms: header.time_ms.ms(), since: Some(Instant::now()) };
         let mut of_accounts: BTreeMap<AccountId, Vec<AccountEventJson>> = BTreeMap::new();
-        let mut breaker_moves = Vec::new();
+        let (mut breaker_moves, mut liquidations) = (Vec::new(), Vec::new());
         for event in bodies.iter().flat_map(|body| body.events.iter()) {
             if let Some(market) = market_of(event).and_then(|market| self.markets.get_mut(&market)) {
                 market.apply(event, height, self.tip.time_ms);
@@ -336,9 +359,11 @@ impl Model {
             if let Event::BreakerMoved(moved) = event {
                 breaker_moves.push(BreakerMoveJson::of(moved, height, self.tip.time_ms));
             }
+            liquidations.extend(self.liquidation_of(event, height, self.tip.time_ms));
         }
         self.tell_markets(height);
         self.tell_breakers(&breaker_moves, height);
+        self.tell_liquidations(&liquidations, height);
         self.tell_accounts(&of_accounts, height);
         let note = BlockNote::of(header);
         let content = BlockNotes { blocks: std::slice::from_ref(&note) };
@@ -372,17 +397,23 @@ impl Model {
         if moves.is_empty() {
             return;
         }
-        moves.iter().for_each(|moved| self.remember_breaker_move(*moved));
-        let before = std::mem::replace(&mut self.breaker_sequence, height);
+        let before = self.breaker_moves.advance(height, moves);
         let content = BreakerMoves { moves };
         self.listeners.send(Topic::Breakers, || change("breakers", Subject::default(), height, before, &content));
     }
 
-    fn remember_breaker_move(&mut self, moved: BreakerMoveJson) {
-        self.breaker_moves.push_back(moved);
-        if self.breaker_moves.len() > BREAKER_MOVES_REMEMBERED_MAX {
-            self.breaker_moves.pop_front();
+    fn tell_liquidations(&mut self, liquidations: &[LiquidationJson], height: u64) {
+        if liquidations.is_empty() {
+            return;
         }
+        let before = self.liquidations.advance(height, liquidations);
+        let content = Liquidations { liquidations };
+        let message = || change("liquidations", Subject::default(), height, before, &content);
+        self.listeners.send(Topic::Liquidations, message);
+    }
+
+    fn liquidation_of(&self, event: &Event, height: u64, time_ms: u64) -> Option<LiquidationJson> {
+        LiquidationJson::of(event, height, time_ms, |market| self.segments.get(&market).copied())
     }
 
     fn tell_accounts(&mut self, events: &BTreeMap<AccountId, Vec<AccountEventJson>>, height: u64) {
@@ -400,15 +431,20 @@ impl Model {
             Topic::Blocks => {
                 let newer = |note: &&BlockNote| after.is_some_and(|after| note.height > after);
                 let blocks: Vec<BlockNote> = self.blocks.iter().filter(newer).cloned().collect();
-                let has_gap = after.is_some_and(|after| after < self.forgotten_height);
-                snapshot("blocks", Subject::default(), self.tip.height, has_gap, &BlockNotes { blocks: &blocks })
+                let content = BlockNotes { blocks: &blocks };
+                snapshot("blocks", Subject::default(), self.tip.height, self.has_gap(after), &content)
             }
             Topic::Breakers => {
-                let newer = |moved: &&BreakerMoveJson| after.is_none_or(|after| moved.height > after);
-                let moves: Vec<BreakerMoveJson> = self.breaker_moves.iter().filter(newer).copied().collect();
-                let has_gap = after.is_some_and(|after| after < self.forgotten_height);
+                let moves = self.breaker_moves.after(after);
                 let content = BreakerMoves { moves: &moves };
-                snapshot("breakers", Subject::default(), self.breaker_sequence, has_gap, &content)
+                let has_gap = self.has_gap(after) || self.breaker_moves.has_forgotten(after);
+                snapshot("breakers", Subject::default(), self.breaker_moves.sequence, has_gap, &content)
+            }
+            Topic::Liquidations => {
+                let liquidations = self.liquidations.after(after);
+                let content = Liquidations { liquidations: &liquidations };
+                let has_gap = self.has_gap(after) || self.liquidations.has_forgotten(after);
+                snapshot("liquidations", Subject::default(), self.liquidations.sequence, has_gap, &content)
             }
             Topic::Book(market) => {
                 let Some(known) = self.markets.get(&market) else { return String::new() };
@@ -430,6 +466,11 @@ impl Model {
                 snapshot("account", subject, sequence, has_gap, &AccountEvents { events: &[] })
             }
         }
+    }
+
+    /// Whether blocks after a height are forgotten.
+    fn has_gap(&self, after: Option<u64>) -> bool {
+        after.is_some_and(|after| after < self.forgotten_height)
     }
 
     fn remember_block(&mut self, note: BlockNote) {
@@ -501,5 +542,7 @@ fn encode<T: Serialize>(message: &T) -> String {
 pub const SNAPSHOT_LEVELS_MAX: usize = 1_000;
 /// Late moves of breakers that are remembered.
 const BREAKER_MOVES_REMEMBERED_MAX: usize = 256;
+/// Late liquidations that are remembered.
+const LIQUIDATIONS_REMEMBERED_MAX: usize = 1_024;
 /// Late blocks that are remembered.
 pub const BLOCKS_REMEMBERED_MAX: usize = 1_024;

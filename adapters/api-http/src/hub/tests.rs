@@ -2,7 +2,9 @@
 
 use casemate_audit::{RecordSource, Verdict};
 use casemate_protocol::command::{SegmentOrder, SystemWork};
-use casemate_protocol::event::{OrderRested, TradeExecuted};
+use casemate_protocol::event::{
+    InsurancePaid, LiquidationSliced, OrderRested, PassCause, PositionPassed, TradeExecuted,
+};
 use casemate_protocol::testing::examples;
 use casemate_protocol::{
     BoundedVec, ClientOrderId, GrantNumber, Height, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, RecordIndex,
@@ -186,6 +188,64 @@ fn an_account_hears_of_its_own_events_alone() {
     assert_eq!(event["fee_quote_micros"], "3");
     hub.unsubscribe(listener.id, Topic::Account(AccountId::new(8)));
     assert!(hub.lock().accounts.is_empty(), "nobody listens, so nothing is followed");
+}
+
+fn insured(amount: i64) -> Event {
+    Event::InsurancePaid(InsurancePaid {
+        segment: SegmentId::new(1),
+        market: MARKET,
+        account: AccountId::new(7),
+        amount: QuoteMicros::from_micros(amount),
+    })
+}
+
+#[test]
+fn liquidations_are_told_step_by_step_without_the_account() {
+    let hub = hub();
+    let mut listener = hub.listen();
+    hub.subscribe(listener.id, Topic::Liquidations, None).unwrap();
+    assert_eq!(next(&mut listener)["liquidations"], serde_json::json!([]));
+    let nothing_traded = Event::LiquidationSliced(LiquidationSliced {
+        market: MARKET,
+        account: AccountId::new(7),
+        traded: QuoteMicros::ZERO,
+        fee: QuoteMicros::ZERO,
+    });
+    let passed = Event::PositionPassed(PositionPassed {
+        market: MARKET,
+        from: AccountId::new(7),
+        to: AccountId::new(9),
+        from_side: Side::Ask,
+        quantity: QuantityLots::from_lots(3),
+        notional: QuoteMicros::from_micros(90),
+        cause: PassCause::Deleveraging,
+    });
+    advance(&hub, 1, vec![rested(1, 50, 4), nothing_traded, insured(12), passed]);
+    let message = next(&mut listener);
+    let told = message["liquidations"].as_array().unwrap();
+    let steps: Vec<_> = told.iter().map(|it| (it["step"].as_str(), it["amount_quote_micros"].as_str())).collect();
+    assert_eq!(steps, [(Some("insurance"), Some("12")), (Some("deleveraging"), Some("90"))]);
+    assert_eq!((told[1]["side"].as_str(), told[1]["quantity_lots"].as_str()), (Some("ask"), Some("3")));
+    assert!(!message.to_string().contains("account"), "{message}");
+    assert_eq!(hub.liquidations().liquidations.len(), 2);
+}
+
+#[test]
+fn a_channel_that_had_to_forget_says_so_to_those_who_missed_it() {
+    let hub = hub();
+    let one_block = LIQUIDATIONS_REMEMBERED_MAX / 2 + 1;
+    for height in 1..=2 {
+        advance(&hub, height, (0..one_block).map(|_| insured(1)).collect());
+    }
+    let mut listener = hub.listen();
+    let mut has_gap = |after| {
+        hub.subscribe(listener.id, Topic::Liquidations, Some(after)).unwrap();
+        let snapshot = next(&mut listener);
+        (snapshot["has_gap"].as_bool().unwrap(), snapshot["liquidations"].as_array().unwrap().len())
+    };
+    assert_eq!(has_gap(0), (true, LIQUIDATIONS_REMEMBERED_MAX), "the first two had to make room");
+    assert_eq!(has_gap(1), (false, one_block));
+    assert_eq!(has_gap(2), (false, 0));
 }
 
 #[test]

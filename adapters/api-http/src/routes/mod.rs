@@ -125,6 +125,7 @@ fn api() -> OpenApiRouter<Service> {
         .routes(routes!(markets::trades))
         .routes(routes!(segments::segments))
         .routes(routes!(segments::breakers))
+        .routes(routes!(segments::liquidations))
         .routes(routes!(blocks::block))
         .routes(routes!(chain::chain))
         .routes(routes!(chain::health))

@@ -1,12 +1,14 @@
-//! Segments and their breakers.
+//! Segments, their breakers, and liquidations.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Service, answer};
 use crate::asking::look;
+use crate::dto::liquidation::LiquidationsJson;
 use crate::dto::segment::{BreakersJson, SegmentsJson};
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, ErrorBody, json_response};
 
 /// Every segment: vault, insurance, uncovered losses, limiter, breaker, proposals.
 #[utoipa::path(
@@ -26,6 +28,16 @@ pub async fn segments(State(service): State<Service>) -> Response {
 )]
 pub async fn breakers(State(service): State<Service>) -> Response {
     answer(read_breakers(&service).await)
+}
+
+/// Late liquidations of all markets, step by step, without the accounts.
+#[utoipa::path(
+    get,
+    path = "/v1/liquidations",
+    responses((status = 200, body = LiquidationsJson), (status = "5XX", body = ErrorBody))
+)]
+pub async fn liquidations(State(service): State<Service>) -> Response {
+    json_response(StatusCode::OK, &service.hub.liquidations())
 }
 
 async fn read_breakers(service: &Service) -> Result<BreakersJson, ApiError> {

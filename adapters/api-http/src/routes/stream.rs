@@ -58,6 +58,8 @@ pub enum Channel {
     Blocks,
     /// Moves of breakers.
     Breakers,
+    /// Liquidations of all markets.
+    Liquidations,
     /// A book by level.
     Book,
     /// Trades of a market.
@@ -241,6 +243,7 @@ impl Connection<'_> {
         match (request.channel, request.market, request.account) {
             (Channel::Blocks, None, None) => Ok(Topic::Blocks),
             (Channel::Breakers, None, None) => Ok(Topic::Breakers),
+            (Channel::Liquidations, None, None) => Ok(Topic::Liquidations),
             (Channel::Book, Some(market), None) => Ok(Topic::Book(MarketId::new(market))),
             (Channel::Trades, Some(market), None) => Ok(Topic::Trades(MarketId::new(market))),
             (Channel::Account, None, Some(account)) => {
@@ -250,8 +253,8 @@ impl Connection<'_> {
                 }
                 Ok(Topic::Account(AccountId::new(account)))
             }
-            (Channel::Blocks | Channel::Breakers, ..) => {
-                wrong("`blocks` and `breakers` take neither `market` nor `account`")
+            (Channel::Blocks | Channel::Breakers | Channel::Liquidations, ..) => {
+                wrong("`blocks`, `breakers` and `liquidations` take neither `market` nor `account`")
             }
             (Channel::Book | Channel::Trades, ..) => wrong("`book` and `trades` take `market`, and no `account`"),
             (Channel::Account, ..) => wrong("`account` takes `account`, and no `market`"),

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
+use super::amount::show_quote;
 use super::http::{Http, refusal};
 use super::{NodeUrl, rows, text};
 use crate::error::CliError;
@@ -39,6 +40,8 @@ pub enum WatchedChannel {
     Blocks,
     /// Moves of breakers.
     Breakers,
+    /// Liquidations of all markets.
+    Liquidations,
     /// A book by level.
     Book,
     /// Trades of a market.
@@ -57,6 +60,7 @@ pub fn run(args: &WatchArgs) -> Result<(), CliError> {
     let channel = match args.channel {
         WatchedChannel::Blocks => "blocks",
         WatchedChannel::Breakers => "breakers",
+        WatchedChannel::Liquidations => "liquidations",
         WatchedChannel::Book => "book",
         WatchedChannel::Trades => "trades",
         WatchedChannel::Account => "account",
@@ -137,6 +141,14 @@ fn show(message: &Value) {
     for moved in rows(message, "moves") {
         let (from, to, cause) = (text(&moved["from"]), text(&moved["to"]), text(&moved["cause"]));
         println!("  block {}: segment {} from {from} to {to}: {cause}", moved["height"], moved["segment"]);
+    }
+    for it in rows(message, "liquidations") {
+        let place = match it["market"].as_u64() {
+            Some(market) => format!("market {market}"),
+            None => format!("segment {}", it["segment"]),
+        };
+        let (step, amount) = (text(&it["step"]).replace('_', " "), show_quote(&it["amount_quote_micros"]));
+        println!("  block {}: {place}: {step}, {amount}", it["height"]);
     }
     for event in rows(message, "events") {
         println!("  {event}");
