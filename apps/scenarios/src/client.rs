@@ -1,6 +1,9 @@
 //! A replica and the clients that drive it: every command is signed, decoded, authenticated and judged like any other.
+//!
+//! The replica either makes blocks itself, of what clients send, or follows a running venue ([`LiveVenue`]) to which they
+//! send it. Whoever reads the state reads the replica's in both cases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
@@ -13,10 +16,11 @@ use casemate_protocol::envelope::{
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::ENVELOPE_COMMANDS_MAX;
 use casemate_protocol::parallel::Sequential;
-use casemate_protocol::{AccountId, BoundedVec, Command, Reject, SegmentId, SignatureBytes, TimeMs};
-use casemate_replica::Replica;
+use casemate_protocol::{AccountId, BoundedVec, Command, Digest, Reject, SegmentId, SignatureBytes, TimeMs};
+use casemate_replica::{Executed, Replica};
 
-use crate::venue::{GENESIS_MS, MarketNames, Venue, public_key, signing_key};
+use crate::live::{Ended, LiveVenue};
+use crate::venue::{GENESIS_MS, MarketNames, Venue, public_key};
 
 /// Drives one replica.
 pub(crate) struct Client {
@@ -24,6 +28,22 @@ pub(crate) struct Client {
     replica: Replica<BuiltInTable>,
     time_ms: u64,
     nonces: BTreeMap<String, u64>,
+    road: Road,
+}
+
+/// How letters come into blocks.
+enum Road {
+    /// Each time in one block, which the replica makes.
+    Own {
+        /// Blocks that nobody has looked at.
+        made: VecDeque<Block>,
+    },
+    /// In blocks of a running venue, with whatever else is in them.
+    Live {
+        venue: Box<dyn LiveVenue>,
+        /// Places of the letters that were sent last, by their envelopes' ids.
+        sent: BTreeMap<Digest, usize>,
+    },
 }
 
 /// What somebody sends: commands under one signature.
@@ -35,8 +55,8 @@ pub(crate) struct Letter {
 /// What a block did.
 pub(crate) struct Block {
     pub(crate) records: Vec<RecordBody>,
-    /// For each letter, by place: the verdict of each command.
-    pub(crate) verdicts: Vec<Vec<Result<(), Reject>>>,
+    /// Letters of those sent last that it holds: the place of each, and the verdict of each command.
+    pub(crate) verdicts: Vec<(usize, Vec<Result<(), Reject>>)>,
     /// Whether a law failed.
     pub(crate) is_law_broken: bool,
 }
@@ -48,13 +68,41 @@ pub(crate) struct NotIncluded {
     pub(crate) reject: Reject,
 }
 
+/// Why nothing came of sending.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    NotIncluded(NotIncluded),
+    Ended(Ended),
+}
+
+impl From<NotIncluded> for Unsent {
+    fn from(refused: NotIncluded) -> Self {
+        Self::NotIncluded(refused)
+    }
+}
+
+impl From<Ended> for Unsent {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
 impl Client {
-    /// A replica at height 0.
+    /// A replica at height 0 that makes its own blocks.
     pub(crate) fn new(venue: Venue) -> Result<Self, String> {
+        Self::on(venue, Road::Own { made: VecDeque::new() })
+    }
+
+    /// A replica at height 0 that follows a running venue.
+    pub(crate) fn live(venue: Venue, live: Box<dyn LiveVenue>) -> Result<Self, String> {
+        Self::on(venue, Road::Live { venue: live, sent: BTreeMap::new() })
+    }
+
+    fn on(venue: Venue, road: Road) -> Result<Self, String> {
         let seeded: Vec<_> = venue.seeded_keys().collect();
         let replica = Replica::new(&venue.genesis, seeded.into_iter(), BuiltInTable, &Sequential)
             .map_err(|error| error.to_string())?;
-        Ok(Self { venue, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new() })
+        Ok(Self { venue, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new(), road })
     }
 
     pub(crate) const fn ledger(&self) -> &Ledger {
@@ -82,15 +130,67 @@ impl Client {
         self.segment(names.segment)?.markets().iter().find(|market| market.rules().id == names.id)
     }
 
-    /// A block at this time, or as soon after the last as time can grow, with these letters.
+    /// Sends letters at this time, or as soon after the last block as time can grow. What came of them is in the blocks
+    /// that [`Client::next_block`] gives.
     ///
     /// # Errors
-    /// A letter that the block may not hold. The block stands without it.
-    pub(crate) fn block(&mut self, at_ms: u64, letters: &[Letter]) -> Result<Block, NotIncluded> {
+    /// A letter that no block may hold; the others stand. The venue ends.
+    pub(crate) fn send(&mut self, at_ms: u64, letters: &[Letter]) -> Result<(), Unsent> {
+        if let Road::Live { .. } = self.road {
+            return self.send_live(at_ms, letters);
+        }
+        let block = self.block(at_ms, letters)?;
+        if let Road::Own { made } = &mut self.road {
+            made.push_back(block);
+        }
+        Ok(())
+    }
+
+    /// The next block, with the replica's state as after it; none if there is no further one yet.
+    ///
+    /// # Errors
+    /// The venue ends, or shows a block that does not follow from those before.
+    pub(crate) fn next_block(&mut self) -> Result<Option<Block>, Unsent> {
+        let (venue, sent) = match &mut self.road {
+            Road::Own { made } => return Ok(made.pop_front()),
+            Road::Live { venue, sent } => (venue, sent),
+        };
+        let height = self.replica.ledger().chain().height.next().number();
+        let Some(block) = venue.block(height)? else { return Ok(None) };
+        let executed = self.replica.verify(&block, &Sequential).map_err(|invalid| Ended::Failed {
+            message: format!("block `{height}` of the venue does not follow from those before it: {invalid}"),
+            hint: "this is a defect of casemate: keep the folder and report it".to_owned(),
+        })?;
+        self.replica.adopt();
+        self.time_ms = self.time_ms.max(block.header.time_ms.ms());
+        let places = executed.envelopes.iter().map(|one| sent.get(&one.envelope).copied()).collect();
+        Ok(Some(Block::of(&executed, places)))
+    }
+
+    fn send_live(&mut self, at_ms: u64, letters: &[Letter]) -> Result<(), Unsent> {
+        self.time_ms = self.time_ms.max(GENESIS_MS + at_ms);
+        // What the ledger says of nonces is known up to the last durable block, and nothing of ours is on its way.
+        self.nonces.clear();
+        let sealed: Vec<(Digest, Vec<u8>)> = letters.iter().map(|letter| self.sealed(letter)).collect();
+        let Road::Live { venue, sent } = &mut self.road else { return Ok(()) };
+        venue.come_to(TimeMs::from_ms(GENESIS_MS + at_ms))?;
+        *sent = sealed.iter().zip(0..).map(|((id, _), place)| (*id, place)).collect();
+        let refused = venue.submit(sealed.into_iter().map(|(_, bytes)| bytes).collect())?;
+        match refused.first() {
+            Some((place, reject)) => {
+                let from = letters.get(*place).map_or_else(String::new, |letter| letter.from.clone());
+                Err(NotIncluded { from, reject: *reject }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a block.
+    fn block(&mut self, at_ms: u64, letters: &[Letter]) -> Result<Block, NotIncluded> {
         self.time_ms = (self.time_ms + 1).max(GENESIS_MS + at_ms);
         let mut batch = Vec::with_capacity(letters.len());
         for letter in letters {
-            let bytes = self.sealed(letter);
+            let (_, bytes) = self.sealed(letter);
             let fail = |reject| NotIncluded { from: letter.from.clone(), reject };
             batch.push(Decoded::from_bytes(bytes, self.ledger().chain_id()).map_err(fail)?);
         }
@@ -111,16 +211,8 @@ impl Client {
             let from = letters.get(*place).map_or_else(String::new, |letter| letter.from.clone());
             return Err(NotIncluded { from, reject: *reject });
         }
-        let executed = proposal.executed;
-        let verdict = |refusal: Option<Reject>| refusal.map_or(Ok(()), Err);
-        let verdicts = executed.envelopes.iter();
-        let verdicts = verdicts.map(|one| one.commands.iter().map(|command| verdict(command.refusal)).collect());
-        let bodies = executed.body_ranges.iter().filter_map(|range| executed.bodies.get(range.clone()));
-        Ok(Block {
-            records: bodies.filter_map(|bytes| borsh::from_slice(bytes).ok()).collect(),
-            verdicts: verdicts.collect(),
-            is_law_broken: !executed.broken.is_empty(),
-        })
+        let places = (0..proposal.executed.envelopes.len()).map(Some).collect();
+        Ok(Block::of(&proposal.executed, places))
     }
 
     /// Whether the laws hold, recomputed from every row.
@@ -128,8 +220,9 @@ impl Client {
         self.ledger().check_laws_from_rows().is_empty()
     }
 
-    fn sealed(&mut self, letter: &Letter) -> Vec<u8> {
-        let key = signing_key(&letter.from);
+    /// The signed envelope of a letter, after its id.
+    fn sealed(&mut self, letter: &Letter) -> (Digest, Vec<u8>) {
+        let key = self.venue.signing_key(&letter.from);
         let account = self.account(&letter.from);
         // The opening of an account is its first envelope, also where genesis opened it.
         let first = self.ledger().accounts().account(account).map_or(1, |row| row.nonces().next());
@@ -146,8 +239,25 @@ impl Client {
             group: GroupMode::EachAlone,
             commands: BoundedVec::new(commands).unwrap_or_default(),
         };
-        let signature = SignatureBytes(key.sign(digests_without_evidence(&intent).envelope.bytes()).into());
-        Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()
+        let digests = digests_without_evidence(&intent);
+        let signature = SignatureBytes(key.sign(digests.envelope.bytes()).into());
+        (digests.intent, Envelope { intent, evidence: BoundedVec::empty(), signature }.encode())
+    }
+}
+
+impl Block {
+    /// What execution says, with the place of each envelope among the letters that were sent.
+    fn of(executed: &Executed, places: Vec<Option<usize>>) -> Self {
+        let verdict = |refusal: Option<Reject>| refusal.map_or(Ok(()), Err);
+        let placed = places.into_iter().zip(&executed.envelopes).filter_map(|(place, one)| Some((place?, one)));
+        let verdicts =
+            placed.map(|(place, one)| (place, one.commands.iter().map(|command| verdict(command.refusal)).collect()));
+        let bodies = executed.body_ranges.iter().filter_map(|range| executed.bodies.get(range.clone()));
+        Self {
+            records: bodies.filter_map(|bytes| borsh::from_slice(bytes).ok()).collect(),
+            verdicts: verdicts.collect(),
+            is_law_broken: !executed.broken.is_empty(),
+        }
     }
 }
 

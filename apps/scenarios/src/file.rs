@@ -94,9 +94,9 @@ pub(crate) struct Cast {
 }
 
 /// The file of the ordinary venue in a folder of scenarios.
-const VENUE_FILE: &str = "venue.toml";
+pub(crate) const VENUE_FILE: &str = "venue.toml";
 /// The file of controls.
-const CONTROLS_FILE: &str = "controls.toml";
+pub(crate) const CONTROLS_FILE: &str = "controls.toml";
 
 const FORMAT_HINT: &str = "README.md in the folder of scenarios describes the format";
 
@@ -106,9 +106,16 @@ impl Catalogue {
     /// # Errors
     /// What is wrong with them.
     pub fn read(folder: &Path) -> Result<Self, ScenarioError> {
-        let ordinary = read_toml(&folder.join(VENUE_FILE))?;
-        let controls = read_toml(&folder.join(CONTROLS_FILE))?;
-        Ok(Self { ordinary, controls })
+        let (venue, controls) = (folder.join(VENUE_FILE), folder.join(CONTROLS_FILE));
+        Self::parse((&venue, &read_text(&venue)?), (&controls, &read_text(&controls)?))
+    }
+
+    /// From the texts of both files, after their paths.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn parse(venue: (&Path, &str), controls: (&Path, &str)) -> Result<Self, ScenarioError> {
+        Ok(Self { ordinary: parse_toml(venue.0, venue.1)?, controls: parse_toml(controls.0, controls.1)? })
     }
 }
 
@@ -147,9 +154,8 @@ fn read_text(path: &Path) -> Result<String, ScenarioError> {
     std::fs::read_to_string(path).map_err(|error| ScenarioError::new(path, format!("cannot be read: {error}"), hint))
 }
 
-fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ScenarioError> {
-    let text = read_text(path)?;
-    toml::from_str(&text).map_err(|error| ScenarioError::of_toml(path, &text, &error))
+fn parse_toml<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ScenarioError> {
+    toml::from_str(text).map_err(|error| ScenarioError::of_toml(path, text, &error))
 }
 
 impl ScenarioFile {
@@ -158,9 +164,40 @@ impl ScenarioFile {
     /// # Errors
     /// It cannot be read, or a field is missing, unknown or of the wrong kind.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
-        let text = read_text(path)?;
-        let fields = toml::from_str(&text).map_err(|error| ScenarioError::of_toml(path, &text, &error))?;
+        Self::parse(path, read_text(path)?)
+    }
+
+    /// From the text of a file.
+    ///
+    /// # Errors
+    /// A field is missing, unknown or of the wrong kind.
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, ScenarioError> {
+        let fields = parse_toml(path, &text)?;
         Ok(Self { path: path.to_path_buf(), text, fields })
+    }
+
+    /// Its id, such as `S4`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.fields.id
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.fields.title
+    }
+
+    /// As it is written down.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Who takes part: name, what they do, and whether they attack.
+    pub fn parties(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        let is_attacker = |name: &String| self.fields.attackers.contains(name);
+        self.fields.parties.iter().map(move |(name, what)| (name.as_str(), what.as_str(), is_attacker(name)))
     }
 
     /// The scenario with its numbers as a seed has them.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! venue.toml, controls.toml, S4-*.toml ─ file ─> Cast ─ stage ─> Ending ─ matrix ─> Report
+//!                                                         └─ production: the same to a running venue ─> Told, LiveVerdict
 //! ```
 //!
 //! A scenario first shows that its set-up stands. With every control on it must pass; with all of its controls as loose as
@@ -15,21 +16,30 @@
 
 mod client;
 mod file;
+mod library;
+mod live;
 mod matrix;
 mod number;
 mod observed;
 mod orders;
 mod problem;
+mod production;
 mod report;
 mod rules;
 mod script;
 mod stage;
 mod tables;
+mod telling;
+mod told;
 mod venue;
 
 pub use file::{Catalogue, ScenarioFile, read};
+pub use library::library;
+pub use live::{Ended, KeyHolder, LiveKeys, LiveVenue};
 pub use matrix::{ControlReport, RunReport, ScenarioReport, run};
 pub use number::{Number, Numbers, VARIATION_PPM};
 pub use observed::Loss;
 pub use problem::ScenarioError;
+pub use production::{Production, Unplayed};
 pub use report::{json, markdown, text};
+pub use told::{ControlSeen, Happening, LiveVerdict, Told};

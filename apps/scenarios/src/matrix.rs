@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::file::{Cast, Catalogue, ScenarioFile};
 use crate::observed::Loss;
 use crate::problem::ScenarioError;
-use crate::stage::{Broken, Ending, Story, play};
-use crate::tables;
+use crate::production::loosened;
+use crate::stage::{Ending, Interrupted, Story, play};
 
 /// What all runs of a scenario came to.
 #[derive(Clone, Debug)]
@@ -100,9 +100,9 @@ pub fn run(
     let (mut all_on, unprotected, mut benign) = (next(), next(), next());
     for (report, ending) in [&mut all_on, &mut benign].into_iter().zip([runs.first(), runs.get(2)]) {
         // Bystanders count where the venue is as it should be.
-        let troubles = ending.map_or(&[][..], |ending| &ending.bystanders);
-        report.passes &= troubles.is_empty();
-        report.troubles.extend(troubles.iter().map(|trouble| format!("bystanders: {trouble}")));
+        if let Some(ending) = ending {
+            report.require_bystanders(ending);
+        }
     }
     let controls = file.fields.control.iter().map(|control| {
         let name = control.name.get_ref();
@@ -179,30 +179,19 @@ fn play_all(
 
 fn play_job(file: &ScenarioFile, catalogue: &Catalogue, cast: &Cast, job: &Job) -> Result<Ending, ScenarioError> {
     let fail = |message: String| ScenarioError::new(&file.path, format!("{}: {message}", job.what), BROKEN_HINT);
-    let mut tables = cast.tables.clone();
-    let mut on = BTreeSet::new();
-    for (place, control) in file.fields.control.iter().enumerate() {
-        let name = control.name.get_ref();
-        if !job.loose.contains(&place) {
-            on.insert(name.clone());
-            continue;
-        }
-        for sentence in catalogue.controls.get(name).map_or(&[][..], |control| &control.loosest) {
-            tables::loosen(&mut tables, sentence, &cast.parties, &cast.attackers)
-                .map_err(|message| fail(format!("`{name}`: {message}")))?;
-        }
-    }
-    let venue = tables::venue(&tables, &cast.parties).map_err(fail)?;
-    play(cast, job.story, venue, &on).map_err(|Broken { line, message }| match line {
-        0 => fail(message),
-        line => fail(message).at(line),
+    let (venue, on) = loosened(file, catalogue, cast, &job.loose).map_err(fail)?;
+    play(cast, job.story, venue, &on).map_err(|interrupted| match interrupted {
+        Interrupted::Broken { line: 0, message } => fail(message),
+        Interrupted::Broken { line, message } => fail(message).at(line),
+        // A replica that makes its own blocks does not end.
+        Interrupted::Ended(ended) => fail(format!("{ended:?}")),
     })
 }
 
 const BROKEN_HINT: &str = "a scenario whose set-up does not stand says nothing about controls: correct the set-up";
 
 impl RunReport {
-    fn of(ending: &Ending, limit_micros: i64) -> Self {
+    pub(crate) fn of(ending: &Ending, limit_micros: i64) -> Self {
         let mut troubles = ending.unmet.clone();
         let total = ending.loss.total_micros();
         if total > limit_micros {
@@ -216,6 +205,12 @@ impl RunReport {
             seen: ending.seen.clone(),
             diary: ending.diary.clone(),
         }
+    }
+
+    /// What bystanders could not do is a trouble too.
+    pub(crate) fn require_bystanders(&mut self, ending: &Ending) {
+        self.passes &= ending.bystanders.is_empty();
+        self.troubles.extend(ending.bystanders.iter().map(|trouble| format!("bystanders: {trouble}")));
     }
 }
 

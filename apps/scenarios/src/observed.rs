@@ -36,6 +36,16 @@ impl Loss {
             .saturating_add(self.insurance_micros)
             .saturating_add(self.backstop_micros)
     }
+
+    /// Its parts as a JSON object.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "taken": self.taken_micros,
+            "uncovered": self.uncovered_micros,
+            "insurance": self.insurance_micros,
+            "backstop": self.backstop_micros,
+        })
+    }
 }
 
 /// What is watched while a scenario plays.
@@ -106,7 +116,7 @@ impl Observed {
             }
             record.events.iter().for_each(|event| self.note_event(client, event));
         }
-        for verdict in block.verdicts.iter().flatten() {
+        for verdict in block.verdicts.iter().flat_map(|(_, verdicts)| verdicts) {
             if let Err(reject) = verdict {
                 self.note_refusal(reject);
             }

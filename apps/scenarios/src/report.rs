@@ -18,7 +18,7 @@ pub fn json(reports: &[ScenarioReport]) -> Value {
             "benign_twin_passes": report.benign.passes,
             "loss_micros": report.all_on.loss.total_micros(),
             "limit_micros": report.limit_micros,
-            "loss_parts_micros": parts_json(&report.all_on),
+            "loss_parts_micros": report.all_on.loss.json(),
             "loss_unprotected_micros": report.unprotected.loss.total_micros(),
             "fails_unprotected": !report.unprotected.passes,
             "controls": controls,
@@ -37,15 +37,6 @@ fn control_json(control: &ControlReport) -> Value {
         "loss_weakened_micros": control.weakened.loss.total_micros(),
         "loss_alone_micros": control.alone.loss.total_micros(),
         "expected_event": control.expected_event,
-    })
-}
-
-fn parts_json(run: &RunReport) -> Value {
-    json!({
-        "taken": run.loss.taken_micros,
-        "uncovered": run.loss.uncovered_micros,
-        "insurance": run.loss.insurance_micros,
-        "backstop": run.loss.backstop_micros,
     })
 }
 

@@ -1,16 +1,21 @@
 //! Plays a scenario to a venue: time, prices outside, publishers, quotes, and the steps of its scripts.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use casemate_protocol::command::TimeInForce;
-use casemate_protocol::{QuoteMicros, Reject, SegmentId};
+use casemate_protocol::{AccountId, MarketId, QuoteMicros, Reject, SegmentId};
 
-use crate::client::{Block, Client, Letter, NotIncluded};
+use crate::client::{Client, Letter, NotIncluded, Unsent};
 use crate::file::Cast;
+use crate::live::{Ended, LiveVenue};
 use crate::number::Number;
 use crate::observed::{Loss, Observed};
 use crate::orders::{self, Wish};
 use crate::script::{Act, Check, Line, Office, Step, Target};
+use crate::telling::Teller;
+use crate::told::{Happening, LiveVerdict};
 use crate::venue::{MarketNames, Venue};
 
 /// Which of a scenario's two stories is told.
@@ -44,11 +49,13 @@ impl Ending {
     }
 }
 
-/// A story that could not be told: its set-up does not stand.
+/// Why a story was not told to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    pub(crate) line: usize,
-    pub(crate) message: String,
+pub(crate) enum Interrupted {
+    /// It cannot be told: its set-up does not stand.
+    Broken { line: usize, message: String },
+    /// The venue that it is told to has ended.
+    Ended(Ended),
 }
 
 /// Whose line of a script it is.
@@ -106,6 +113,8 @@ struct Stage<'a> {
     quotes: BTreeMap<(String, String), (u64, u32)>,
     deposits: u64,
     ending: Ending,
+    /// Told what happens, where somebody watches.
+    teller: Option<Teller>,
 }
 
 /// Time between two blocks while something moves.
@@ -117,55 +126,111 @@ const QUIET_STEP_MS: u64 = 2_000;
 ///
 /// # Errors
 /// The set-up does not stand.
-pub(crate) fn play(cast: &Cast, story: Story, venue: Venue, on: &BTreeSet<String>) -> Result<Ending, Broken> {
-    let checks = match story {
-        Story::Attack => &cast.finally,
-        Story::Benign => &cast.benign_finally,
-    };
-    let observed = Observed::new(checks.iter().map(|(_, check)| check), &venue.markets);
-    let client = Client::new(venue).map_err(|message| Broken { line: 0, message })?;
-    let ending = Ending::nothing();
-    let stage = Stage {
-        cast,
-        story,
-        on,
-        client,
-        observed,
-        now_ms: 0,
-        outside: BTreeMap::new(),
-        words: BTreeMap::new(),
-        quotes: BTreeMap::new(),
-        deposits: 0,
-        ending,
-    };
-    stage.run(checks)
+pub(crate) fn play(cast: &Cast, story: Story, venue: Venue, on: &BTreeSet<String>) -> Result<Ending, Interrupted> {
+    let observed = Observed::new(finally(cast, story).iter().map(|(_, check)| check), &venue.markets);
+    let client = Client::new(venue).map_err(broken)?;
+    let mut stage = Stage::new((cast, story), on, client, observed);
+    stage.run()?;
+    Ok(stage.ending)
 }
 
-impl Stage<'_> {
-    fn run(mut self, checks: &[(usize, Check)]) -> Result<Ending, Broken> {
+/// Tells one story to a running venue and to whoever watches. With `stays`, publishers and quotes go on after the verdict
+/// until the venue ends.
+///
+/// # Errors
+/// The set-up does not stand, or the venue ends before the story does.
+pub(crate) fn play_live(
+    (cast, story): (&Cast, Story),
+    venue: Venue,
+    on: &BTreeSet<String>,
+    (live, teller): (Box<dyn LiveVenue>, Teller),
+    (verdict, stays): (&dyn Fn(&Ending) -> LiveVerdict, bool),
+) -> Result<LiveVerdict, Interrupted> {
+    let observed = Observed::new(finally(cast, story).iter().map(|(_, check)| check), &venue.markets);
+    let client = Client::live(venue, live).map_err(broken)?;
+    let mut stage = Stage { teller: Some(teller), ..Stage::new((cast, story), on, client, observed) };
+    stage.run()?;
+    let verdict = verdict(&stage.ending);
+    stage.tell(|teller| {
+        teller.finish();
+        teller.tell(Happening::Over(Box::new(verdict.clone())));
+    });
+    // Nobody judges this any more: what goes wrong now is the venue's end, or a stranger who signs for a party.
+    stage.teller = None;
+    while stays && !matches!(stage.beat(), Err(Interrupted::Ended(_))) {
+        stage.now_ms += QUIET_STEP_MS;
+    }
+    Ok(verdict)
+}
+
+fn finally(cast: &Cast, story: Story) -> &[(usize, Check)] {
+    match story {
+        Story::Attack => &cast.finally,
+        Story::Benign => &cast.benign_finally,
+    }
+}
+
+const fn broken(message: String) -> Interrupted {
+    Interrupted::Broken { line: 0, message }
+}
+
+impl<'a> Stage<'a> {
+    fn new((cast, story): (&'a Cast, Story), on: &'a BTreeSet<String>, client: Client, observed: Observed) -> Self {
+        Self {
+            cast,
+            story,
+            on,
+            client,
+            observed,
+            now_ms: 0,
+            outside: BTreeMap::new(),
+            words: BTreeMap::new(),
+            quotes: BTreeMap::new(),
+            deposits: 0,
+            ending: Ending::nothing(),
+            teller: None,
+        }
+    }
+
+    fn tell(&mut self, say: impl FnOnce(&mut Teller)) {
+        if let Some(teller) = &mut self.teller {
+            say(teller);
+        }
+    }
+
+    /// From here on counts what the attack does.
+    fn begin(&mut self, has_begun: &mut bool) {
+        if !*has_begun {
+            self.observed.begin(&self.client);
+            *has_begun = true;
+            self.tell(|teller| teller.tell(Happening::Begun));
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Interrupted> {
         let lines = self.lines();
         let mut lines = lines.iter().peekable();
         let setup_end_ms = self.cast.setup.last().map_or(0, |line| line.at_ms);
         let mut has_begun = false;
         while self.now_ms <= self.cast.lasts_ms {
+            let now_ms = self.now_ms;
+            self.tell(|teller| teller.pass(now_ms));
             self.beat()?;
             while let Some((part, line)) = lines.next_if(|(_, line)| line.at_ms <= self.now_ms) {
-                if *part == Part::Story && !has_begun {
-                    self.observed.begin(&self.client);
-                    has_begun = true;
+                if *part == Part::Story {
+                    self.begin(&mut has_begun);
                 }
                 self.step(*part, line)?;
             }
-            if !has_begun && self.now_ms > setup_end_ms {
-                self.observed.begin(&self.client);
-                has_begun = true;
+            if self.now_ms > setup_end_ms {
+                self.begin(&mut has_begun);
             }
             let is_moving = self.outside.values().any(|outside| outside.is_moving(self.now_ms));
             let pace = if is_moving { STEP_MS } else { QUIET_STEP_MS };
             let next = lines.peek().map_or(u64::MAX, |(_, line)| line.at_ms);
             self.now_ms = (self.now_ms + pace).min(next.max(self.now_ms + 1));
         }
-        for (line, check) in checks {
+        for (line, check) in finally(self.cast, self.story) {
             if let Err(message) = self.check(check) {
                 self.ending.unmet.push(format!("line {line}: {message}"));
             }
@@ -174,8 +239,8 @@ impl Stage<'_> {
             self.ending.unmet.push("a law of conservation does not hold".to_owned());
         }
         self.ending.loss = self.observed.loss(&self.client, &self.cast.attackers);
-        self.ending.seen = self.observed.seen;
-        Ok(self.ending)
+        self.ending.seen = std::mem::take(&mut self.observed.seen);
+        Ok(())
     }
 
     /// All lines in the order of time; at the same moment the set-up first.
@@ -193,13 +258,32 @@ impl Stage<'_> {
 
     /// What happens by itself at each moment: publishers publish, then quotes follow the venue's index. A block without
     /// a letter lets time pass.
-    fn beat(&mut self) -> Result<(), Broken> {
+    fn beat(&mut self) -> Result<(), Interrupted> {
         let prices = self.prices();
-        self.send(0, prices)?;
+        self.repeat(prices)?;
+        let (client, markets) = (&self.client, self.client.venue.markets.values());
+        let indexes = markets.map(|market| (market.id, orders::index(client, market).ticks()));
+        if let Some(teller) = &mut self.teller {
+            teller.indexes(indexes);
+        }
         let ladders = self.ladders();
         if !ladders.is_empty() {
-            self.send(0, ladders)?;
+            self.repeat(ladders)?;
         }
+        Ok(())
+    }
+
+    fn repeat(&mut self, letters: Vec<Letter>) -> Result<(), Interrupted> {
+        let from: Vec<String> = match self.teller {
+            Some(_) => letters.iter().map(|letter| letter.from.clone()).collect(),
+            None => vec![],
+        };
+        let verdicts = self.send(0, letters)?;
+        self.tell(|teller| {
+            for (who, verdicts) in from.iter().zip(&verdicts) {
+                teller.repeated(who, first_of(verdicts), false);
+            }
+        });
         Ok(())
     }
 
@@ -235,20 +319,32 @@ impl Stage<'_> {
         self.quotes.iter().filter_map(letter).collect()
     }
 
-    fn send(&mut self, line: usize, letters: Vec<Letter>) -> Result<Block, Broken> {
-        let fail = |refused: NotIncluded| Broken {
-            line,
-            message: format!("what {} sends is in no block: {}", refused.from, refused.reject),
+    /// Sends letters and takes in every block until they are judged; their verdicts, by place.
+    fn send(&mut self, line: usize, letters: Vec<Letter>) -> Result<Vec<Verdicts>, Interrupted> {
+        let fail = |unsent: Unsent| match unsent {
+            Unsent::NotIncluded(NotIncluded { from, reject }) => {
+                Interrupted::Broken { line, message: format!("what {from} sends is in no block: {reject}") }
+            }
+            Unsent::Ended(ended) => Interrupted::Ended(ended),
         };
-        let block = self.client.block(self.now_ms, &letters).map_err(fail)?;
-        self.observed.note(&self.client, &block);
-        if block.is_law_broken {
-            self.ending.unmet.push("a law failed in a block".to_owned());
+        let mut judged = vec![Verdicts::new(); letters.len()];
+        self.client.send(self.now_ms, &letters).map_err(fail)?;
+        while let Some(block) = self.client.next_block().map_err(fail)? {
+            self.observed.note(&self.client, &block);
+            if block.is_law_broken {
+                self.ending.unmet.push("a law failed in a block".to_owned());
+            }
+            self.tell(|teller| teller.block(&block));
+            for (place, verdicts) in block.verdicts {
+                if let Some(slot) = judged.get_mut(place) {
+                    *slot = verdicts;
+                }
+            }
         }
-        Ok(block)
+        Ok(judged)
     }
 
-    fn step(&mut self, part: Part, line: &Line) -> Result<(), Broken> {
+    fn step(&mut self, part: Part, line: &Line) -> Result<(), Interrupted> {
         let verdict = match &line.step {
             Step::Outside { market, target, over_ms } => {
                 let now = self.outside.get(market).map_or(Number::default(), |outside| outside.at(self.now_ms));
@@ -258,6 +354,7 @@ impl Stage<'_> {
                 };
                 let outside = Outside { from: now, to, start_ms: self.now_ms, over_ms: *over_ms };
                 self.outside.insert(market.clone(), outside);
+                self.tell(|teller| teller.step(line.line, None, Ok(())));
                 return self.beat();
             }
             Step::Act { who, act } => self.act(line.line, who, act)?,
@@ -267,11 +364,13 @@ impl Stage<'_> {
                     return Ok(());
                 }
                 let is_ready = part == Part::Setup || !unless.is_empty();
-                return match self.check(check) {
+                let checked = self.check(check);
+                self.tell(|teller| teller.check(line.line, checked.as_ref().err().cloned()));
+                return match checked {
                     Err(message) if is_ready => {
                         let before = self.ending.diary.last().map_or("nothing", String::as_str);
                         let message = format!("it is not ready: {message}; the step before it: {before}");
-                        Err(Broken { line: line.line, message })
+                        Err(Interrupted::Broken { line: line.line, message })
                     }
                     Err(message) => {
                         self.miss(part, line.line, message);
@@ -281,6 +380,8 @@ impl Stage<'_> {
                 };
             }
         };
+        let taker = self.taker(&line.step);
+        self.tell(|teller| teller.step(line.line, taker, verdict));
         self.ending.diary.push(match &verdict {
             Ok(()) => format!("line {}: done", line.line),
             Err(reject) => format!("line {}: refused, {} ({reject})", line.line, reject.code().name()),
@@ -288,13 +389,23 @@ impl Stage<'_> {
         let must_go_through = part != Part::Story || self.story == Story::Benign;
         match verdict {
             Err(reject) if part == Part::Setup => {
-                Err(Broken { line: line.line, message: format!("the set-up is refused: {reject}") })
+                Err(Interrupted::Broken { line: line.line, message: format!("the set-up is refused: {reject}") })
             }
             Err(reject) if must_go_through => {
                 self.miss(part, line.line, format!("refused: {} ({reject})", reject.code().name()));
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Who trades at once by a step, and where.
+    fn taker(&self, step: &Step) -> Option<(AccountId, MarketId)> {
+        match step {
+            Step::Act { who, act: Act::Take { market, .. } | Act::Close { market, .. } } => {
+                Some((self.client.account(who), self.market(market)?.id))
+            }
+            _ => None,
         }
     }
 
@@ -306,7 +417,7 @@ impl Stage<'_> {
         }
     }
 
-    fn act(&mut self, line: usize, who: &str, act: &Act) -> Result<Result<(), Reject>, Broken> {
+    fn act(&mut self, line: usize, who: &str, act: &Act) -> Result<Result<(), Reject>, Interrupted> {
         let commands = match act {
             Act::Deposit { amount, segment } => return self.deposit(line, who, *amount, SegmentId::new(*segment)),
             Act::Rest { is_bid, quantity, market, price } => {
@@ -337,8 +448,8 @@ impl Stage<'_> {
             Act::SayNothing { market } => return self.say(line, who, market, Some(Word::Silence)),
             Act::SayTruth { market } => return self.say(line, who, market, None),
         };
-        let block = self.send(line, vec![Letter { from: who.to_owned(), commands }])?;
-        Ok(first_refusal(&block))
+        let verdicts = self.send(line, vec![Letter { from: who.to_owned(), commands }])?;
+        Ok(first_refusal(&verdicts))
     }
 
     fn market(&self, name: &str) -> Option<MarketNames> {
@@ -403,17 +514,23 @@ impl Stage<'_> {
         who: &str,
         amount: Number,
         segment: SegmentId,
-    ) -> Result<Result<(), Reject>, Broken> {
+    ) -> Result<Result<(), Reject>, Interrupted> {
         self.deposits += 1;
         let account = self.client.account(who);
         let statement = orders::deposit(self.deposits, account, amount, segment);
         let letter = |attestor: u16| Letter { from: format!("attestor-{attestor}"), commands: vec![statement.clone()] };
         let quorum = self.client.venue.genesis.attestor_quorum;
-        let block = self.send(line, (1..=quorum).map(letter).collect())?;
-        Ok(first_refusal(&block))
+        let verdicts = self.send(line, (1..=quorum).map(letter).collect())?;
+        Ok(first_refusal(&verdicts))
     }
 
-    fn say(&mut self, line: usize, who: &str, market: &str, word: Option<Word>) -> Result<Result<(), Reject>, Broken> {
+    fn say(
+        &mut self,
+        line: usize,
+        who: &str,
+        market: &str,
+        word: Option<Word>,
+    ) -> Result<Result<(), Reject>, Interrupted> {
         let key = (who.to_owned(), market.to_owned());
         match word {
             Some(word) => self.words.insert(key, word),
@@ -421,12 +538,14 @@ impl Stage<'_> {
         };
         let letters = self.prices();
         let place = letters.iter().position(|letter| letter.from == who);
-        let block = self.send(line, letters)?;
-        let verdicts = place.and_then(|place| block.verdicts.get(place));
-        Ok(verdicts.and_then(|verdicts| verdicts.iter().find_map(|verdict| verdict.err())).map_or(Ok(()), Err))
+        let judged = self.send(line, letters)?;
+        let verdict = place.and_then(|place| judged.get(place)).map_or(Ok(()), first_of);
+        // The step itself is told, and not once more with the next price.
+        self.tell(|teller| teller.repeated(who, verdict, true));
+        Ok(verdict)
     }
 
-    fn reopen(&mut self, line: usize, by: Office, id: SegmentId) -> Result<Result<(), Reject>, Broken> {
+    fn reopen(&mut self, line: usize, by: Office, id: SegmentId) -> Result<Result<(), Reject>, Interrupted> {
         let role = match by {
             Office::RiskOfficers => "risk-officer",
             Office::Governors => "governor",
@@ -438,8 +557,8 @@ impl Stage<'_> {
         let expires_ms = self.client.time_ms() + life_ms / 2;
         let steps = [("1", orders::reopen(id, state, expires_ms)), ("2", orders::approve(id, number))];
         for (officer, command) in steps {
-            let block = self.send(line, vec![Letter { from: format!("{role}-{officer}"), commands: vec![command] }])?;
-            if let Err(reject) = first_refusal(&block) {
+            let letter = Letter { from: format!("{role}-{officer}"), commands: vec![command] };
+            if let Err(reject) = first_refusal(&self.send(line, vec![letter])?) {
                 return Ok(Err(reject));
             }
         }
@@ -447,95 +566,14 @@ impl Stage<'_> {
     }
 }
 
-fn first_refusal(block: &Block) -> Result<(), Reject> {
-    block.verdicts.iter().flatten().copied().find(Result::is_err).unwrap_or(Ok(()))
+/// Verdicts of one letter's commands.
+type Verdicts = Vec<Result<(), Reject>>;
+
+/// The first command that was refused, letter by letter.
+fn first_refusal(judged: &[Verdicts]) -> Result<(), Reject> {
+    judged.iter().map(first_of).find(Result::is_err).unwrap_or(Ok(()))
 }
 
-impl Stage<'_> {
-    /// Whether something is so, and if not, what is.
-    fn check(&self, check: &Check) -> Result<(), String> {
-        match check {
-            Check::Position { who, is_long, quantity, market, from } => {
-                self.check_position(who, (*is_long, *quantity), market, *from)
-            }
-            Check::Flat { who, market } => {
-                let held = self.market(market).map_or(0, |names| self.held(who, &names));
-                if held == 0 { Ok(()) } else { Err(format!("{who} holds {held} lots of {market}")) }
-            }
-            Check::Has { who, amount, segment } => {
-                let cash = self.client.row(who, SegmentId::new(*segment)).map_or(QuoteMicros::ZERO, |row| row.cash());
-                let is_so = cash.micros() >= amount.micros();
-                if is_so { Ok(()) } else { Err(format!("{who} has {cash} in segment {segment}")) }
-            }
-            Check::Took { who, amount, segment } => {
-                let key = (self.client.account(who), SegmentId::new(*segment));
-                let took = self.observed.released.get(&key).copied().unwrap_or(0);
-                let shown = QuoteMicros::from_micros(took);
-                if took >= amount.micros() { Ok(()) } else { Err(format!("{who} took {shown} from segment {segment}")) }
-            }
-            Check::Liquidated { who, was } => {
-                let is_so = self.observed.liquidated.contains(&self.client.account(who)) == *was;
-                let not = if *was { "not " } else { "" };
-                if is_so { Ok(()) } else { Err(format!("{who} was {not}liquidated")) }
-            }
-            Check::Breaker { segment, state } => {
-                let id = SegmentId::new(*segment);
-                let is = self.client.segment(id).map_or(*state, |segment| segment.breaker_state());
-                if is == *state { Ok(()) } else { Err(format!("segment {segment} is {}", is.name())) }
-            }
-            Check::Index { market, within_ppm, price } => self.check_index(market, *within_ppm, *price),
-            Check::Bids { market, within_ppm, amount } => {
-                let least = self.observed.worst(check).unwrap_or(0);
-                let shown = QuoteMicros::from_micros(least);
-                let rate = Number::whole(i64::from(*within_ppm)).scaled_ppm(100);
-                if least >= amount.micros() {
-                    Ok(())
-                } else {
-                    Err(format!("bids of {market} within {rate} % fell to {shown}"))
-                }
-            }
-            Check::Trades { market, within_ppm } => {
-                let most = self.observed.worst(check).unwrap_or(0);
-                let rate = Number::whole(most).scaled_ppm(100);
-                let is_so = most <= i64::from(*within_ppm);
-                if is_so { Ok(()) } else { Err(format!("{market} traded {rate} % from its index")) }
-            }
-        }
-    }
-
-    fn check_position(
-        &self,
-        who: &str,
-        (is_long, quantity): (bool, Number),
-        market: &str,
-        from: Option<Number>,
-    ) -> Result<(), String> {
-        let names = self.market(market).ok_or_else(|| format!("there is no market {market}"))?;
-        let position = self.position(who, &names).unwrap_or_default();
-        let lots = i64::try_from(orders::lots(&names, quantity)).unwrap_or(i64::MAX);
-        let wanted = if is_long { lots } else { -lots };
-        if position.lots() != wanted {
-            return Err(format!("{who} holds {} lots of {market}, not {wanted}", position.lots()));
-        }
-        let Some(from) = from else { return Ok(()) };
-        let tick_value = self.client.market(&names).map_or(0, |market| i64::from(market.rules().tick_value.micros()));
-        let ticks = i64::try_from(from.divided_by(names.tick_size)).unwrap_or(i64::MAX);
-        let cost = wanted.saturating_mul(ticks).saturating_mul(tick_value);
-        if position.entry_notional() == cost {
-            return Ok(());
-        }
-        let (is, shown) = (QuoteMicros::from_micros(position.entry_notional()), QuoteMicros::from_micros(cost));
-        Err(format!("{who} opened {market} for {is}, not {shown}"))
-    }
-
-    fn check_index(&self, market: &str, within_ppm: u32, price: Number) -> Result<(), String> {
-        let names = self.market(market).ok_or_else(|| format!("there is no market {market}"))?;
-        let (index, wanted) = (orders::index(&self.client, &names).ticks(), price.divided_by(names.tick_size));
-        let distance = u128::from(index.abs_diff(wanted)) * 1_000_000;
-        if distance <= u128::from(within_ppm) * u128::from(wanted) {
-            return Ok(());
-        }
-        let shown = names.tick_size.scaled_ppm(i128::from(index) * 1_000_000);
-        Err(format!("the index of {market} is {shown}"))
-    }
+fn first_of(verdicts: &Verdicts) -> Result<(), Reject> {
+    verdicts.iter().copied().find(Result::is_err).unwrap_or(Ok(()))
 }

@@ -9,7 +9,8 @@ use casemate_protocol::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SeededAccounts, SegmentRules,
+    WindowCap,
 };
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -19,6 +20,7 @@ use casemate_protocol::{
 };
 use ed25519_zebra::SigningKey;
 
+use crate::live::{KeyHolder, LiveKeys};
 use crate::number::Number;
 use crate::rules::{BreakerTable, ChainRules, FeedTable, MarketTable, Rules, SegmentTable};
 
@@ -33,6 +35,15 @@ pub(crate) struct Venue {
     pub(crate) markets: BTreeMap<String, MarketNames>,
     /// Names of the accounts that genesis seeds, in the order of their numbers.
     seeded: Vec<String>,
+    /// Keys of a running venue, by name; without one, keys derive from names.
+    live: Option<LiveSigners>,
+}
+
+/// Who signs with what at a running venue.
+#[derive(Clone, Debug)]
+struct LiveSigners {
+    keys: LiveKeys,
+    by_name: BTreeMap<String, SigningKey>,
 }
 
 /// What a market's numbers mean.
@@ -81,20 +92,66 @@ impl Venue {
         genesis.margins = list(margins)?;
         genesis.feeds = list(feeds)?;
         let accounts = accounts(chain, &publishers, rules.segment.len(), &seeded);
-        Ok(Self { genesis, accounts, markets: names, seeded })
+        Ok(Self { genesis, accounts, markets: names, seeded, live: None })
+    }
+
+    /// The same venue under another name and with other keys, for a node that derives those of seeded accounts itself.
+    pub(crate) fn signed_with(mut self, name: &str, keys: LiveKeys) -> Self {
+        self.genesis.name = BoundedVec::new(name.as_bytes().to_vec()).unwrap_or_default();
+        if let Some(seeded) = &mut self.genesis.seeded {
+            seeded.seed = keys.seed;
+        }
+        let names: BTreeMap<AccountId, &String> =
+            self.accounts.iter().map(|(name, account)| (*account, name)).collect();
+        let mut by_name = BTreeMap::new();
+        let mut next = 1..;
+        let mut sign = |kind, index, principal: &mut Principal| {
+            let key = (keys.key)(&keys.seed, KeyHolder::Principal(kind, index));
+            principal.root_key = public_key(&key);
+            let account = next.next().map(AccountId::new);
+            if let Some(name) = account.and_then(|account| names.get(&account)) {
+                by_name.insert((*name).clone(), key);
+            }
+        };
+        // In the order of their account numbers.
+        let genesis = &mut self.genesis;
+        for (kind, list) in [
+            (PrincipalKind::Attestor, genesis.attestors.as_mut_slice()),
+            (PrincipalKind::Publisher, genesis.publishers.as_mut_slice()),
+            (PrincipalKind::RiskOfficer, genesis.risk_officers.members.as_mut_slice()),
+            (PrincipalKind::Governor, genesis.governors.members.as_mut_slice()),
+        ] {
+            list.iter_mut().zip(0..).for_each(|(principal, index)| sign(kind, index, principal));
+        }
+        for (rules, index) in genesis.clearing.as_mut_slice().iter_mut().zip(0..) {
+            sign(PrincipalKind::Backstop, index, &mut rules.backstop);
+        }
+        let roots = self.seeded.iter().zip(0..).map(|(name, index)| (name.clone(), KeyHolder::Root(index)));
+        by_name.extend(roots.map(|(name, holder)| (name, (keys.key)(&keys.seed, holder))));
+        self.live = Some(LiveSigners { keys, by_name });
+        self
     }
 
     /// Keys of the seeded accounts, in the order of their numbers.
     pub(crate) fn seeded_keys(&self) -> impl Iterator<Item = SeededKeys> + '_ {
-        self.seeded.iter().map(|name| SeededKeys {
-            root: public_key(&signing_key(name)),
-            session: public_key(&signing_key(&format!("session of {name}"))),
+        self.seeded.iter().zip(0..).map(|(name, index)| {
+            let session = match &self.live {
+                Some(live) => (live.keys.key)(&live.keys.seed, KeyHolder::Session(index)),
+                None => signing_key(&format!("session of {name}")),
+            };
+            SeededKeys { root: public_key(&self.signing_key(name)), session: public_key(&session) }
         })
+    }
+
+    /// What somebody signs with.
+    pub(crate) fn signing_key(&self, name: &str) -> SigningKey {
+        let live = self.live.as_ref().and_then(|live| live.by_name.get(name));
+        live.copied().unwrap_or_else(|| signing_key(name))
     }
 }
 
 /// The development key of a name: no secret, and the same everywhere.
-pub(crate) fn signing_key(name: &str) -> SigningKey {
+fn signing_key(name: &str) -> SigningKey {
     let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
     let derive = || SigningKey::from(hash::digest(Domain::Development, &[b"scenario party", name.as_bytes()]).0);
     *keys.entry(name.to_owned()).or_insert_with(derive)

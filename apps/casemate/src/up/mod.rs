@@ -10,15 +10,19 @@
 //!                 clock <── block time is the second that is played ──┘
 //! ```
 //!
+//! With `--attack` the venue is a scenario's and so are its participants ([`attack`]); the rest is the same.
+//!
 //! Deliberately absent: any right that the participants have and a user has not.
 
+mod attack;
 mod clock;
 mod plan;
+mod sequenced;
 mod stage;
 mod troupe;
 mod world;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,21 +46,25 @@ use world::World;
 /// Arguments of `up`.
 #[derive(clap::Args, Debug)]
 pub struct UpArgs {
-    /// Folder of the chain: made if it is not there, continued if it is.
-    #[arg(long, value_name = "DIR", default_value = "casemate-up")]
-    folder: PathBuf,
+    /// Folder of the chain: made if it is not there, continued if it is. `casemate-up` if not given; an attack has one of
+    /// its own, such as `casemate-up-attack-s4`, and is not continued.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Serves the page, HTTP and WebSocket here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// What prices and participants are drawn from; 1 for a new folder, and what the folder has for an old one.
+    /// What prices and participants are drawn from; 1 for a new folder, and what the folder has for an old one. With
+    /// `--attack`: how its numbers vary, 0 for as they are stated.
     #[arg(long)]
     seed: Option<u64>,
     /// Seconds of the venue that pass in one of yours.
     #[arg(long, default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     speed: u32,
     /// One-minute candles (CSV, plain or zstd) that the first market follows, instead of the generator.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "attack")]
     prices: Option<PathBuf>,
+    #[command(flatten)]
+    attack: attack::AttackArgs,
 }
 
 /// Runs the venue until it is told to stop.
@@ -64,32 +72,29 @@ pub struct UpArgs {
 /// # Errors
 /// What went wrong, and what to do.
 pub fn run(args: &UpArgs) -> Result<(), CliError> {
+    if let Some(name) = &args.attack.attack {
+        return attack::run(args, name);
+    }
     let is_told_to_stop = stop_signals()?;
     // Before anything is written: a port in use is known at once.
     let listener = bind(args.listen, false)?;
-    let found = found_genesis(&args.folder)?;
+    let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
+    let found = found_genesis(&folder)?;
     let plan = Plan::new(args.seed, args.prices.as_deref(), found.as_ref())?;
     let genesis = plan.genesis()?;
-    require_own_chain(args, found.as_ref(), &genesis)?;
-    let (node, opened) = Node::create_or_open(&args.folder, &genesis, NodeOptions::default())?;
-    tell(&opened);
-    crate::genesis::banner(&genesis);
+    require_own_chain(&folder, found.as_ref(), &genesis)?;
     let mut output = Output::new();
-    output.write(&opened_json(&node, &opened))?;
-    output.flush()?;
+    let node = open(&folder, &genesis, &mut output)?;
 
     let begins_at = node.replica().ledger().chain().time_ms;
     let world = World::new(&plan, &genesis, begins_at.ms())?;
     let clock = StageClock::new(begins_at);
-    let options = SoloOptions { on_note: |note| eprintln!("note: {note}"), ..SoloOptions::default() };
-    let served = ServedNode::start(node, options, clock.clone(), listener, Limits::default())?;
+    let served = serve(node, clock.clone(), listener)?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let troupe = Troupe { plan, genesis, world, clock, submitter: served.submitter(), questions: served.questions() };
     let playing = troupe.start(args.speed, Arc::clone(&is_stopping))?;
 
-    let address = served.address();
-    output.write(&json!({ "listening": { "address": address.to_string() } }))?;
-    output.flush()?;
+    let address = tell_address(&served, &mut output)?;
     eprintln!(
         "open http://{address}/ to look; {} seconds pass in one; Ctrl-C ends, the same command continues",
         args.speed
@@ -106,6 +111,29 @@ pub fn run(args: &UpArgs) -> Result<(), CliError> {
     output.flush()
 }
 
+/// Makes or opens the node, and says what it is.
+fn open(folder: &Path, genesis: &Genesis, output: &mut Output) -> Result<Node, CliError> {
+    let (node, opened) = Node::create_or_open(folder, genesis, NodeOptions::default())?;
+    tell(&opened);
+    crate::genesis::banner(genesis);
+    output.write(&opened_json(&node, &opened))?;
+    output.flush()?;
+    Ok(node)
+}
+
+/// Puts the node behind its sequencer and the page.
+fn serve(node: Node, clock: StageClock, listener: TcpListener) -> Result<ServedNode, CliError> {
+    let options = SoloOptions { on_note: |note| eprintln!("note: {note}"), ..SoloOptions::default() };
+    ServedNode::start(node, options, clock, listener, Limits::default())
+}
+
+fn tell_address(served: &ServedNode, output: &mut Output) -> Result<SocketAddr, CliError> {
+    let address = served.address();
+    output.write(&json!({ "listening": { "address": address.to_string() } }))?;
+    output.flush()?;
+    Ok(address)
+}
+
 /// Genesis of the chain in a folder, if there is one.
 fn found_genesis(folder: &Path) -> Result<Option<Genesis>, CliError> {
     let file = folder.join("genesis.toml");
@@ -116,13 +144,13 @@ fn found_genesis(folder: &Path) -> Result<Option<Genesis>, CliError> {
 }
 
 /// A folder goes on only with the options that it was made with.
-fn require_own_chain(args: &UpArgs, found: Option<&Genesis>, wanted: &Genesis) -> Result<(), CliError> {
+fn require_own_chain(folder: &Path, found: Option<&Genesis>, wanted: &Genesis) -> Result<(), CliError> {
     let Some(found) = found.filter(|found| found.chain_id() != wanted.chain_id()) else { return Ok(()) };
     let name = |genesis: &Genesis| String::from_utf8_lossy(genesis.name.as_slice()).into_owned();
     Err(CliError::new(
         format!(
             "`{}` holds another chain: `{}`, and these options make `{}`",
-            args.folder.display(),
+            folder.display(),
             name(found),
             name(wanted)
         ),
@@ -130,4 +158,6 @@ fn require_own_chain(args: &UpArgs, found: Option<&Genesis>, wanted: &Genesis) -
     ))
 }
 
+/// The folder where none is named.
+const FOLDER: &str = "casemate-up";
 const STOP_CHECK_EVERY: Duration = Duration::from_millis(50);

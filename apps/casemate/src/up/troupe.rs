@@ -36,9 +36,9 @@ pub struct Troupe {
 }
 
 /// Longest wait for the node in a second; a block takes milliseconds.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+pub const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often a wait looks whether it is over.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Troupe {
     /// Starts to play, so many seconds in one.
@@ -136,7 +136,8 @@ fn submit(submitter: &Submitter, cast: &Cast, drafts: Vec<Draft>, now: TimeMs) -
     }
 }
 
-fn too_slow() -> CliError {
+/// The node is there and says nothing.
+pub fn too_slow() -> CliError {
     CliError::new(
         format!("the node gave no answer within {} s", ANSWER_WAIT_MAX.as_secs()),
         "see its own messages; a full or very slow disk is the usual reason",
