@@ -194,12 +194,6 @@ impl ScenarioFile {
         &self.text
     }
 
-    /// Who takes part: name, what they do, and whether they attack.
-    pub fn parties(&self) -> impl Iterator<Item = (&str, &str, bool)> {
-        let is_attacker = |name: &String| self.fields.attackers.contains(name);
-        self.fields.parties.iter().map(move |(name, what)| (name.as_str(), what.as_str(), is_attacker(name)))
-    }
-
     /// The scenario with its numbers as a seed has them.
     ///
     /// # Errors

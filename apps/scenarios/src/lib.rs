@@ -40,6 +40,6 @@ pub use matrix::{ControlReport, RunReport, ScenarioReport, run};
 pub use number::{Number, Numbers, VARIATION_PPM};
 pub use observed::Loss;
 pub use problem::ScenarioError;
-pub use production::{Production, Unplayed};
+pub use production::{Party, Production, Unplayed};
 pub use report::{json, markdown, text};
 pub use told::{ControlSeen, Happening, LiveVerdict, Told};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use casemate_protocol::AccountId;
 use casemate_protocol::genesis::Genesis;
 
 use crate::file::{Cast, Catalogue, ScenarioFile};
@@ -25,6 +26,19 @@ pub struct Production {
     /// Controls that are on.
     on: BTreeSet<String>,
     loose: Vec<String>,
+}
+
+/// Somebody who takes part.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// What they do.
+    pub what: &'a str,
+    /// Whether their gain is the venue's loss.
+    pub is_attacker: bool,
+    /// The account.
+    pub account: AccountId,
 }
 
 /// How a production ends when it does not come to its verdict.
@@ -89,6 +103,22 @@ impl Production {
         self.cast.lasts_ms
     }
 
+    /// When the attack begins, in milliseconds of the venue's time.
+    #[must_use]
+    pub fn begins_ms(&self) -> u64 {
+        self.cast.attack.first().map_or(0, |line| line.at_ms)
+    }
+
+    /// Who takes part.
+    pub fn parties(&self) -> impl Iterator<Item = Party<'_>> {
+        self.file.fields.parties.iter().map(|(name, what)| Party {
+            name,
+            what,
+            is_attacker: self.cast.attackers.contains(name),
+            account: self.venue.accounts.get(name).copied().unwrap_or(AccountId::NONE),
+        })
+    }
+
     /// Names of markets with their numbers and segments.
     pub fn markets(&self) -> impl Iterator<Item = (&str, u16, u16)> {
         self.venue.markets.iter().map(|(name, market)| (name.as_str(), market.id.number(), market.segment.number()))
@@ -111,7 +141,8 @@ impl Production {
         play_live((&self.cast, Story::Attack), self.venue.clone(), &self.on, (live, teller), (&verdict, stays)).map_err(
             |interrupted| match interrupted {
                 Interrupted::Broken { line, message } => {
-                    let hint = "the set-up of a scenario must stand before its attack says anything";
+                    let hint = "its set-up must stand before its attack says anything, and nobody else may sign for its \
+                                parties while it plays";
                     let error = ScenarioError::new(&self.file.path, message, hint);
                     Unplayed::Scenario(if line == 0 { error } else { error.at(line) })
                 }

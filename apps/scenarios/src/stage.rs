@@ -354,7 +354,7 @@ impl<'a> Stage<'a> {
                 };
                 let outside = Outside { from: now, to, start_ms: self.now_ms, over_ms: *over_ms };
                 self.outside.insert(market.clone(), outside);
-                self.tell(|teller| teller.step(line.line, None, Ok(())));
+                self.tell(|teller| teller.note(line.line));
                 return self.beat();
             }
             Step::Act { who, act } => self.act(line.line, who, act)?,
@@ -380,8 +380,7 @@ impl<'a> Stage<'a> {
                 };
             }
         };
-        let taker = self.taker(&line.step);
-        self.tell(|teller| teller.step(line.line, taker, verdict));
+        self.tell_step(line, verdict);
         self.ending.diary.push(match &verdict {
             Ok(()) => format!("line {}: done", line.line),
             Err(reject) => format!("line {}: refused, {} ({reject})", line.line, reject.code().name()),
@@ -397,6 +396,19 @@ impl<'a> Stage<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn tell_step(&mut self, line: &Line, verdict: Result<(), Reject>) {
+        let taker = self.taker(&line.step);
+        // What goes on from now on is judged with each price, and told where it is refused.
+        let goes_on = matches!(
+            line.step,
+            Step::Act { act: Act::Quote { .. } | Act::SayNothing { .. } | Act::SayTruth { .. }, .. }
+        );
+        self.tell(|teller| match goes_on {
+            true => teller.note(line.line),
+            false => teller.step(line.line, taker, verdict),
+        });
     }
 
     /// Who trades at once by a step, and where.
@@ -532,6 +544,7 @@ impl<'a> Stage<'a> {
         word: Option<Word>,
     ) -> Result<Result<(), Reject>, Interrupted> {
         let key = (who.to_owned(), market.to_owned());
+        let is_step = matches!(word, Some(Word::Price(_)));
         match word {
             Some(word) => self.words.insert(key, word),
             None => self.words.remove(&key),
@@ -540,8 +553,8 @@ impl<'a> Stage<'a> {
         let place = letters.iter().position(|letter| letter.from == who);
         let judged = self.send(line, letters)?;
         let verdict = place.and_then(|place| judged.get(place)).map_or(Ok(()), first_of);
-        // The step itself is told, and not once more with the next price.
-        self.tell(|teller| teller.repeated(who, verdict, true));
+        // A price is told as the step that it is, and not once more with the next one.
+        self.tell(|teller| teller.repeated(who, verdict, is_step));
         Ok(verdict)
     }
 

@@ -100,6 +100,11 @@ impl Teller {
         self.tell(Happening::Step { sentence, refusal: verdict.err(), traded });
     }
 
+    pub(crate) fn note(&mut self, line: usize) {
+        let sentence = self.sentence(line);
+        self.tell(Happening::Note { sentence });
+    }
+
     pub(crate) fn check(&mut self, line: usize, miss: Option<String>) {
         let sentence = self.sentence(line);
         self.tell(Happening::Check { sentence, miss });

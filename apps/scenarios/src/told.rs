@@ -30,6 +30,11 @@ pub enum Happening {
         /// Of an order that trades at once: how much did, and of what, in units of the underlying.
         traded: Option<String>,
     },
+    /// Something began that is no command: a price outside moves, somebody quotes from now on or falls silent.
+    Note {
+        /// The line, with its numbers.
+        sentence: String,
+    },
     /// A condition of the scenario was looked at.
     Check {
         /// The line, with its numbers.
@@ -128,23 +133,24 @@ pub struct ControlSeen {
 }
 
 impl Told {
-    /// As one JSON object.
+    /// As one JSON object, with refusals as the caller shows them.
     #[must_use]
-    pub fn json(&self) -> Value {
-        let mut object = self.what.json();
+    pub fn json(&self, refusal_json: fn(&Reject) -> Value) -> Value {
+        let mut object = self.what.json(refusal_json);
         object["at_ms"] = json!(self.at_ms);
         object
     }
 }
 
 impl Happening {
-    fn json(&self) -> Value {
+    fn json(&self, refusal_json: fn(&Reject) -> Value) -> Value {
         match self {
             Self::Begun => json!({ "kind": "begun" }),
             Self::Step { sentence, refusal, traded } => json!({
                 "kind": "step", "sentence": sentence, "is_accepted": refusal.is_none(),
                 "refusal": refusal.as_ref().map(refusal_json), "traded": traded,
             }),
+            Self::Note { sentence } => json!({ "kind": "note", "sentence": sentence }),
             Self::Check { sentence, miss } => {
                 json!({ "kind": "check", "sentence": sentence, "holds": miss.is_none(), "miss": miss })
             }
@@ -197,14 +203,6 @@ impl LiveVerdict {
     }
 }
 
-fn refusal_json(reject: &Reject) -> Value {
-    let (required, present) = reject.numbers();
-    let code = reject.code();
-    json!({
-        "number": code.number(), "name": code.name(), "message": reject.to_string(), "required": required, "present": present,
-    })
-}
-
 impl fmt::Display for Told {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.at_ms / 1_000;
@@ -221,6 +219,7 @@ impl fmt::Display for Happening {
                 Some(traded) => write!(formatter, "{sentence}: accepted, {traded} traded"),
                 None => write!(formatter, "{sentence}: accepted"),
             },
+            Self::Note { sentence } => formatter.write_str(sentence),
             Self::Check { sentence, miss: None } => write!(formatter, "{sentence}: so it is"),
             Self::Check { sentence, miss: Some(miss) } => write!(formatter, "{sentence}: NOT SO, {miss}"),
             Self::Repeated { who, refusal: Some(reject) } => {

@@ -24,7 +24,7 @@ use casemate_node::development_keys::{
     attestor_key, backstop_key, governor_key, publisher_key, risk_officer_key, root_key, session_key,
 };
 use casemate_node::genesis_file::DEVELOPMENT_SEED;
-use casemate_protocol::genesis::PrincipalKind;
+use casemate_protocol::genesis::{Genesis, PrincipalKind};
 use casemate_scenarios::{
     Catalogue, Ended, Happening, KeyHolder, LiveKeys, LiveVerdict, Production, ScenarioError, ScenarioFile, Told,
     Unplayed, library, read,
@@ -38,6 +38,7 @@ use super::{STOP_CHECK_EVERY, UpArgs, open, serve, tell_address};
 use crate::error::CliError;
 use crate::node::serving::ServedNode;
 use crate::node::{Output, bind, closed_json, stop_signals};
+use crate::verdict::refusal_json;
 
 /// Arguments of `up` that are about an attack.
 #[derive(clap::Args, Debug)]
@@ -123,7 +124,7 @@ fn find(name: &str) -> Result<(Catalogue, ScenarioFile), CliError> {
 
 fn prepare(args: &UpArgs, catalogue: &Catalogue, file: &ScenarioFile) -> Result<Production, CliError> {
     let seed = args.seed.unwrap_or(0);
-    let mut chain_name = format!("casemate up, attack {}", file.id());
+    let mut chain_name = format!("{CHAIN_NAME}{}", file.id());
     if seed != 0 {
         chain_name += &format!(", seed {seed}");
     }
@@ -142,6 +143,21 @@ fn key(seed: &[u8; 32], holder: KeyHolder) -> SigningKey {
         KeyHolder::Root(index) => root_key(seed, index),
         KeyHolder::Session(index) => session_key(seed, index),
     }
+}
+
+/// A chain that an attack was played to is no ordinary venue, and goes on for nobody.
+///
+/// # Errors
+/// It is one.
+pub fn require_none(folder: &Path, found: &Genesis) -> Result<(), CliError> {
+    let name = String::from_utf8_lossy(found.name.as_slice());
+    if !name.starts_with(CHAIN_NAME) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        format!("`{}` holds `{name}`: an attack is played from the start and not continued", folder.display()),
+        "name another folder with --folder; `casemate inspect` shows what this one holds; nothing was changed",
+    ))
 }
 
 /// An attack is played from the start, and nothing of a user's is deleted.
@@ -163,8 +179,9 @@ fn require_new(folder: &Path) -> Result<(), CliError> {
 fn introduce(production: &Production, speed: u32) {
     let scenario = production.scenario();
     eprintln!("{}  {}", scenario.id(), scenario.title());
-    for (name, what, is_attacker) in scenario.parties() {
-        eprintln!("  {name}{}: {what}", if is_attacker { ", ATTACKER" } else { "" });
+    for party in production.parties() {
+        let role = if party.is_attacker { ", ATTACKER" } else { "" };
+        eprintln!("  {} (account {}{role}): {}", party.name, party.account.number(), party.what);
     }
     for (name, number, segment) in production.markets() {
         eprintln!("  market {number} is {name}, in segment {segment}");
@@ -174,17 +191,19 @@ fn introduce(production: &Production, speed: u32) {
         true => eprintln!("  every control is on"),
         false => eprintln!("  LOOSE, as far as genesis lets them be: {}", loose.join(", ")),
     }
-    let lasts_s = production.lasts_ms() / 1_000;
-    let watched_s = lasts_s / u64::from(speed.max(1));
+    let (begins_s, lasts_s) = (production.begins_ms() / 1_000, production.lasts_ms() / 1_000);
+    let watched = |seconds: u64| minutes(seconds / u64::from(speed.max(1)));
     eprintln!(
-        "  {} of the venue, of which {speed} s pass in one of yours: at least {} to watch",
+        "  the attack begins at {}, the end is at {}; {speed} s pass in one of yours, so that is in {} and {} or more",
+        minutes(begins_s),
         minutes(lasts_s),
-        minutes(watched_s)
+        watched(begins_s),
+        watched(lasts_s),
     );
 }
 
 fn minutes(seconds: u64) -> String {
-    format!("{}:{:02} minutes", seconds / 60, seconds % 60)
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 fn start(
@@ -215,7 +234,7 @@ fn start(
 fn show(told: &Told, args: &UpArgs, output: &mut Output) -> Result<(), CliError> {
     eprintln!("{told}");
     if args.attack.json {
-        output.write(&json!({ "told": told.json() }))?;
+        output.write(&json!({ "told": told.json(refusal_json) }))?;
         output.flush()?;
     }
     if matches!(told.what, Happening::Over(_)) && !args.attack.exit {
@@ -249,5 +268,7 @@ fn refused(error: ScenarioError) -> CliError {
     CliError::new(error.to_string(), hint)
 }
 
+/// The name of a chain, before the scenario's id.
+const CHAIN_NAME: &str = "casemate up, attack ";
 /// The folder where none is named, before the scenario's id.
 const FOLDER: &str = "casemate-up-attack-";

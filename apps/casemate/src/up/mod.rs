@@ -80,6 +80,9 @@ pub fn run(args: &UpArgs) -> Result<(), CliError> {
     let listener = bind(args.listen, false)?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
     let found = found_genesis(&folder)?;
+    if let Some(found) = &found {
+        attack::require_none(&folder, found)?;
+    }
     let plan = Plan::new(args.seed, args.prices.as_deref(), found.as_ref())?;
     let genesis = plan.genesis()?;
     require_own_chain(&folder, found.as_ref(), &genesis)?;
