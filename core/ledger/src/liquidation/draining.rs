@@ -5,12 +5,16 @@
 //! who splits an account moves in the queue. Leverage does not change when an account is split, so here it gains nothing.
 //!
 //! A candidate's cut as a function of the level is a ramp: nothing above its own leverage, its cap below some lower
-//! leverage, a straight line between. The sum of ramps is searched at its breakpoints, and each half that is ruled out
-//! takes half of the breakpoints along, so the work grows with the number of candidates and not with its logarithm.
+//! leverage, a straight line between. The level lies between two neighbouring breakpoints of the ramps (`search`). Which two
+//! is decided by sums that are exact, so the result depends on the candidates that are cut and on nobody else.
 //!
 //! Not here: who is a candidate, what leverage is made of, and the price at which a cut is closed.
 
+mod search;
+
 use casemate_protocol::limits::QUANTITY_LOTS_MAX;
+
+use search::Span;
 
 /// An account that deleveraging may cut. Account numbers differ from candidate to candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +59,24 @@ pub fn drain(candidates: &[Candidate], lots_wanted: u64, cuts: &mut Vec<Cut>) ->
     let first = cuts.len();
     let lots_possible: u128 = ramps.iter().map(|ramp| u128::from(ramp.lots)).sum();
     if lots_possible <= u128::from(lots_wanted) {
-        ramps.iter().for_each(|ramp| ramp.push_cut(ramp.lots, cuts));
+        cuts.extend(ramps.iter().map(|ramp| Cut { account: ramp.account, lots: ramp.lots }));
     } else if lots_wanted > 0 {
-        cut_to_level(ramps, lots_wanted, cuts);
+        cut_to_level(&ramps, lots_wanted, cuts);
     }
+    drop_empty(cuts, first);
     let placed = cuts.get_mut(first..).unwrap_or_default();
-    // Stable, because it makes use of the long runs that there are.
+    // Stable, because it makes use of the order that there is.
     placed.sort_by_key(|cut| cut.account);
     placed.iter().map(|cut| cut.lots).sum()
+}
+
+/// Drops the cuts of nothing from one place on.
+fn drop_empty(cuts: &mut Vec<Cut>, first: usize) {
+    let mut place = 0usize;
+    cuts.retain(|cut| {
+        place = place.saturating_add(1);
+        place <= first || cut.lots > 0
+    });
 }
 
 /// A level of leverage in 2^-64. Below zero where a cut would take off more than there is of gross notional.
@@ -87,6 +101,8 @@ struct Ramp {
     upper: Level,
     /// How far below its leverage the most is cut, above 0.
     width: u128,
+    /// What a step of the level cuts, in 2^-80 lots, rounded down. Kept because every turn asks for it.
+    slope: u128,
 }
 
 impl Ramp {
@@ -101,7 +117,8 @@ impl Ramp {
         let upper = i128::try_from((gross << LEVEL_BITS).checked_div(equity)?).ok()?;
         // A ramp is at least one unit wide, so that a worthless position has a slope like any other.
         let width = notional_of_cut(candidate, lots)?.checked_div(equity)?.max(1);
-        Some(Self { account: candidate.account, lots, upper, width })
+        let slope = (u128::from(lots) << SLOPE_BITS).checked_div(width >> step_bits(width))?;
+        Some(Self { account: candidate.account, lots, upper, width, slope })
     }
 
     /// Its leverage with the most cut: from here down it is cut no further.
@@ -118,22 +135,13 @@ impl Ramp {
         if above >= self.width {
             return u128::from(self.lots) << LOTS_BITS;
         }
-        let step_bits = bits(self.width).saturating_sub(STEPS_BITS);
-        // Rounded down, as the steps are.
-        let slope = (u128::from(self.lots) << SLOPE_BITS).checked_div(self.width >> step_bits).unwrap_or(0);
-        (above >> step_bits).saturating_mul(slope) >> (SLOPE_BITS - LOTS_BITS)
+        (above >> step_bits(self.width)).saturating_mul(self.slope) >> (SLOPE_BITS - LOTS_BITS)
     }
+}
 
-    fn rank(&self, exact: u128) -> Rank {
-        (core::cmp::Reverse(lot_fraction(exact)), self.account)
-    }
-
-    /// Appends its cut, if there is one.
-    fn push_cut(&self, lots: u64, cuts: &mut Vec<Cut>) {
-        if lots > 0 {
-            cuts.push(Cut { account: self.account, lots });
-        }
-    }
+/// The step of a ramp's levels, in binary digits of a level.
+const fn step_bits(width: u128) -> u32 {
+    bits(width).saturating_sub(STEPS_BITS)
 }
 
 /// What the most that a candidate can be cut takes off its gross notional, in 2^-64 micro-quote, rounded down.
@@ -148,140 +156,104 @@ fn notional_of_cut(candidate: &Candidate, lots: u64) -> Option<u128> {
     (product.checked_div(held)? << LEVEL_BITS).checked_add(fraction)
 }
 
-/// Appends the cuts that sum to what is wanted, which is more than nothing and less than what is possible.
-fn cut_to_level(ramps: Vec<Ramp>, lots_wanted: u64, cuts: &mut Vec<Cut>) {
-    let mut search = Search::over(ramps);
-    search.narrow(u128::from(lots_wanted) << LOTS_BITS, cuts);
-    let lots_full: u128 = search.lots_full >> LOTS_BITS;
-    let left = lots_wanted.saturating_sub(u64::try_from(lots_full).unwrap_or(u64::MAX));
-    round_at(search.level(lots_wanted), &mut search.sloping, left, cuts);
+/// Appends the cuts that sum to what is wanted, which is more than nothing and less than what is possible: each rounded down,
+/// then one lot more for the largest fractions.
+fn cut_to_level(ramps: &[Ramp], lots_wanted: u64, cuts: &mut Vec<Cut>) {
+    let span = Span::around(ramps, u128::from(lots_wanted) << LOTS_BITS);
+    let sums = Sums::of(ramps, &span);
+    let level = sums.level(&span, lots_wanted);
+    let first = cuts.len();
+    // By cut, nothing where all is cut.
+    let mut fractions: Vec<u64> = Vec::with_capacity(ramps.len());
+    let mut lots_sloping: u64 = 0;
+    for ramp in ramps.iter().filter(|ramp| ramp.upper > span.low) {
+        let is_full = ramp.lower() >= span.high;
+        let exact = if is_full { u128::from(ramp.lots) << LOTS_BITS } else { ramp.cut_at(level) };
+        let lots = lots_down(exact);
+        if !is_full {
+            lots_sloping = lots_sloping.saturating_add(lots);
+        }
+        cuts.push(Cut { account: ramp.account, lots });
+        fractions.push(lot_fraction(exact));
+    }
+    let left = lots_wanted.saturating_sub(u64::try_from(sums.lots_full).unwrap_or(u64::MAX));
+    // All errors together are below half a lot, so what is rounded down is never more than is left.
+    let more = left.saturating_sub(lots_sloping);
+    if !round_up(more, cuts.get_mut(first..).unwrap_or_default(), &fractions) {
+        cuts.truncate(first);
+        fill_up(more, ramps, level, &span, cuts);
+    }
 }
 
-/// The search for the level: it lies between `low` and `high`, where more and at most as much as is wanted is cut.
-struct Search {
-    low: Level,
-    high: Level,
-    /// Ramps with a breakpoint between `low` and `high`.
-    pending: Vec<Ramp>,
-    /// Ramps that are straight between `low` and `high`, and what they cut at both, in 2^-48 lots.
-    sloping: Vec<Ramp>,
+/// What ramps cut at both ends of a span without breakpoints.
+struct Sums {
+    /// Lots of those that are cut in full in it.
+    lots_full: u128,
+    /// What the sloping ones cut at its ends, in 2^-48 lots.
     sloping_low: u128,
     sloping_high: u128,
-    /// What those cut that are cut in full up to `high`, in 2^-48 lots.
-    lots_full: u128,
 }
 
-impl Search {
-    fn over(pending: Vec<Ramp>) -> Self {
-        let low = pending.iter().map(Ramp::lower).min().unwrap_or(0);
-        let high = pending.iter().map(|ramp| ramp.upper).max().unwrap_or(0);
-        let sloping = Vec::with_capacity(pending.len());
-        Self { low, high, pending, sloping, sloping_low: 0, sloping_high: 0, lots_full: 0 }
-    }
-
-    /// Rules out breakpoints until none is left between `low` and `high`; appends the cuts of those cut in full.
-    ///
-    /// The middle of one breakpoint of each ramp that has any takes at least a quarter of all along.
-    fn narrow(&mut self, wanted: u128, cuts: &mut Vec<Cut>) {
-        self.sort_out(cuts);
-        let mut breakpoints = Vec::with_capacity(self.pending.len());
-        while !self.pending.is_empty() {
-            breakpoints.clear();
-            let is_inside = |level: Level| self.low < level && level < self.high;
-            let inside = |ramp: &Ramp| if is_inside(ramp.upper) { ramp.upper } else { ramp.lower() };
-            breakpoints.extend(self.pending.iter().map(inside));
-            let middle = breakpoints.len() / 2;
-            let (_, &mut level, _) = breakpoints.select_nth_unstable(middle);
-            let sloping = self.sloping_at(level);
-            let pending: u128 = self.pending.iter().map(|ramp| ramp.cut_at(level)).sum();
-            if self.lots_full.saturating_add(sloping).saturating_add(pending) > wanted {
-                (self.low, self.sloping_low) = (level, sloping);
+impl Sums {
+    fn of(ramps: &[Ramp], span: &Span) -> Self {
+        let mut sums = Self { lots_full: 0, sloping_low: 0, sloping_high: 0 };
+        for ramp in ramps.iter().filter(|ramp| ramp.upper > span.low) {
+            if ramp.lower() >= span.high {
+                sums.lots_full = sums.lots_full.saturating_add(u128::from(ramp.lots));
             } else {
-                (self.high, self.sloping_high) = (level, sloping);
+                sums.sloping_low = sums.sloping_low.saturating_add(ramp.cut_at(span.low));
+                sums.sloping_high = sums.sloping_high.saturating_add(ramp.cut_at(span.high));
             }
-            self.sort_out(cuts);
         }
+        sums
     }
 
-    /// Takes out of `pending` what has no breakpoint between `low` and `high`.
-    fn sort_out(&mut self, cuts: &mut Vec<Cut>) {
-        let (low, high) = (self.low, self.high);
-        self.pending.retain(|ramp| {
-            if ramp.upper <= low {
-                return false;
-            }
-            if ramp.lower() >= high {
-                self.lots_full = self.lots_full.saturating_add(u128::from(ramp.lots) << LOTS_BITS);
-                ramp.push_cut(ramp.lots, cuts);
-                return false;
-            }
-            let is_straight = ramp.lower() <= low && high <= ramp.upper;
-            if is_straight {
-                self.sloping_low = self.sloping_low.saturating_add(ramp.cut_at(low));
-                self.sloping_high = self.sloping_high.saturating_add(ramp.cut_at(high));
-                self.sloping.push(*ramp);
-            }
-            !is_straight
-        });
-    }
-
-    /// What the straight ramps cut at a level between `low` and `high`, rounded down.
-    fn sloping_at(&self, level: Level) -> u128 {
-        let rise = self.sloping_low.saturating_sub(self.sloping_high);
-        let above = share(rise, self.high.abs_diff(level), self.high.abs_diff(self.low));
-        self.sloping_high.saturating_add(above)
-    }
-
-    /// The level itself, rounded up, once nothing is pending.
-    fn level(&self, lots_wanted: u64) -> Level {
+    /// The level itself, rounded up.
+    fn level(&self, span: &Span, lots_wanted: u64) -> Level {
         let wanted = u128::from(lots_wanted) << LOTS_BITS;
-        let missing = wanted.saturating_sub(self.lots_full).saturating_sub(self.sloping_high);
+        let missing = wanted.saturating_sub(self.lots_full << LOTS_BITS).saturating_sub(self.sloping_high);
         let rise = self.sloping_low.saturating_sub(self.sloping_high);
-        let below = share(self.high.abs_diff(self.low), missing.min(rise), rise);
-        self.high.saturating_sub_unsigned(below)
+        span.high.saturating_sub_unsigned(share(span.high.abs_diff(span.low), missing.min(rise), rise))
     }
 }
 
-/// A ramp's place where one lot more is given: the largest fractions first, of equal ones the smallest account number.
-type Rank = (core::cmp::Reverse<u64>, u64);
-
-/// Appends the cuts of ramps at a level so that they sum to `left`: each rounded down, then one lot more for the largest
-/// fractions.
-fn round_at(level: Level, ramps: &mut [Ramp], left: u64, cuts: &mut Vec<Cut>) {
-    let mut ranks: Vec<Rank> = Vec::with_capacity(ramps.len());
-    let mut sum: u64 = 0;
-    for ramp in ramps.iter() {
-        let exact = ramp.cut_at(level);
-        sum = sum.saturating_add(lots_down(exact));
-        if lot_fraction(exact) > 0 {
-            ranks.push(ramp.rank(exact));
-        }
+/// Gives one lot more to the largest fractions, of equal ones to the smallest account numbers, until so many are given.
+/// Nothing happens if there are not as many fractions: `false`.
+fn round_up(more: u64, cuts: &mut [Cut], fractions: &[u64]) -> bool {
+    let mut largest: Vec<u64> = fractions.iter().copied().filter(|fraction| *fraction > 0).collect();
+    let Some(count) = usize::try_from(more).ok().filter(|count| *count <= largest.len()) else { return false };
+    let Some(last) = count.checked_sub(1) else { return true };
+    let (above, &mut least, _) = largest.select_nth_unstable_by(last, |left, right| right.cmp(left));
+    let of_least = count.saturating_sub(above.iter().filter(|fraction| **fraction > least).count());
+    let is_tied = |(cut, fraction): (&Cut, &u64)| (*fraction == least).then_some(cut.account);
+    let mut tied: Vec<u64> = cuts.iter().zip(fractions).filter_map(is_tied).collect();
+    tied.sort_unstable();
+    tied.truncate(of_least);
+    let last_tied = tied.last().copied().unwrap_or(0);
+    for (cut, fraction) in cuts.iter_mut().zip(fractions) {
+        let is_up = *fraction > least || (*fraction == least && cut.account <= last_tied);
+        cut.lots = cut.lots.saturating_add(u64::from(is_up));
     }
-    // All errors together are below half a lot, so what is rounded down is never more than is left.
-    let more = left.saturating_sub(sum);
-    let count = usize::try_from(more).unwrap_or(usize::MAX);
-    if count > ranks.len() {
-        fill_up(level, ramps, more, cuts);
-        return;
-    }
-    let first_without = if count < ranks.len() { Some(*ranks.select_nth_unstable(count).1) } else { None };
-    for ramp in ramps.iter() {
-        let exact = ramp.cut_at(level);
-        let is_up = lot_fraction(exact) > 0 && first_without.is_none_or(|without| ramp.rank(exact) < without);
-        ramp.push_cut(lots_down(exact).saturating_add(u64::from(is_up)), cuts);
-    }
+    true
 }
 
 /// Appends the cuts of ramps at a level, rounded down, and `more` on top, where a unit of the level is worth more than a lot:
-/// they go to those that the next lower unit would cut, in the order of their ranks.
-fn fill_up(level: Level, ramps: &mut [Ramp], mut more: u64, cuts: &mut Vec<Cut>) {
+/// they go to those that the next lower unit would cut, the largest fractions first.
+fn fill_up(mut more: u64, ramps: &[Ramp], level: Level, span: &Span, cuts: &mut Vec<Cut>) {
     let next = level.saturating_sub(1);
-    ramps.sort_unstable_by_key(|ramp| ramp.rank(ramp.cut_at(level)));
-    for ramp in ramps.iter() {
-        let lots = lots_down(ramp.cut_at(level));
+    let mut cut: Vec<(&Ramp, u128)> = Vec::new();
+    for ramp in ramps.iter().filter(|ramp| ramp.upper > span.low) {
+        cut.push((
+            ramp,
+            if ramp.lower() >= span.high { u128::from(ramp.lots) << LOTS_BITS } else { ramp.cut_at(level) },
+        ));
+    }
+    cut.sort_unstable_by_key(|(ramp, exact)| (core::cmp::Reverse(lot_fraction(*exact)), ramp.account));
+    for (ramp, exact) in cut {
+        let lots = lots_down(exact);
         let room = lots_down(ramp.cut_at(next).saturating_add(LOT - 1)).saturating_sub(lots).min(more);
         more = more.saturating_sub(room);
-        ramp.push_cut(lots.saturating_add(room), cuts);
+        cuts.push(Cut { account: ramp.account, lots: lots.saturating_add(room) });
     }
 }
 

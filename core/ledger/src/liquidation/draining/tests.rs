@@ -192,6 +192,95 @@ proptest! {
     }
 }
 
+/// The slow model of the search and of rounding: what all ramps cut at every breakpoint, and all fractions in order.
+fn slow(candidates: &[Candidate], lots_wanted: u64) -> Vec<Cut> {
+    let ramps: Vec<Ramp> = candidates.iter().filter_map(Ramp::of).collect();
+    let wanted = u128::from(lots_wanted) << LOTS_BITS;
+    let mut cuts: Vec<Cut> = ramps.iter().map(|ramp| Cut { account: ramp.account, lots: ramp.lots }).collect();
+    if cuts.iter().map(|cut| u128::from(cut.lots)).sum::<u128>() > lots_wanted.into() {
+        let mut breakpoints: Vec<Level> = ramps.iter().flat_map(|ramp| [ramp.lower(), ramp.upper]).collect();
+        breakpoints.sort_unstable();
+        breakpoints.dedup();
+        let sums = breakpoints.iter().map(|level| ramps.iter().map(|ramp| ramp.cut_at(*level)).sum::<u128>());
+        let above = sums.filter(|sum| *sum > wanted).count();
+        let span = Span { low: breakpoints[above - 1], high: breakpoints[above] };
+        let level = Sums::of(&ramps, &span).level(&span, lots_wanted);
+        let is_full = |ramp: &Ramp| ramp.lower() >= span.high;
+        let exact = |ramp: &Ramp| if is_full(ramp) { u128::from(ramp.lots) << LOTS_BITS } else { ramp.cut_at(level) };
+        let cut_of = |ramp: &Ramp| Cut { account: ramp.account, lots: lots_down(exact(ramp)) };
+        cuts = ramps.iter().map(cut_of).collect();
+        let mut ranks: Vec<_> = ramps.iter().filter(|ramp| lot_fraction(exact(ramp)) > 0).collect();
+        ranks.sort_by_key(|ramp| (core::cmp::Reverse(lot_fraction(exact(ramp))), ramp.account));
+        let more = usize::try_from(lots_wanted - cuts.iter().map(|cut| cut.lots).sum::<u64>()).unwrap();
+        if more > ranks.len() {
+            cuts.clear();
+            fill_up(more.try_into().unwrap(), &ramps, level, &span, &mut cuts);
+        }
+        for up in ranks.iter().take(more).filter(|_| more <= ranks.len()) {
+            cuts.iter_mut().find(|cut| cut.account == up.account).unwrap().lots += 1;
+        }
+    }
+    cuts.retain(|cut| cut.lots > 0);
+    cuts.sort_by_key(|cut| cut.account);
+    cuts
+}
+
+/// Numbers so small that fractions are often equal.
+fn tied(account: u64) -> impl Strategy<Value = Candidate> {
+    (1u64..8, 1i64..5, 0i64..4, 1i64..6).prop_map(move |(lots, price, other, equity)| {
+        let notional = price * i64::try_from(lots).unwrap();
+        Candidate { account, lots, notional, gross_notional: notional + other, equity, lots_max: lots }
+    })
+}
+
+fn any_group() -> impl Strategy<Value = Vec<Candidate>> {
+    let tied = (0u64..20).prop_flat_map(|count| (1..=count).map(tied).collect::<Vec<_>>());
+    prop_oneof![candidates(0..40), wild_group(), tied]
+}
+
+/// Lots from nothing to all that there are.
+fn wanted_of(group: &[Candidate], share_ppm: u128) -> u64 {
+    let able = group.iter().filter(|candidate| candidate.equity > 0);
+    let possible: u128 = able.map(|candidate| u128::from(cap(candidate).min(QUANTITY_LOTS_MAX))).sum();
+    u64::try_from(possible * share_ppm / 1_000_000).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn prop_it_is_what_a_look_at_every_breakpoint_finds(group in any_group(), share_ppm in 0u128..=1_000_000) {
+        let wanted = wanted_of(&group, share_ppm);
+        prop_assert_eq!(cuts_of(&group, wanted).1, slow(&group, wanted));
+    }
+}
+
+/// The sample of the search takes every fourth or fifth: here those tell nothing of the others.
+#[test]
+fn a_sample_that_misleads_only_costs_time() {
+    for stride in [4u64, 5] {
+        let group: Vec<Candidate> = (0..1_024 * stride)
+            .map(|account| {
+                let seen = account % stride == 0;
+                let equity = if seen {
+                    1 + i64::try_from(account).unwrap()
+                } else {
+                    100_000 + i64::try_from(account * 7_919 % 50_021).unwrap()
+                };
+                Candidate { account, equity, ..PLAIN }
+            })
+            .collect();
+        for share_ppm in [1_000, 100_000, 400_000, 700_000, 990_000] {
+            let wanted = wanted_of(&group, share_ppm);
+            let ramps: Vec<Ramp> = group.iter().filter_map(Ramp::of).collect();
+            let span = Span::around(&ramps, u128::from(wanted) << LOTS_BITS);
+            let sum = |level| ramps.iter().map(|ramp| ramp.cut_at(level)).sum::<u128>() >> LOTS_BITS;
+            assert!(sum(span.low) >= wanted.into() && sum(span.high) <= wanted.into());
+            let is_inside = |level: Level| span.low < level && level < span.high;
+            assert!(!ramps.iter().any(|ramp| is_inside(ramp.upper) || is_inside(ramp.lower())));
+            assert_eq!(cuts_of(&group, wanted).0, wanted);
+        }
+    }
+}
+
 const PLAIN: Candidate =
     Candidate { account: 1, lots: 100, notional: 1_000_000, gross_notional: 1_000_000, equity: 100_000, lots_max: 100 };
 
