@@ -1,10 +1,13 @@
 //! Deleveraging: who is in profit on the other side closes against a bankrupt position, the most leveraged first.
 
+use core::ops::ControlFlow;
+
 use casemate_protocol::AccountId;
 use casemate_protocol::event::PassCause;
 use casemate_protocol::limits::MATCH_STEPS_MAX;
 
-use super::draining::{Candidate, Cut, drain};
+use super::draining::{Candidate, Cut, drain, is_settled_above};
+use super::risk_queue::walk_most_levered;
 use super::step::{Closing, pass};
 use crate::market::Work;
 use crate::risk::{Held, Risk};
@@ -29,7 +32,43 @@ pub(super) fn deleverage(work: &mut Work<'_>, closing: &Closing) -> u64 {
     passed
 }
 
+/// Those who may be cut, without those of whom it is known that they are not levered enough (INVARIANT(D4)).
 fn candidates(segment: &Segment, risk: &Risk<'_>, closing: &Closing) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
+    let (mut possible, mut checked) = (0u64, 0usize);
+    let is_walked =
+        walk_most_levered(segment, closing.market, closing.position.lots() < 0, |accounts, leverage_left| {
+            for account in accounts {
+                let row = segment.sub_account(AccountId::new(*account));
+                let Some(candidate) = row.and_then(|row| candidate(segment, risk, closing, *account, row)) else {
+                    continue;
+                };
+                possible = possible.saturating_add(candidate.lots.min(candidate.lots_max));
+                found.push(candidate);
+            }
+            // A quarter more each time, so that all checks together cost as much as a few.
+            let is_due = possible > closing.lots() && found.len() > checked.saturating_add(checked / 4);
+            let Some(leverage_left) = leverage_left.filter(|_| is_due) else { return ControlFlow::Continue(()) };
+            keep_one_each(&mut found);
+            checked = found.len();
+            let is_settled = is_settled_above(leverage_left, &found, closing.lots());
+            if is_settled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+    if !is_walked {
+        return scanned(segment, risk, closing);
+    }
+    keep_one_each(&mut found);
+    found
+}
+
+/// Sorts candidates by account; the same one may have been met more than once.
+fn keep_one_each(candidates: &mut Vec<Candidate>) {
+    candidates.sort_unstable_by_key(|candidate| candidate.account);
+    candidates.dedup_by_key(|candidate| candidate.account);
+}
+
+/// All who may be cut, by a look at every row.
+fn scanned(segment: &Segment, risk: &Risk<'_>, closing: &Closing) -> Vec<Candidate> {
     let rows = segment.sub_accounts.iter();
     rows.filter_map(|(account, row)| candidate(segment, risk, closing, account, row)).collect()
 }
@@ -47,12 +86,10 @@ fn candidate(
         return None;
     }
     let market = segment.market(closing.market)?;
-    let held = risk.held(position, market, market.margin()?);
-    if held.profit <= 0 {
-        return None;
-    }
-    let health = risk.health(row);
-    if !health.is_safe() || health.equity <= 0 {
+    let margin = market.margin()?;
+    // What is cheap comes first: most are out by their profit.
+    let (_, profit) = risk.value_and_profit(position, market, margin);
+    if profit <= 0 {
         return None;
     }
     // What the bankruptcy price costs beyond the mark, for all lots that are being closed.
@@ -60,18 +97,18 @@ fn candidate(
     let cost = if closing.position.lots() > 0 { cost } else { cost.saturating_neg() }.max(0);
     let wanted = i128::from(closing.lots());
     let lots = position.lots().unsigned_abs();
-    let paid_for = i128::from(held.profit).saturating_mul(wanted).checked_div(cost).unwrap_or(i128::from(lots));
+    let paid_for = i128::from(profit).saturating_mul(wanted).checked_div(cost).unwrap_or(i128::from(lots));
     let lots_max = u64::try_from(paid_for).unwrap_or(u64::MAX).min(lots);
-    if lots_max == 0 || worsens_ratio(&held, health.equity, health.maintenance, cost, wanted, lots) {
+    if lots_max == 0 {
         return None;
     }
-    let gross = row.positions().iter().fold(0i64, |sum, position| {
-        let size = segment
-            .market(position.market)
-            .and_then(|market| Some(risk.held(position, market, market.margin()?).notional));
-        sum.saturating_add(size.unwrap_or(0))
-    });
-    Some(Candidate { account, lots, notional: held.notional, gross_notional: gross, equity: health.equity, lots_max })
+    let (health, gross_notional) = risk.health_and_size(row);
+    let is_able = health.is_safe() && health.equity > 0;
+    let held = risk.held(position, market, margin);
+    if !is_able || worsens_ratio(&held, health.equity, health.maintenance, cost, wanted, lots) {
+        return None;
+    }
+    Some(Candidate { account, lots, notional: held.notional, gross_notional, equity: health.equity, lots_max })
 }
 
 /// Whether a lot closed costs a larger part of the account's equity than of its maintenance margin.
@@ -80,3 +117,6 @@ fn worsens_ratio(held: &Held, equity: i64, maintenance: i64, cost: i128, wanted:
     let cost_of_all = cost.saturating_mul(i128::from(lots)).checked_div(wanted.max(1)).unwrap_or(i128::MAX);
     cost_of_all.saturating_mul(maintenance.into()) > i128::from(held.maintenance).saturating_mul(equity.into())
 }
+
+#[cfg(test)]
+mod tests;

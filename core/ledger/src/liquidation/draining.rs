@@ -6,7 +6,8 @@
 //!
 //! A candidate's cut as a function of the level is a ramp: nothing above its own leverage, its cap below some lower
 //! leverage, a straight line between. The level lies between two neighbouring breakpoints of the ramps (`search`). Which two
-//! is decided by sums that are exact, so the result depends on the candidates that are cut and on nobody else.
+//! is decided by sums that are exact, so the result depends on the candidates that are cut and on nobody else: who stands
+//! below a level that is known not to be reached may be left out (INVARIANT(D4)).
 //!
 //! Not here: who is a candidate, what leverage is made of, and the price at which a cut is closed.
 
@@ -70,6 +71,18 @@ pub fn drain(candidates: &[Candidate], lots_wanted: u64, cuts: &mut Vec<Cut>) ->
     placed.iter().map(|cut| cut.lots).sum()
 }
 
+/// Whether these candidates alone place what is wanted above a leverage, so that whoever is no more levered than that is not
+/// cut, and leaving him out changes no cut. INVARIANT(D4)
+///
+/// At some breakpoint of theirs, at or above that leverage, they are cut by more than is wanted. So the level lies above it,
+/// between breakpoints in which nobody below has a part.
+pub(super) fn is_settled_above(leverage: Level, candidates: &[Candidate], lots_wanted: u64) -> bool {
+    let ramps: Vec<Ramp> = candidates.iter().filter_map(Ramp::of).collect();
+    let breakpoints = ramps.iter().flat_map(|ramp| [ramp.upper, ramp.lower()]);
+    let Some(lowest) = breakpoints.filter(|level| *level >= leverage).min() else { return false };
+    ramps.iter().map(|ramp| ramp.cut_at(lowest)).sum::<u128>() > u128::from(lots_wanted) << LOTS_BITS
+}
+
 /// Drops the cuts of nothing from one place on.
 fn drop_empty(cuts: &mut Vec<Cut>, first: usize) {
     let mut place = 0usize;
@@ -80,10 +93,10 @@ fn drop_empty(cuts: &mut Vec<Cut>, first: usize) {
 }
 
 /// A level of leverage in 2^-64. Below zero where a cut would take off more than there is of gross notional.
-type Level = i128;
+pub(super) type Level = i128;
 
 /// Fractional bits of a level.
-const LEVEL_BITS: u32 = 64;
+pub(super) const LEVEL_BITS: u32 = 64;
 /// Fractional bits of lots while they are summed: the sum of a million caps at their largest stays inside `u128`.
 const LOTS_BITS: u32 = 48;
 /// Fractional bits of a slope: the largest cap with them stays inside `u128`.

@@ -128,13 +128,27 @@ impl BoundQueue {
         out.get_mut(first..).unwrap_or_default().sort_unstable();
     }
 
+    /// Buckets in the order in which the price would pass them, the nearest first: by how much it must move at least to pass
+    /// a bound in the bucket, negative where it has passed it, and the accounts in it.
+    pub(super) fn nearest(&self, price: i64) -> impl Iterator<Item = (i64, impl Iterator<Item = u32>)> {
+        let from = self.towards(price);
+        self.buckets.iter().rev().map(move |(key, entries)| {
+            let nearest_bound = key.saturating_add(1).saturating_mul(self.width).saturating_sub(1);
+            let counts = |entry: &&Entry| self.versions.get(place(entry.account)) == Some(&entry.version);
+            (from.saturating_sub(nearest_bound), entries.iter().filter(counts).map(|entry| entry.account))
+        })
+    }
+
     /// The bucket of a bound or price, rounded down; mirrored for rising prices, so that passed is always at or above.
     fn key(&self, price: i64) -> i64 {
-        let towards = match self.direction {
+        self.towards(price).div_euclid(self.width)
+    }
+
+    const fn towards(&self, price: i64) -> i64 {
+        match self.direction {
             Direction::Falling => price,
             Direction::Rising => price.saturating_neg(),
-        };
-        towards.div_euclid(self.width)
+        }
     }
 
     /// An account's version; numbers grow from 1, so the list is as long as the highest is.

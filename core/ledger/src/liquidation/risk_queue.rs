@@ -9,6 +9,8 @@
 //! price, so queues are kept in marks less cumulative funding; what funding does to maintenance margin beyond that is
 //! covered by a reserve of one part in 64, and bounds are made anew before funding has used it up.
 
+mod walk;
+
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
@@ -18,6 +20,8 @@ use super::queue::{BoundQueue, Direction};
 use crate::risk::value::Prices;
 use crate::risk::{Health, Risk};
 use crate::segment::{Margin, Market, Segment, SubAccount};
+
+pub(super) use walk::walk_most_levered;
 
 /// The queues of a segment.
 #[derive(Clone, Debug, Default)]
@@ -29,12 +33,14 @@ pub(crate) struct RiskQueue {
     at_risk: BTreeSet<u64>,
     /// Every account is looked at once, after a start.
     is_primed: bool,
-    /// Deleveragings that this block still allows: each looks at every row of the segment.
+    /// Accounts that held positions in several markets when last looked at, a bit each.
+    spread: Vec<u64>,
+    /// Deleveragings that this block still allows.
     deleveragings_left: u32,
 }
 
-/// Positions of a segment that one block deleverages at most; the others wait for the next. With a million rows one takes
-/// about a tenth of a second.
+/// Positions of a segment that one block deleverages at most; the others wait for the next. One looks at a few accounts as a
+/// rule, but at every row of the segment where nobody on the other side is in profit.
 const DELEVERAGINGS_MAX: u32 = 1;
 
 #[derive(Clone, Debug)]
@@ -43,6 +49,8 @@ struct MarketQueues {
     rising: BoundQueue,
     /// Cumulative funding, in fine ticks, when the bounds of all holders were last made anew.
     funding_anchor: i64,
+    /// Mark and adjusted mark of the last look.
+    seen: Option<(FineTicks, i64)>,
 }
 
 impl RiskQueue {
@@ -53,6 +61,29 @@ impl RiskQueue {
             self.changed.push(account);
         }
     }
+}
+
+impl RiskQueue {
+    /// Notes whether an account holds positions in several markets.
+    fn note_spread(&mut self, account: u64, row: &SubAccount) {
+        let is_spread = row.positions().iter().filter(|position| position.lots() != 0).count() > 1;
+        let (word, bit) = spread_place(account);
+        if is_spread && word >= self.spread.len() {
+            self.spread.resize(word.saturating_add(1), 0);
+        }
+        let Some(word) = self.spread.get_mut(word) else { return };
+        *word = if is_spread { *word | bit } else { *word & !bit };
+    }
+
+    fn is_spread(&self, account: u64) -> bool {
+        let (word, bit) = spread_place(account);
+        self.spread.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+/// An account's place among the bits.
+fn spread_place(account: u64) -> (usize, u64) {
+    (usize::try_from(account / u64::from(u64::BITS)).unwrap_or(usize::MAX), 1 << (account % u64::from(u64::BITS)))
 }
 
 /// Whether this block still allows a deleveraging; counts it.
@@ -99,6 +130,7 @@ impl RiskQueue {
         for (market, queues) in segment.markets().iter().zip(&mut self.markets) {
             let Some(margin) = market.margin() else { continue };
             let price = adjusted_mark(market, margin);
+            queues.seen = Some((Prices::of(margin).mark, price));
             queues.falling.take_passed(price, &mut passed);
             queues.rising.take_passed(price, &mut passed);
         }
@@ -137,7 +169,9 @@ impl RiskQueue {
             let Some(margin) = market.margin() else { continue };
             let funding = funding_fine(market);
             let mark = i64::try_from(Prices::of(margin).mark.fine()).unwrap_or(i64::MAX);
-            if funding.abs_diff(queues.funding_anchor) > mark.unsigned_abs() / (2 * FUNDING_RESERVE) {
+            // Half of the reserve, because a bound may stem from as far on the other side of the anchor; and half of that,
+            // because it may stem from half of this mark.
+            if funding.abs_diff(queues.funding_anchor) > mark.unsigned_abs() / (4 * FUNDING_RESERVE) {
                 queues.funding_anchor = funding;
                 drifted.push(u16::try_from(place).unwrap_or(u16::MAX));
             }
@@ -157,6 +191,7 @@ impl RiskQueue {
             return Some(health);
         }
         let share = safe_share(segment, risk, row, &health);
+        self.note_spread(account, row);
         let account = u32::try_from(account).unwrap_or(u32::MAX);
         for position in row.positions().iter().filter(|position| position.lots() != 0) {
             let place = usize::from(position.market);
@@ -211,6 +246,7 @@ impl MarketQueues {
             falling: BoundQueue::new(Direction::Falling, width),
             rising: BoundQueue::new(Direction::Rising, width),
             funding_anchor: funding_fine(market),
+            seen: None,
         }
     }
 }

@@ -112,28 +112,39 @@ impl<'a> Risk<'a> {
     /// What the account has and needs to be left alone. Orders do not count: they are cancelled first.
     #[must_use]
     pub fn health(&self, account: &SubAccount) -> Health {
+        self.health_and_size(account).0
+    }
+
+    /// Also the size of all its positions at the mark.
+    pub(crate) fn health_and_size(&self, account: &SubAccount) -> (Health, i64) {
         let mut health = Health { equity: account.cash().micros(), maintenance: 0 };
+        let mut size = 0i64;
         for position in account.positions() {
             let Some((market, margin)) = self.margin(position) else { continue };
             let held = self.held(position, market, margin);
             health.equity = health.equity.saturating_add(held.profit);
             health.maintenance = health.maintenance.saturating_add(held.maintenance);
+            size = size.saturating_add(held.notional);
         }
-        health
+        (health, size)
     }
 
     /// Value, profit and maintenance of one position at the mark.
     pub(crate) fn held(&self, position: &Position, market: &Market, margin: &Margin) -> Held {
-        let mark = Prices::of(margin).mark;
-        let tick_value = market.rules.tick_value;
-        let value = value_at(position.lots, mark, tick_value);
-        let funding = value::funding_due(position, market.facts.funding_cumulative).owed.micros();
+        let (value, profit) = self.value_and_profit(position, market, margin);
         Held {
             value,
-            notional: notional_at(position.lots, mark, tick_value),
-            profit: value.saturating_sub(position.entry_notional).saturating_sub(funding),
+            notional: notional_at(position.lots, Prices::of(margin).mark, market.rules.tick_value),
+            profit,
             maintenance: maintenance_at_mark(position.lots, market, margin),
         }
+    }
+
+    /// Value and profit of one position at the mark: what of [`Self::held`] costs little.
+    pub(crate) fn value_and_profit(&self, position: &Position, market: &Market, margin: &Margin) -> (i64, i64) {
+        let value = value_at(position.lots, Prices::of(margin).mark, market.rules.tick_value);
+        let funding = value::funding_due(position, market.facts.funding_cumulative).owed.micros();
+        (value, value.saturating_sub(position.entry_notional).saturating_sub(funding))
     }
 
     /// Equity if every market stood at the worse edge of its band, with one market's position replaced. Only for segments

@@ -251,6 +251,22 @@ proptest! {
         let wanted = wanted_of(&group, share_ppm);
         prop_assert_eq!(cuts_of(&group, wanted).1, slow(&group, wanted));
     }
+
+    /// INVARIANT(D4).
+    #[test]
+    fn prop_who_is_below_what_the_others_settle_changes_nothing(
+        mut group in any_group(), share_ppm in 0u128..=1_000_000, asked in any::<prop::sample::Index>(),
+    ) {
+        let wanted = wanted_of(&group, share_ppm);
+        let all = cuts_of(&group, wanted);
+        let leverages: Vec<Level> = group.iter().filter_map(Ramp::of).map(|ramp| ramp.upper).collect();
+        prop_assume!(!leverages.is_empty());
+        let leverage = leverages[asked.index(leverages.len())];
+        group.retain(|one| Ramp::of(one).is_some_and(|ramp| ramp.upper > leverage));
+        if is_settled_above(leverage, &group, wanted) {
+            prop_assert_eq!(cuts_of(&group, wanted), all);
+        }
+    }
 }
 
 /// The sample of the search takes every fourth or fifth: here those tell nothing of the others.
