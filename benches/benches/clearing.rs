@@ -10,17 +10,22 @@ use casemate_benches::venue::{
     self, FIRST_ACCOUNT, GENESIS_MS, MARKET, MIDDLE_TICKS, SEGMENT, limit_order, list, named_key, scattered,
 };
 use casemate_ledger::liquidation::draining::{Candidate, drain};
+use casemate_ledger::risk::{Health, Risk};
+use casemate_ledger::segment::Segment;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, RatioLevels,
 };
-use casemate_protocol::command::{PlaceOrder, Side, SubmitPrice, SystemWork};
+use casemate_protocol::command::{
+    Beneficiary, DepositClaim, PlaceOrder, QuoteLadder, QuoteLevel, Side, SubmitPrice, SystemWork,
+};
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::{Genesis, Principal, WindowCap};
+use casemate_protocol::event::PassCause;
+use casemate_protocol::genesis::{Genesis, MarketRules, Principal, WindowCap};
 use casemate_protocol::{
-    AccountId, Command, DurationMs, FeedId, Height, OperatorId, PriceNanos, QuantityLots, QuoteMicros, RatioPpm,
-    RecordIndex, SystemCommand, TimeMs,
+    AccountId, AssetId, Command, DurationMs, Event, FeedId, Height, OperatorId, PriceNanos, PriceTicks, QuantityLots,
+    QuoteMicros, RatioPpm, RecordIndex, SystemCommand, TimeMs,
 };
 
 const ACCOUNTS: u64 = 1_000_000;
@@ -31,33 +36,28 @@ const PUBLISHER: u64 = 2;
 /// Attestor, publisher, two officers, two governors and the backstop come before the traders.
 const FIRST: u64 = FIRST_ACCOUNT + 6;
 const REPEATS: usize = 5;
+const ATTESTOR: u64 = 1;
+/// The account after the traders.
+const MAKER: u64 = FIRST + ACCOUNTS;
+const MAKER_BALANCE: i64 = 1_000_000_000_000_000;
+/// Of a level of the maker's ladder: 1.6 million quote.
+const LEVEL_LOTS: u64 = 16_000_000;
+/// Blocks from one check of the order against a scan of a million rows to the next.
+const CHECKED_EVERY: usize = 250;
+/// Blocks of the fall without quotes: in 25 of them it falls.
+const UNQUOTED_BLOCKS: usize = 100;
 
 fn main() {
     // `cargo test --benches` only builds and starts it.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    println!("a million accounts, each with one position of log-uniform leverage from 3 to 30");
-    let mut desk = Desk::open();
-    let started = Instant::now();
-    desk.trade_all();
-    println!("  {:>10.1} s  to trade", started.elapsed().as_secs_f64());
-    let (found, first_look) = desk.look();
-    println!("  {:>10.1} ms first look at every holder, {found} below maintenance", ms(first_look));
-    let mut samples: Vec<(Duration, usize)> = Vec::new();
-    for step in 0..2 * REPEATS as u64 {
-        // Down by a thousandth and back.
-        let ticks = if step.is_multiple_of(2) { MIDDLE_TICKS - MIDDLE_TICKS / 1_000 } else { MIDDLE_TICKS };
-        desk.move_to(ticks);
-        let (found, took) = desk.look();
-        samples.push((took, found));
-    }
-    samples.sort_unstable();
-    let (took, _) = samples[samples.len() / 2];
-    let most = samples.iter().map(|(_, found)| *found).max().unwrap_or(0);
-    println!("  {:>10.3} ms a move of 0.1 %, median of {} (at most {most} below maintenance)", ms(took), samples.len());
-    desk.fall_five_percent();
     drain_hundred_thousand();
+    println!("a million accounts, each with one position of log-uniform leverage from 3 to 30");
+    let mut desk = Desk::open_and_trade();
+    desk.move_by_a_thousandth();
+    desk.fall_with_quotes();
+    Desk::open_and_trade().fall_without_quotes();
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -68,19 +68,35 @@ struct Desk {
     ledger: Ledger,
     block: BlockContext,
     records: u64,
-    events: Vec<casemate_protocol::Event>,
+    events: Vec<Event>,
+    /// Cuts of accounts in profit, so far.
+    deleveraged: u64,
 }
 
 impl Desk {
+    fn open_and_trade() -> Self {
+        let started = Instant::now();
+        let mut desk = Self::open();
+        desk.trade_all();
+        let (found, took) = desk.look();
+        println!(
+            "  {:>10.1} s  to open and trade; {:.1} ms first look at every holder, {found} below maintenance",
+            started.elapsed().as_secs_f64(),
+            ms(took)
+        );
+        desk
+    }
+
     fn open() -> Self {
         let genesis = genesis();
-        let keys = (0..ACCOUNTS).map(|place| casemate_ledger::SeededKeys {
+        // One more, who quotes.
+        let keys = (0..=ACCOUNTS).map(|place| casemate_ledger::SeededKeys {
             root: named_key("root", FIRST + place),
             session: named_key("session", FIRST + place),
         });
         let mut ledger = Ledger::new(&genesis, keys).expect("a valid genesis");
         let block = next_block(&mut ledger);
-        let mut desk = Self { ledger, block, records: 0, events: Vec::new() };
+        let mut desk = Self { ledger, block, records: 0, events: Vec::new(), deleveraged: 0 };
         desk.publish(MIDDLE_TICKS);
         desk
     }
@@ -95,6 +111,9 @@ impl Desk {
         self.records += 1;
         let verdict = self.ledger.apply(&self.block, Verified::assertion(work), record, &mut self.events);
         assert_eq!(verdict, Ok(()), "{:?}", self.records);
+        let is_cut =
+            |event: &Event| matches!(event, Event::PositionPassed(passed) if passed.cause == PassCause::Deleveraging);
+        self.deleveraged += self.events.iter().filter(|event| is_cut(event)).count() as u64;
         self.events.clear();
     }
 
@@ -172,37 +191,186 @@ impl Desk {
         (scanned, took)
     }
 
-    /// The price falls by 5 % in steps that the cap lets through, and everybody below maintenance is worked off in order.
-    fn fall_five_percent(&mut self) {
-        let (mut blocks, mut steps, mut longest, mut total) = (0u64, 0usize, Duration::ZERO, Duration::ZERO);
-        let target = MIDDLE_TICKS - MIDDLE_TICKS / 20;
-        let mut ticks = MIDDLE_TICKS;
-        loop {
-            ticks = ticks.saturating_sub(MIDDLE_TICKS / 500).max(target);
+    /// The price falls by a thousandth, and rises again, some times.
+    fn move_by_a_thousandth(&mut self) {
+        let mut samples: Vec<(Duration, usize)> = Vec::new();
+        for step in 0..2 * REPEATS as u64 {
+            let ticks = if step.is_multiple_of(2) { MIDDLE_TICKS - MIDDLE_TICKS / 1_000 } else { MIDDLE_TICKS };
             self.move_to(ticks);
-            let started = Instant::now();
-            let due = self.ledger.due_liquidations(&self.block);
-            let accounts = due.iter().filter(|command| matches!(command.work, SystemWork::Liquidate(_))).count();
-            steps += accounts;
-            self.system(due);
-            let took = started.elapsed();
-            longest = longest.max(took);
-            total += took;
-            blocks += 1;
-            let is_over = ticks == target && accounts == 0;
-            if is_over || blocks == 400 {
+            let (found, took) = self.look();
+            samples.push((took, found));
+        }
+        samples.sort_unstable();
+        let (took, _) = samples[samples.len() / 2];
+        let most = samples.iter().map(|(_, found)| *found).max().unwrap_or(0);
+        println!(
+            "  {:>10.3} ms a move of 0.1 %, median of {} (at most {most} below maintenance)",
+            ms(took),
+            samples.len()
+        );
+    }
+
+    /// The price falls by 5 % over most of an hour, faster at first than 64 accounts a block follow. A maker's ladder is
+    /// renewed in each block. Everybody below maintenance is worked off, the worst first.
+    fn fall_with_quotes(&mut self) {
+        self.fund_maker();
+        let mut worked = Worked::default();
+        let (mut ticks, mut left_most) = (MIDDLE_TICKS, 0usize);
+        loop {
+            // Three ticks in two blocks.
+            ticks = (ticks - 1 - worked.blocks.len() as u64 % 2).max(MIDDLE_TICKS - MIDDLE_TICKS / 20);
+            self.quote(ticks);
+            self.move_to(ticks);
+            if worked.blocks.len().is_multiple_of(CHECKED_EVERY) {
+                left_most = left_most.max(self.check_order());
+            }
+            let accounts = self.work_off(&mut worked);
+            if ticks == MIDDLE_TICKS - MIDDLE_TICKS / 20 && accounts == 0 {
                 break;
             }
+            assert!(worked.blocks.len() < 20_000, "it does not end");
         }
-        let left = self
-            .ledger
-            .segment(SEGMENT)
-            .map_or(0, |segment| segment.scan_below_maintenance(self.ledger.chain().waiting_ms).len());
+        let left = self.below_maintenance();
+        worked.print("a fall of 5 % with quotes");
         println!(
-            "  {:>10.3} ms longest block of a fall of 5 %: {steps} steps of liquidation in {blocks} blocks, {:.1} s in all, {left} accounts left below maintenance",
-            ms(longest),
+            "             at most {left_most} waiting, {left} left below maintenance, {} cuts in profit",
+            self.deleveraged
+        );
+        assert_eq!(left, 0, "nobody waits for the next block once nobody is due");
+    }
+
+    /// The price falls by 5 % as fast as the cap allows, and nobody quotes: what cannot be closed on the book comes to
+    /// deleveraging, one position a block.
+    fn fall_without_quotes(&mut self) {
+        let mut worked = Worked::default();
+        let mut ticks = MIDDLE_TICKS;
+        for _ in 0..UNQUOTED_BLOCKS {
+            ticks = (ticks - MIDDLE_TICKS / 500).max(MIDDLE_TICKS - MIDDLE_TICKS / 20);
+            self.move_to(ticks);
+            self.work_off(&mut worked);
+        }
+        worked.print("a fall of 5 % without quotes");
+        worked.steps.retain(|(_, cuts)| *cuts > 0);
+        worked.steps.sort_unstable();
+        let (Some((longest, _)), (median, _)) = (worked.steps.last(), worked.steps[worked.steps.len() / 2]) else {
+            return;
+        };
+        let left = self.below_maintenance();
+        println!(
+            "  {:>10.3} ms median, {:.3} ms longest of the steps of a block with a deleveraging, {} of them, {} cuts, {left} still below maintenance",
+            ms(median),
+            ms(*longest),
+            worked.steps.len(),
+            self.deleveraged
+        );
+    }
+
+    /// Liquidations of this block. How many accounts.
+    fn work_off(&mut self, worked: &mut Worked) -> usize {
+        let started = Instant::now();
+        let due = self.ledger.due_liquidations(&self.block);
+        let looked = started.elapsed();
+        let accounts = due.iter().filter(|command| matches!(command.work, SystemWork::Liquidate(_))).count();
+        assert!(accounts <= 64, "{accounts} in one block");
+        let before = self.deleveraged;
+        self.system(due);
+        let took = started.elapsed();
+        worked.looks.push(looked);
+        worked.steps.push((took.saturating_sub(looked), self.deleveraged - before));
+        worked.blocks.push(took);
+        worked.accounts += accounts;
+        accounts
+    }
+
+    fn segment(&self) -> &Segment {
+        self.ledger.segment(SEGMENT).expect("the segment")
+    }
+
+    fn below_maintenance(&self) -> usize {
+        self.segment().scan_below_maintenance(self.ledger.chain().waiting_ms).len()
+    }
+
+    /// Whether the next to be worked off are the worst of all rows. How many a scan finds.
+    fn check_order(&mut self) -> usize {
+        let due = self.ledger.due_liquidations(&self.block);
+        let waiting_ms = self.ledger.chain().waiting_ms;
+        let risk = Risk::new(self.segment().markets(), waiting_ms);
+        let health = |account: &AccountId| risk.health(self.segment().sub_account(*account).expect("it has a row"));
+        let mut scanned: Vec<(Health, AccountId)> = self
+            .segment()
+            .scan_below_maintenance(waiting_ms)
+            .iter()
+            .map(|account| (health(account), *account))
+            .collect();
+        scanned.sort_by(|(left, left_account), (right, right_account)| {
+            let of = |one: &Health, other: &Health| i128::from(one.equity) * i128::from(other.maintenance);
+            of(left, right).cmp(&of(right, left)).then(left_account.cmp(right_account))
+        });
+        let expected: Vec<AccountId> = scanned.iter().take(64).map(|(_, account)| *account).collect();
+        let found: Vec<AccountId> = due
+            .iter()
+            .filter_map(|command| match command.work {
+                SystemWork::Liquidate(of) => Some(of.account),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(found, expected);
+        scanned.len()
+    }
+
+    /// The maker can carry what a million accounts may have to sell.
+    fn fund_maker(&mut self) {
+        let claim = DepositClaim {
+            chain: 1,
+            transaction: list(vec![1]),
+            output: 0,
+            asset: AssetId::new(1),
+            amount: QuoteMicros::from_micros(MAKER_BALANCE),
+            segment: SEGMENT,
+            beneficiary: Beneficiary::Account(AccountId::new(MAKER)),
+        };
+        self.ask(ATTESTOR, &Command::AttestDeposit(Box::new(claim)));
+    }
+
+    /// The maker's ladder around a price: ten levels a side.
+    fn quote(&mut self, ticks: u64) {
+        let level =
+            |price| QuoteLevel { price: PriceTicks::from_ticks(price), quantity: QuantityLots::from_lots(LEVEL_LOTS) };
+        let command = Command::QuoteLadder(Box::new(QuoteLadder {
+            market: MARKET,
+            bids: list((1..=10).map(|place| level(ticks - 5 * place)).collect()),
+            asks: list((1..=10).map(|place| level(ticks + 5 * place)).collect()),
+        }));
+        self.ask(MAKER, &command);
+    }
+}
+
+/// What liquidation cost, block by block.
+#[derive(Default)]
+struct Worked {
+    looks: Vec<Duration>,
+    /// With cuts of accounts in profit.
+    steps: Vec<(Duration, u64)>,
+    blocks: Vec<Duration>,
+    accounts: usize,
+}
+
+impl Worked {
+    fn print(&self, name: &str) {
+        let median = |samples: &[Duration]| {
+            let mut sorted = samples.to_vec();
+            sorted.sort_unstable();
+            (ms(sorted[sorted.len() / 2]), ms(sorted[sorted.len() - 1]))
+        };
+        let ((block, longest), (look, longest_look)) = (median(&self.blocks), median(&self.looks));
+        let total: Duration = self.blocks.iter().sum();
+        println!(
+            "  {block:>10.3} ms median, {longest:.3} ms longest block of {name}: {} steps of liquidation in {} blocks, {:.1} s in all",
+            self.accounts,
+            self.blocks.len(),
             total.as_secs_f64()
         );
+        println!("             of that {look:.3} ms median, {longest_look:.3} ms longest to find who is due");
     }
 }
 
@@ -239,7 +407,7 @@ fn drain_hundred_thousand() {
 }
 
 fn genesis() -> Genesis {
-    let full = venue::genesis(ACCOUNTS);
+    let full = venue::genesis(ACCOUNTS + 1);
     let principal = |kind, operator: u16| Principal {
         operator: OperatorId::new(operator),
         root_key: named_key(kind, operator.into()),
@@ -326,7 +494,12 @@ fn genesis() -> Genesis {
     };
     let seeded =
         full.seeded.map(|seeded| casemate_protocol::genesis::SeededAccounts { balance: micros(BALANCE), ..seeded });
+    let wide = QuantityLots::from_lots(1 << 40);
+    let markets =
+        full.markets.iter().map(|market| MarketRules { order_lots_max: wide, position_lots_max: wide, ..*market });
+    let markets = list(markets.collect());
     Genesis {
+        markets,
         publishers: list(vec![principal("root", 2)]),
         risk_officers: officers("officer"),
         governors: officers("governor"),
