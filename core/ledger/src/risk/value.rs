@@ -90,8 +90,9 @@ fn share_up(price: FineTicks, ppm: u32) -> FineTicks {
 }
 
 /// Profit or loss that counts for initial margin and withdrawal: a loss at the worse price, a profit only as far as the
-/// mark has been there for long enough (DESIGN §6). Funding received makes a loss smaller and is no profit before a fill
-/// settles it: from then on it waits like any other.
+/// mark has been there for long enough (DESIGN §6). Funding is judged as the next fill settles it. What is owed counts whole,
+/// because a fill takes it out of cash, where profit too young to count cannot make up for it; what is received makes a loss
+/// smaller and is no profit before a fill settles it: from then on it waits like any other.
 pub(crate) fn counted_profit(
     position: &Position,
     margin: &Margin,
@@ -103,19 +104,20 @@ pub(crate) fn counted_profit(
         // What rounding left in a closed position, which is nothing but for damage.
         return position.entry_notional.saturating_neg();
     }
-    let funding = funding_due(position, cumulative).owed.micros();
-    let paid = position.entry_notional.saturating_add(funding);
+    let owed = funding_due(position, cumulative).owed.micros();
     let worse = if position.lots > 0 { prices.low } else { prices.high };
-    let shown = value_at(position.lots, worse, tick_value).saturating_sub(paid);
+    let shown = value_at(position.lots, worse, tick_value).saturating_sub(position.entry_notional);
     if shown <= 0 {
-        return shown;
+        let with_funding = shown.saturating_sub(owed);
+        return if owed < 0 { with_funding.min(0) } else { with_funding };
     }
-    if !prices.counts_profit {
-        return 0;
-    }
-    let stable = stable_price(position.lots, &margin.pricing);
-    let paid = position.entry_notional.saturating_add(funding.max(0));
-    value_at(position.lots, stable, tick_value).saturating_sub(paid).clamp(0, shown)
+    let old = if prices.counts_profit {
+        let stable = stable_price(position.lots, &margin.pricing);
+        value_at(position.lots, stable, tick_value).saturating_sub(position.entry_notional).clamp(0, shown)
+    } else {
+        0
+    };
+    old.saturating_sub(owed.max(0))
 }
 
 /// The price at which a profit of these signed lots counts.

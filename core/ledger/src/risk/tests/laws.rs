@@ -153,14 +153,20 @@ proptest! {
     /// unless its own resting orders of that side would then open more.
     #[test]
     fn prop_closing_at_the_mark_or_better_never_makes_free_collateral_smaller(
-        acts in acts(), market in 0..2u16, share in 1..=4u64, better in 0..300u64, fee_ppm in 0..=400i64,
+        acts in acts(), market in 0..2u16, is_long: bool, share in 1..=4u64, better in 0..300u64, fee_ppm in 0..=400i64,
     ) {
+        let mut acts = acts;
+        if Bench::after(&acts).row(TRADER).position(market).lots == 0 {
+            acts.push(Act::Trade(market, is_long, 100, 0));
+        }
+        let is_sold = Bench::after(&acts).row(TRADER).position(market).lots > 0;
+        acts.retain(|act| !matches!(act, Act::Rest(of, is_bid, ..) if *of == market && *is_bid != is_sold));
         let bench = Bench::after(&acts);
         let row = bench.row(TRADER);
         let position = row.position(market);
-        let side = if position.lots > 0 { Side::Ask } else { Side::Bid };
-        let own = if position.lots > 0 { position.ask_lots } else { position.bid_lots };
-        prop_assume!(position.lots != 0 && own == 0);
+        let side = if is_sold { Side::Ask } else { Side::Bid };
+        let own = if is_sold { position.ask_lots } else { position.bid_lots };
+        prop_assert!(position.lots != 0 && own == 0);
         let lots = (position.lots.unsigned_abs() * share).div_ceil(4);
         // A price that is a whole tick, at the mark or on the better side of it.
         let mark = bench.mark_ticks(market);

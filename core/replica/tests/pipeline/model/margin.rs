@@ -176,16 +176,18 @@ impl Market {
         let judged = self.judged();
         let owed = self.funding_owed(position);
         let worse = if position.lots > 0 { judged.low } else { judged.high };
-        let shown = self.value(position.lots, worse) - position.entry - owed;
+        let shown = self.value(position.lots, worse) - position.entry;
         if shown <= 0 {
-            return (shown, shown);
-        }
-        if !judged.counts_profit {
-            return (0, 0);
+            // Funding received makes a loss smaller, and is no profit before it is settled.
+            let loss = if owed < 0 { (shown - owed).min(0) } else { shown - owed };
+            return (loss, loss);
         }
         let (least, most) = self.stable_values(position.lots);
-        // Funding received is no profit before it is settled.
-        let old = |value: i128| (value - position.entry - owed.max(0)).clamp(0, shown);
+        // Funding owed is taken out of cash by the next fill, so young profit does not make up for it.
+        let old = |value: i128| match judged.counts_profit {
+            true => (value - position.entry).clamp(0, shown) - owed.max(0),
+            false => -owed.max(0),
+        };
         (old(least), old(most))
     }
 }
