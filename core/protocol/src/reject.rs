@@ -180,6 +180,7 @@ reject_codes! {
     518 DeadManTimeoutNotAllowed Milliseconds "timeout of `{present}` is not allowed: zero to disarm, else at least `{required}`", "choose a longer timeout";
     519 OpenInterestMax Quote "open interest of the market would be `{present}`, the maximum is `{required}`", "trade less, or reduce";
     520 PriceNotGoodEnough Count "the market's price has grade `{present}`, new risk needs grade `{required}`", "reduce, cancel or wait: publishers must agree on a fresh price within its cap";
+    521 WorseThanBankruptcy Quote "the trade would leave equity of `{present}` behind what stays open, at least `{required}` is needed", "name a better price, or deposit: below maintenance margin no trade may bring an account nearer to bankruptcy";
 
     // 6xx: prices and breakers.
     600 FeedNotFound Count "feed `{present}` does not exist", "list the feeds";

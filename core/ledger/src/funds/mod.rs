@@ -10,6 +10,7 @@
 
 mod deposit;
 pub mod limiter;
+mod recall;
 mod transfer;
 mod withdraw;
 
@@ -18,6 +19,7 @@ use casemate_protocol::{Event, QuoteMicros, Reject, RejectCode};
 pub(crate) use deposit::{
     Attesting, CREDITS_MAX, attest, credit_opening, credit_waiting, has_accepted_output, waiting_for,
 };
+pub(crate) use recall::recall_all;
 pub(crate) use transfer::{
     arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
 };

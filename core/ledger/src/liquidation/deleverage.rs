@@ -7,29 +7,35 @@ use casemate_protocol::event::PassCause;
 use casemate_protocol::limits::MATCH_STEPS_MAX;
 
 use super::draining::{Candidate, Cut, drain, is_settled_above};
+use super::losses::pass;
 use super::risk_queue::walk_most_levered;
-use super::step::{Closing, pass};
+use super::step::Closing;
 use crate::market::Work;
 use crate::risk::{Held, Risk};
 use crate::segment::{Segment, SubAccount};
 
-/// Closes what the other side's profit can pay for, at the bankruptcy price. The cost to a candidate is limited to its profit
-/// in this market, and no cut leaves it with a worse ratio of equity to maintenance margin (DESIGN §6). How many lots passed.
-pub(super) fn deleverage(work: &mut Work<'_>, closing: &Closing) -> u64 {
+/// Who of the other side closes how much, as far as their profit pays for it. The cost to a candidate is limited to its
+/// profit in this market, and no cut leaves it with a worse ratio of equity to maintenance margin (DESIGN §6).
+pub(super) fn cuts_against(work: &Work<'_>, closing: &Closing) -> Vec<Cut> {
     let risk = Risk::new(work.segment.markets(), work.block().waiting_ms);
     let candidates = candidates(work.segment, &risk, closing);
     let mut cuts: Vec<Cut> = Vec::new();
     drain(&candidates, closing.lots(), &mut cuts);
-    let cuts_max = usize::try_from(MATCH_STEPS_MAX).unwrap_or(usize::MAX);
+    cuts.retain(|cut| cut.lots > 0);
+    cuts.truncate(usize::try_from(MATCH_STEPS_MAX).unwrap_or(usize::MAX));
+    cuts
+}
+
+/// Lets lots pass to those who are cut, at the bankruptcy price.
+pub(super) fn pass_cuts(work: &mut Work<'_>, closing: &Closing, cuts: &[Cut]) {
     let mut passed = 0u64;
-    for cut in cuts.into_iter().filter(|cut| cut.lots > 0).take(cuts_max) {
+    for cut in cuts {
         // Differences of a running total: together exactly what all of them change hands for.
         let before = closing.bankruptcy_of(passed);
         passed = passed.saturating_add(cut.lots);
         let notional = closing.bankruptcy_of(passed).saturating_sub(before);
         pass(work, closing, AccountId::new(cut.account), cut.lots, notional, PassCause::Deleveraging);
     }
-    passed
 }
 
 /// Those who may be cut, without those of whom it is known that they are not levered enough (INVARIANT(D4)).

@@ -13,6 +13,7 @@
 mod deleverage;
 pub mod draining;
 mod evolve;
+mod losses;
 pub mod queue;
 mod risk_queue;
 pub mod slice;
@@ -21,5 +22,6 @@ mod step;
 mod tests;
 
 pub(crate) use evolve::{DRAW_WINDOW, evolve};
+pub(crate) use losses::{repay_deficit, repayable};
 pub(crate) use risk_queue::{RiskQueue, liquidatable};
-pub(crate) use step::{liquidate, repay_deficit, repayable};
+pub(crate) use step::liquidate;

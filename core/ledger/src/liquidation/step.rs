@@ -1,26 +1,22 @@
-//! One step of an account's liquidation, and the order in which losses fall.
+//! One step of an account's liquidation: what waits to leave comes back, orders go, a slice trades on the book.
 
 use casemate_protocol::command::{SelfTradeMode, Side};
-use casemate_protocol::event::{
-    DeficitRepaid, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered, PassCause, PositionPassed,
-    RemovalCause,
+use casemate_protocol::event::{LiquidationSliced, LiquidationStepped, RemovalCause};
+use casemate_protocol::limits::{
+    MAKERS_REMOVED_MAX, MATCH_STEPS_MAX, OPEN_ORDERS_MAX, PENDING_MOVES_MAX, RECORD_EVENTS_MAX,
 };
 use casemate_protocol::units::{PPM, Round, div_round};
 use casemate_protocol::{
     AccountId, ClientOrderId, Event, OrderNumber, PriceUse, QuantityLots, QuoteMicros, Reject, TimeMs,
 };
 
-use super::deleverage::deleverage;
-use super::evolve::DRAW_WINDOW;
-use super::risk_queue::take_deleveraging;
-use super::slice::{
-    MarginShare, PriceLimits, SliceLimits, bankruptcy_notional, insurance_room, limit_price, slice_lots,
-};
-use crate::context::{BlockContext, CommandContext};
-use crate::market::fill::Fill;
+use super::losses::bear;
+use super::slice::{MarginShare, PriceLimits, SliceLimits, bankruptcy_notional, limit_price, slice_lots};
+use crate::context::CommandContext;
+use crate::funds::recall_all;
 use crate::market::{Arriving, MarketNow, Remainder, Taking, Work, match_order, remove_where};
 use crate::price::median_depth;
-use crate::risk::{FillAhead, Health, Held, Reserved, Risk, maintenance_at_mark};
+use crate::risk::{Health, Held, Risk};
 use crate::segment::{Margin, Market, Position, Segment};
 
 /// A position that is being closed.
@@ -31,6 +27,10 @@ pub(super) struct Closing {
     pub(super) market: u16,
     pub(super) position: Position,
     pub(super) held: Held,
+    /// The position's part in the account's maintenance margin.
+    pub(super) share: MarginShare,
+    /// The account's equity, with what insurance adds.
+    pub(super) equity: QuoteMicros,
     /// The notional at which closing all of it leaves nothing of the equity behind it.
     pub(super) bankruptcy: QuoteMicros,
 }
@@ -51,11 +51,20 @@ impl Closing {
         let part = div_round(product, i128::from(self.lots().max(1)), round).unwrap_or(0);
         QuoteMicros::from_micros(i64::try_from(part).unwrap_or(i64::MAX))
     }
+
+    /// What the bankruptcy price of some of the lots costs whoever takes them, beyond the mark; negative is a gain.
+    pub(super) fn beyond_mark(&self, lots: u64) -> i64 {
+        let product = i128::from(self.held.value.saturating_abs()).saturating_mul(i128::from(lots));
+        let (round, sign) = if self.side() == Side::Ask { (Round::Down, 1) } else { (Round::Up, -1) };
+        let value = div_round(product, i128::from(self.lots().max(1)), round).unwrap_or(0);
+        let cost = i128::from(self.bankruptcy_of(lots).micros()).saturating_sub(value).saturating_mul(sign);
+        i64::try_from(cost).unwrap_or(i64::MAX)
+    }
 }
 
-/// Takes one step to liquidate an account: its orders go, then a slice of its worst position trades on the book; if its
-/// equity is too low for that, insurance pays what is missing, the backstop takes over, and what is left is deleveraged.
-/// Nothing happens to an account that is safe by now. INVARIANT(L2): the order of these calls is the order of losses.
+/// Takes one step to liquidate an account: money on its way out comes back, its orders go, then a slice of its worst position
+/// trades on the book; if its equity is too low for that, others bear the loss in their order ([`bear`]). Nothing happens to
+/// an account that is safe by now.
 pub(crate) fn liquidate(work: &mut Work<'_>, account: AccountId) -> Result<(), Reject> {
     let health = health_of(work, account);
     if health.is_safe() {
@@ -68,47 +77,31 @@ pub(crate) fn liquidate(work: &mut Work<'_>, account: AccountId) -> Result<(), R
         equity: QuoteMicros::from_micros(health.equity),
         maintenance: QuoteMicros::from_micros(health.maintenance),
     }));
+    // What is on its way out was margin until it left.
+    recall_all(work, account);
+    if health_of(work, account).is_safe() {
+        return Ok(());
+    }
     remove_where(work, account, RemovalCause::Liquidated, |_| true);
+    let first_event = work.events.len();
+    let mut traded = None;
     for market in markets_by_maintenance(work, account) {
-        if trade_slice(work, account, market, Floor::Bankruptcy)? {
+        let is_spent = work.events.len().saturating_sub(first_event) >= REMOVALS_MAX;
+        traded = (!is_spent && trade_slice(work, account, market, Floor::Bankruptcy)?).then_some(market);
+        if is_spent || traded.is_some() {
             break;
         }
     }
-    let health = health_of(work, account);
-    if is_beyond_the_book(work, account, &health) {
-        resolve(work, account)?;
-    }
-    write_off(work, account);
-    Ok(())
+    bear(work, account, traded)
 }
 
-/// `System`: insurance has money again and repays losses that had stayed uncovered, before it pays for anything new.
-pub(crate) fn repay_deficit(work: &mut Work<'_>) {
-    let segment = work.segment.id();
-    let amount = repayable(work.segment, work.block());
-    if amount.is_positive() {
-        work.emit(Event::DeficitRepaid(DeficitRepaid { segment, amount }));
-    }
-}
-
-/// What insurance may repay now of uncovered losses: no more than the market with the smallest share of the fund might use.
-pub(crate) fn repayable(segment: &Segment, block: &BlockContext) -> QuoteMicros {
-    let Some(clearing) = segment.clearing() else { return QuoteMicros::ZERO };
-    let shares = segment.markets().iter().filter_map(|market| market.margin());
-    let share = shares.map(|margin| margin.rules.liquidation.insurance_share_max).min().unwrap_or_default();
-    let drawn = QuoteMicros::from_micros(clearing.facts.insurance_drawn.left(block.waiting_ms, DRAW_WINDOW));
-    let room = insurance_room(segment.totals.insurance, drawn, share);
-    let uncovered = i64::try_from(segment.totals.uncovered).unwrap_or(i64::MAX);
-    room.min(QuoteMicros::from_micros(uncovered))
-}
-
-fn health_of(work: &Work<'_>, account: AccountId) -> Health {
+pub(super) fn health_of(work: &Work<'_>, account: AccountId) -> Health {
     let risk = Risk::new(work.segment.markets(), work.block().waiting_ms);
     work.segment.sub_account(account).map(|row| risk.health(row)).unwrap_or_default()
 }
 
 /// The account's markets whose price is good enough, the one that needs most margin first.
-fn markets_by_maintenance(work: &Work<'_>, account: AccountId) -> Vec<u16> {
+pub(super) fn markets_by_maintenance(work: &Work<'_>, account: AccountId) -> Vec<u16> {
     let risk = Risk::new(work.segment.markets(), work.block().waiting_ms);
     let positions = work.segment.sub_account(account).map_or(&[][..], |row| row.positions());
     let held = |position: &Position| {
@@ -122,8 +115,10 @@ fn markets_by_maintenance(work: &Work<'_>, account: AccountId) -> Vec<u16> {
     markets.into_iter().map(|(_, market)| market).collect()
 }
 
-/// What is being closed in a market, as things are now.
-fn closing(segment: &Segment, risk: &Risk<'_>, account: AccountId, place: u16) -> Option<Closing> {
+/// What is being closed in a market, as things are now and with what insurance would add to the account's equity.
+pub(super) fn closing_with(work: &Work<'_>, account: AccountId, place: u16, aid: QuoteMicros) -> Option<Closing> {
+    let segment = &*work.segment;
+    let risk = Risk::new(segment.markets(), work.block().waiting_ms);
     let row = segment.sub_account(account)?;
     let (market, position) = (segment.market(place)?, row.position(place));
     let held = risk.held(&position, market, market.margin()?);
@@ -132,19 +127,15 @@ fn closing(segment: &Segment, risk: &Risk<'_>, account: AccountId, place: u16) -
         part: QuoteMicros::from_micros(held.maintenance),
         whole: QuoteMicros::from_micros(health.maintenance),
     };
+    let equity = QuoteMicros::from_micros(health.equity).saturating_add(aid);
     // Only what is behind the position counts; its own funding and rounding are in the equity already.
-    let bankruptcy =
-        bankruptcy_notional(QuoteMicros::from_micros(health.equity), QuoteMicros::from_micros(held.value), share)?;
-    (position.lots() != 0).then_some(Closing { account, market: place, position, held, bankruptcy })
-}
-
-fn closing_now(work: &Work<'_>, account: AccountId, place: u16) -> Option<Closing> {
-    closing(work.segment, &Risk::new(work.segment.markets(), work.block().waiting_ms), account, place)
+    let bankruptcy = bankruptcy_notional(equity, QuoteMicros::from_micros(held.value), share)?;
+    (position.lots() != 0).then_some(Closing { account, market: place, position, held, share, equity, bankruptcy })
 }
 
 /// How bad the price of a slice may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Floor {
+pub(super) enum Floor {
     /// No worse than the bankruptcy price, and no further from the index than slippage allows.
     Bankruptcy,
     /// Only no further from the index than slippage allows.
@@ -152,8 +143,8 @@ enum Floor {
 }
 
 /// Trades a slice of a position on the book. Whether anything traded. INVARIANT(L3)
-fn trade_slice(work: &mut Work<'_>, account: AccountId, place: u16, floor: Floor) -> Result<bool, Reject> {
-    let Some(closing) = closing_now(work, account, place) else { return Ok(false) };
+pub(super) fn trade_slice(work: &mut Work<'_>, account: AccountId, place: u16, floor: Floor) -> Result<bool, Reject> {
+    let Some(closing) = closing_with(work, account, place, QuoteMicros::ZERO) else { return Ok(false) };
     let Some((quantity, limit)) = slice_of(work.segment, &closing, floor) else { return Ok(false) };
     let Some(id) = work.segment.market(place).map(|market| market.rules.id) else { return Ok(false) };
     let market = MarketNow::of(work.segment, id)?;
@@ -226,7 +217,7 @@ fn unshare(amount: QuoteMicros, share_ppm: u32) -> QuoteMicros {
     QuoteMicros::from_micros(whole.and_then(|whole| i64::try_from(whole).ok()).unwrap_or(i64::MAX))
 }
 
-fn margin_of(segment: &Segment, place: u16) -> Option<(&Market, &Margin)> {
+pub(super) fn margin_of(segment: &Segment, place: u16) -> Option<(&Market, &Margin)> {
     let market = segment.market(place)?;
     Some((market, market.margin()?))
 }
@@ -253,122 +244,13 @@ fn charge_fee(work: &mut Work<'_>, account: AccountId, place: u16, traded: Quote
     work.emit(Event::LiquidationSliced(LiquidationSliced { market, account, traded, fee: fee.min(left) }));
 }
 
-/// Whether so little equity is left that the book is no place for the rest.
-fn is_beyond_the_book(work: &Work<'_>, account: AccountId, health: &Health) -> bool {
-    if health.is_safe() {
-        return health.equity < 0;
-    }
-    let worst = markets_by_maintenance(work, account).into_iter().next();
-    let below = worst.and_then(|place| margin_of(work.segment, place));
-    below.is_some_and(|(_, margin)| {
-        let floor = i128::from(margin.rules.liquidation.backstop_below.ppm()).saturating_mul(health.maintenance.into());
-        i128::from(health.equity).saturating_mul(PPM) < floor
-    })
-}
-
-/// Insurance, backstop, deleveraging, in this order, for the account's worst position.
-fn resolve(work: &mut Work<'_>, account: AccountId) -> Result<(), Reject> {
-    let Some(place) = markets_by_maintenance(work, account).into_iter().next() else { return Ok(()) };
-    pay_from_insurance(work, account, place);
-    let Some(closing) = closing_now(work, account, place) else { return Ok(()) };
-    let taken = take_over(work, &closing);
-    let Some(closing) = closing_now(work, account, place) else { return Ok(()) };
-    if !taken.is_zero() || health_of(work, account).equity > 0 {
-        return Ok(());
-    }
-    if !take_deleveraging(work.segment) {
-        return Ok(());
-    }
-    if deleverage(work, &closing) == 0 {
-        // Nobody's profit is there to bear it: better a loss that is written down than a risk that stays.
-        trade_slice(work, account, place, Floor::Slippage)?;
-    }
-    Ok(())
-}
-
-/// Makes negative equity good, as far as the market's share of the fund goes.
-fn pay_from_insurance(work: &mut Work<'_>, account: AccountId, place: u16) {
-    let missing = health_of(work, account).equity.saturating_neg();
-    let Some((market, margin)) = margin_of(work.segment, place) else { return };
-    let rules = &margin.rules.liquidation;
-    let used = margin.pricing.insurance_used.left(work.block().waiting_ms, rules.insurance_window_ms);
-    let room = insurance_room(work.segment.totals.insurance, QuoteMicros::from_micros(used), rules.insurance_share_max);
-    let amount = QuoteMicros::from_micros(missing).min(room);
-    let market = market.rules.id;
-    if amount.is_positive() {
-        let segment = work.segment.id();
-        work.emit(Event::InsurancePaid(InsurancePaid { segment, market, account, amount }));
-    }
-}
-
-/// The backstop takes over as much as its loss cap and its own margin let it. How many lots it took.
-fn take_over(work: &mut Work<'_>, closing: &Closing) -> QuantityLots {
-    let taken = backstop_lots(work, closing);
-    let Some(backstop) = work.segment.clearing().map(|clearing| clearing.backstop) else { return QuantityLots::ZERO };
-    if taken != 0 {
-        pass(work, closing, backstop, taken, closing.bankruptcy_of(taken), PassCause::Backstop);
-    }
-    QuantityLots::from_lots(taken)
-}
-
-fn backstop_lots(work: &Work<'_>, closing: &Closing) -> u64 {
-    let segment = &*work.segment;
-    let Some(backstop) = segment.clearing().map(|clearing| clearing.backstop) else { return 0 };
-    let Some((market, margin)) = margin_of(segment, closing.market) else { return 0 };
-    let Some(row) = segment.sub_account(backstop).filter(|_| backstop != closing.account) else { return 0 };
-    let risk = Risk::new(segment.markets(), work.block().waiting_ms);
-    let before = row.position(closing.market);
-    let shown = risk.held(&before, market, margin).profit;
-    let loss = shown.saturating_add(margin.pricing.backstop_realised).saturating_neg().max(0);
-    let room = margin.rules.liquidation.backstop_loss_max.micros().saturating_sub(loss);
-    let side = closing.side().opposite();
-    let most = market.rules.position_lots_max.lots();
-    let fits = |lots: u64| {
-        let fill = Fill { side, quantity: QuantityLots::from_lots(lots), notional: closing.bankruptcy_of(lots) };
-        let ahead = FillAhead { market: closing.market, fill, fee: QuoteMicros::ZERO, reserved: Reserved::OnArrival };
-        let signed = i64::try_from(lots).unwrap_or(i64::MAX).saturating_mul(if side == Side::Bid { 1 } else { -1 });
-        let held = before.lots().saturating_add(signed);
-        // What it may still lose counts as lost: a cap that is looked at afterwards is none.
-        let may_lose = maintenance_at_mark(held, market, margin);
-        held.unsigned_abs() <= most && may_lose <= room && !risk.free_after(row, &ahead).is_negative()
-    };
-    // Everything, or half of it, or a quarter, and so on.
-    (0..u64::BITS)
-        .map(|halvings| closing.lots() >> halvings)
-        .take_while(|lots| *lots > 0)
-        .find(|lots| fits(*lots))
-        .unwrap_or(0)
-}
-
-/// Lets lots pass to another account.
-pub(super) fn pass(
-    work: &mut Work<'_>,
-    closing: &Closing,
-    to: AccountId,
-    lots: u64,
-    notional: QuoteMicros,
-    cause: PassCause,
-) {
-    let Some(market) = work.segment.market(closing.market).map(|market| market.rules.id) else { return };
-    work.emit(Event::PositionPassed(PositionPassed {
-        market,
-        from: closing.account,
-        to,
-        from_side: closing.side(),
-        quantity: QuantityLots::from_lots(lots),
-        notional,
-        cause,
-    }));
-}
-
-/// What nothing covered is written down, once an account has lost every position and still owes.
-fn write_off(work: &mut Work<'_>, account: AccountId) {
-    let Some(row) = work.segment.sub_account(account) else { return };
-    let is_flat = row.positions().iter().all(|position| position.lots() == 0);
-    if !is_flat || !row.cash().is_negative() {
-        return;
-    }
-    let owed = row.cash().checked_neg().unwrap_or_default();
-    let segment = work.segment.id();
-    work.emit(Event::LossUncovered(LossUncovered { segment, account, amount: owed }));
-}
+/// After so many events of orders that could not trade, a step looks at no further market.
+const REMOVALS_MAX: usize = 512;
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
+const _: () = assert!(
+    RECORD_EVENTS_MAX
+        > (OPEN_ORDERS_MAX + PENDING_MOVES_MAX + 2 * (MATCH_STEPS_MAX + MAKERS_REMOVED_MAX)) as usize
+            + REMOVALS_MAX
+            + 8,
+    "own orders, moves that come back, a slice within the bankruptcy price, and cuts or a slice beyond it fit one record"
+);

@@ -191,6 +191,63 @@ fn insurance_pays_before_the_backstop_takes_over_and_both_before_profit_is_touch
     assert_eq!((bench.lots(1), bench.cash(1), bench.lots(backstop)), (0, 0, 10));
 }
 
+/// Insurance gets money as a fund does: from an account that pays it.
+fn fund_insurance(bench: &mut Bench, quote: i64) {
+    bench.deposit(9, quote);
+    bench.segment.add_cash(AccountId::new(9), QuoteMicros::from_micros(-quote * 1_000_000));
+    bench.segment.add_total(TotalField::Insurance, i128::from(quote) * 1_000_000);
+}
+
+fn paid(events: &[Event]) -> Vec<(u64, i64)> {
+    let one = |event: &Event| match event {
+        Event::InsurancePaid(paid) => Some((paid.account.number(), paid.amount.micros())),
+        _ => None,
+    };
+    events.iter().filter_map(one).collect()
+}
+
+#[test]
+fn insurance_gives_nothing_to_a_position_that_stays_open() {
+    let mut bench = Bench::new();
+    for (account, quote) in [(1, 40), (2, 40), (3, 2_000)] {
+        bench.deposit(account, quote);
+    }
+    fund_insurance(&mut bench, 1_000);
+    bench.trade(1, 3, 10, START_TICKS);
+    bench.trade(2, 3, 10, START_TICKS);
+    // 50 of loss on 40 of cash, and the backstop has no money: one position a block comes to profit.
+    bench.price(590_000);
+    assert_eq!(paid(&bench.step()), [(1, 10_000_000)]);
+    assert_eq!((bench.lots(1), bench.lots(2), bench.cash(2)), (0, 10, 40_000_000), "the second waits, as it is");
+    // The price comes back: what it is worth then is its own, and nobody else's money is in it.
+    bench.price(605_000);
+    assert_eq!((bench.equity(2), paid(&bench.step()), bench.lots(2)), (5_000_000, vec![], 10));
+    bench.price(590_000);
+    assert_eq!(paid(&bench.step()), [(2, 10_000_000)]);
+}
+
+#[test]
+fn a_takeover_at_a_price_worse_than_the_mark_counts_against_the_loss_cap() {
+    let taken = |cap: i64| {
+        let mut bench = Bench::new();
+        let backstop = bench.segment.clearing().unwrap().backstop.number();
+        let margin = bench.segment.markets[0].margin.as_mut().unwrap();
+        margin.rules.liquidation.backstop_loss_max = QuoteMicros::from_micros(cap * 1_000_000);
+        for (account, quote) in [(1, 40), (2, 2_000), (backstop, 5_000)] {
+            bench.deposit(account, quote);
+        }
+        bench.trade(1, 2, 10, START_TICKS);
+        // Insurance has nothing, 140 of loss on 40 of cash: the price that leaves nothing is 100 beyond the mark.
+        bench.price(500_000);
+        bench.step();
+        bench.lots(backstop)
+    };
+    assert_eq!(taken(150), 10);
+    // 50 at once for half of it, and the maintenance margin of what it holds.
+    assert_eq!(taken(70), 5);
+    assert_eq!(taken(9), 0);
+}
+
 #[test]
 fn profit_pays_only_where_nothing_else_does_and_no_more_than_it_is() {
     let mut bench = Bench::new();

@@ -4,7 +4,8 @@
 //! Commands:    none.            Events: none.
 //! Invariants:  R1 an action that leaves free collateral equal or larger is never refused for collateral.
 //!              R2 check, match, withdrawal, liquidation and preview use the same calculation. R3 margin and losses round up,
-//!              assets down. R4 a change judged in advance needs what the account needs after it.
+//!              assets down. R4 a change judged in advance needs what the account needs after it. R5 but nobody below
+//!              maintenance margin trades himself nearer to bankruptcy.
 //! Not here:    where prices come from (`price`); what happens to an account that has too little (`liquidation`).
 
 mod full;
@@ -12,7 +13,7 @@ mod full;
 mod tests;
 pub(crate) mod value;
 
-use casemate_protocol::units::{Round, notional};
+use casemate_protocol::units::{Round, div_round, notional};
 use casemate_protocol::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject, RejectCode, Side};
 
 use crate::market::fill::{Fill, fill_effect};
@@ -168,6 +169,22 @@ impl<'a> Risk<'a> {
         self.initial_with(account, Some(&after), young).free().saturating_add(realised.amount)
     }
 
+    /// What the account has and needs once a fill on margin has happened.
+    fn health_after(&self, account: &SubAccount, fill: &FillAhead) -> Health {
+        let before = account.position(fill.market);
+        let (after, realised) = self.after_fill(account, fill);
+        let Health { equity, maintenance } = self.health(account);
+        let Some((market, margin)) = self.margin(&after) else { return Health { equity, maintenance } };
+        let (held, holds) = (self.held(&before, market, margin), self.held(&after, market, margin));
+        Health {
+            equity: equity
+                .saturating_sub(held.profit)
+                .saturating_add(holds.profit)
+                .saturating_add(realised.amount.micros()),
+            maintenance: maintenance.saturating_sub(held.maintenance).saturating_add(holds.maintenance),
+        }
+    }
+
     /// Position and realised result after a fill that has not happened.
     fn after_fill(&self, account: &SubAccount, ahead: &FillAhead) -> (Position, Realised) {
         let before = account.position(ahead.market);
@@ -308,14 +325,31 @@ fn require_no_less(free_after: QuoteMicros, free_before: impl FnOnce() -> QuoteM
     Err(Reject::of(RejectCode::InsufficientFreeCollateral).quote(needed, free_before))
 }
 
+/// Refuses a fill that leaves an account below maintenance margin with a worse ratio of equity to maintenance margin than
+/// before: what stays open would be worth less to whoever takes it over, and the other side of the fill, which may be the
+/// account's own, would have the difference. INVARIANT(R5)
+fn require_no_worse_ratio(risk: &Risk<'_>, account: &SubAccount, ahead: &FillAhead) -> Result<(), Reject> {
+    let (before, after) = (risk.health(account), risk.health_after(account, ahead));
+    let product = |equity: i64, maintenance: i64| i128::from(equity).saturating_mul(i128::from(maintenance));
+    if after.is_safe() || product(after.equity, before.maintenance) >= product(before.equity, after.maintenance) {
+        return Ok(());
+    }
+    let share = div_round(product(before.equity, after.maintenance), before.maintenance.max(1).into(), Round::Up);
+    let needed = share.and_then(|share| i64::try_from(share).ok()).unwrap_or(after.maintenance).min(after.maintenance);
+    let code = RejectCode::WorseThanBankruptcy;
+    Err(Reject::of(code).quote(QuoteMicros::from_micros(needed), QuoteMicros::from_micros(after.equity)))
+}
+
 /// Refuses a fill that the account cannot carry.
 ///
-/// On margin the account must have free collateral left after it, or no less than before. Where collateral is full, a
+/// On margin the account must have free collateral left after it, or no less than before; and if it has none left, be
+/// safe or no nearer to bankruptcy than before. Where collateral is full, a
 /// fill must not lower band-edge equity below zero, and if the account's order only reduces, it must not lower free
 /// collateral below zero: other orders may count on the position it closes.
 ///
 /// # Errors
-/// `BandEdgeInsolvent` with the equity it would leave, `InsufficientFreeCollateral` as [`require_free`].
+/// `BandEdgeInsolvent` with the equity it would leave, `InsufficientFreeCollateral` as [`require_free`],
+/// `WorseThanBankruptcy` with the equity that is needed behind what stays open.
 pub fn require_fill(risk: &Risk<'_>, account: &SubAccount, fill: &ProposedFill) -> Result<(), Reject> {
     let Some(market) = risk.markets.get(usize::from(fill.market)) else { return Ok(()) };
     let traded = notional(fill.price, fill.quantity, market.rules.tick_value);
@@ -327,7 +361,10 @@ pub fn require_fill(risk: &Risk<'_>, account: &SubAccount, fill: &ProposedFill) 
         reserved: fill.reserved,
     };
     if market.margin.is_some() {
-        return require_no_less(risk.free_after(account, &ahead), || risk.free_collateral(account, None));
+        let free_after = risk.free_after(account, &ahead);
+        require_no_less(free_after, || risk.free_collateral(account, None))?;
+        // What counts is never more than what there is, so whoever has something free after it is safe after it.
+        return if free_after.is_negative() { require_no_worse_ratio(risk, account, &ahead) } else { Ok(()) };
     }
     let (after, realised) = risk.after_fill(account, &ahead);
     let cash_delta = realised.amount;

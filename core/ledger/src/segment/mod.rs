@@ -55,6 +55,8 @@ pub struct Segment {
     pub(crate) unclaimed: BTreeSet<(PublicKey, u32)>,
     /// Withdrawals (0) and transfers (1) that wait, by (due, kind, number).
     pub(crate) outbound: BTreeSet<(u64, u8, u64)>,
+    /// The same by (account, kind, number).
+    pub(crate) outbound_of: BTreeSet<(u64, u8, u64)>,
     /// Transfers that left, by (target, sequence), until they arrived.
     pub(crate) left: BTreeMap<(u16, u64), u64>,
     /// Last sequence that left for each target, by segment number.
@@ -366,6 +368,7 @@ impl Segment {
             accepted_outputs: BTreeSet::new(),
             unclaimed: BTreeSet::new(),
             outbound: BTreeSet::new(),
+            outbound_of: BTreeSet::new(),
             left: BTreeMap::new(),
             last_left: BTreeMap::new(),
             last_arrived: BTreeMap::new(),

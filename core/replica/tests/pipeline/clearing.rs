@@ -119,6 +119,38 @@ pub fn grant_loss_exceeded() -> Verdict {
     venue.ask_session(FIRST, 2, bid(1, REFERENCE + 1, 2))
 }
 
+/// An account with 350 of notional on 20, after a fall of 2 %: below initial margin and safe. Nobody bids but an accomplice.
+fn with_an_accomplice(bid_at: u64) -> Venue {
+    let mut genesis = genesis();
+    let mut margins = genesis.margins.clone().into_vec();
+    margins[0].open_interest_notional_max = micros(1_000_000_000);
+    genesis.margins = list(margins);
+    let mut venue = Venue::of(genesis);
+    for feed in [1, 2] {
+        venue.publish(feed, REFERENCE);
+    }
+    quoted(&mut venue, 3_500);
+    assert_eq!(venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)), Ok(()));
+    let all = Command::CancelAllOrders(casemate_protocol::command::CancelAllOrders {
+        scope: casemate_protocol::command::CancelScope::Segment(SegmentId::new(1)),
+    });
+    assert_eq!(venue.ask(FIRST + 5, all), Ok(()));
+    venue.move_to(980);
+    venue.deposit(900, FIRST + 1, 50_000_000);
+    assert_eq!(venue.ask(FIRST + 1, bid(1, bid_at, 3_500)), Ok(()));
+    venue
+}
+
+fn sell_all(venue: &mut Venue, limit: u64) -> Verdict {
+    venue.ask(FIRST, Command::PlaceOrder(order(1, Side::Ask, limit, 3_500, TimeInForce::ImmediateOrCancel)))
+}
+
+pub fn worse_than_bankruptcy() -> Verdict {
+    // 12.9 of equity; at 940 instead of 980 the sale would cost 14 and its fee.
+    let mut venue = with_an_accomplice(940);
+    sell_all(&mut venue, 940)
+}
+
 pub fn transfer_margin_short() -> Verdict {
     let mut venue = priced();
     quoted(&mut venue, 2_000);
@@ -316,6 +348,39 @@ fn what_the_book_cannot_close_goes_to_the_backstop_and_what_it_cannot_carry_is_d
     assert_eq!(totals.uncovered, 0, "his profit covered the loss");
     assert!(venue.cash(1, FIRST) >= 0 && venue.cash(1, maker) > 0);
     assert_eq!(venue.lots(1, BACKSTOP), 0, "it has no money");
+}
+
+/// It frees more initial margin than it loses, so free collateral alone lets it through, and the accomplice would have what
+/// insurance or nobody pays.
+#[test]
+fn a_sale_to_ones_own_other_account_leaves_no_debt_behind() {
+    let mut venue = with_an_accomplice(940);
+    assert_eq!(sell_all(&mut venue, 940), Err(RejectCode::WorseThanBankruptcy));
+    assert_eq!((venue.lots(1, FIRST), venue.lots(1, FIRST + 1)), (3_500, 0));
+    // What its own money pays is its own affair.
+    let mut venue = with_an_accomplice(950);
+    assert_eq!(sell_all(&mut venue, 950), Ok(()));
+    assert_eq!(venue.lots(1, FIRST), 0);
+    assert!(venue.cash(1, FIRST) >= 0, "{}", venue.cash(1, FIRST));
+}
+
+#[test]
+fn money_on_its_way_out_comes_back_before_anybody_else_bears_a_loss() {
+    let mut venue = priced();
+    quoted(&mut venue, 2_000);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 1_500)).unwrap();
+    venue.ask(FIRST, exit(3_900_000)).unwrap();
+    let cash = venue.cash(1, FIRST);
+    let mut steps = Vec::new();
+    for ticks in (905..1_000).rev().step_by(8) {
+        venue.wait(980);
+        steps.push(venue.publish(1, ticks));
+        venue.publish(2, REFERENCE);
+    }
+    let recalled: Vec<&Event> = steps.iter().flat_map(Step::events).collect();
+    assert!(recalled.iter().any(|event| matches!(event, Event::WithdrawalCancelled(_))), "{recalled:?}");
+    assert_eq!(venue.cash(1, FIRST), cash + 3_900_000);
+    assert_eq!(venue.lots(1, FIRST), 1_500, "with it, the account is safe and keeps its position");
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn by_clearing(code: RejectCode) -> fn() -> Verdict {
         Code::TransferMarginShort => on_margin::transfer_margin_short,
         Code::PrincipalExceeded => on_margin::principal_exceeded,
         Code::OpenInterestMax => on_margin::open_interest_max,
+        Code::WorseThanBankruptcy => on_margin::worse_than_bankruptcy,
         Code::PriceNotGoodEnough => on_margin::price_not_good_enough,
         Code::FeedNotFound => on_margin::feed_not_found,
         Code::PriceNotPositive => on_margin::price_not_positive,
@@ -83,6 +84,7 @@ fn reach(code: RejectCode) -> Reach {
         | Code::TransferMarginShort
         | Code::PrincipalExceeded
         | Code::OpenInterestMax
+        | Code::WorseThanBankruptcy
         | Code::PriceNotGoodEnough
         | Code::FeedNotFound
         | Code::PriceNotPositive

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::liquidation::liquidatable;
+use crate::liquidation::slice::MarginShare;
 use crate::market::fill::Fill;
 
 /// As in the tests of liquidation: a lot at 640,000 ticks is worth 64 quote.
@@ -114,6 +115,8 @@ impl Floor {
             market,
             position,
             held,
+            share: MarginShare { part: QuoteMicros::from_micros(1), whole: QuoteMicros::from_micros(1) },
+            equity: QuoteMicros::ZERO,
             bankruptcy,
         })
     }

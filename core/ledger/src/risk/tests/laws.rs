@@ -150,7 +150,8 @@ proptest! {
     }
 
     /// INVARIANT(R1): closing at the mark or better frees collateral, however deep below initial margin the account is,
-    /// unless its own resting orders of that side would then open more.
+    /// unless its own resting orders of that side would then open more. It is refused only to an account that owes by now
+    /// (R5), or whose equity is so little that the fee is more than its share.
     #[test]
     fn prop_closing_at_the_mark_or_better_never_makes_free_collateral_smaller(
         acts in acts(), market in 0..2u16, is_long: bool, share in 1..=4u64, better in 0..300u64, fee_ppm in 0..=400i64,
@@ -177,11 +178,43 @@ proptest! {
         let close = ProposedFill {
             market, side, quantity, price: PriceTicks::from_ticks(ticks), fee, reserved: Reserved::NotAtAll,
         };
-        prop_assert_eq!(require_fill(&bench.risk(), &row, &close), Ok(()));
+        let verdict = require_fill(&bench.risk(), &row, &close);
+        if let Err(refused) = verdict {
+            prop_assert_eq!(refused.code(), RejectCode::WorseThanBankruptcy);
+            let health = bench.health(TRADER);
+            // Maintenance margin is at least 3 % here, and the fee at most 0.04 %.
+            prop_assert!(health.equity < health.maintenance / 50, "{health:?}");
+        }
+    }
+
+    /// INVARIANT(R5): a fill leaves something free, or a safe account, or no worse ratio of equity to maintenance margin.
+    #[test]
+    fn prop_no_fill_brings_an_account_below_maintenance_nearer_to_bankruptcy(
+        acts in acts(), market in 0..2u16, buys: bool, lots in 1..900u64, distance in -700..700i64, fee in 0..40_000i64,
+    ) {
+        let mut bench = Bench::after(&acts);
+        let (side, ticks) = (if buys { Side::Bid } else { Side::Ask }, bench.near(market, distance));
+        let (quantity, price) = (QuantityLots::from_lots(lots), PriceTicks::from_ticks(ticks));
+        let fee = QuoteMicros::from_micros(fee);
+        let proposed = ProposedFill { market, side, quantity, price, fee, reserved: Reserved::OnArrival };
+        let verdict = require_fill(&bench.risk(), &bench.row(TRADER), &proposed);
+        let before = bench.health(TRADER);
+        let fill = Fill { side, quantity, notional: notional(price, quantity, TickValueMicros::from_micros(100)).unwrap() };
+        let waiting_ms = bench.waiting_ms;
+        bench.segment.apply_fill(AccountId::new(TRADER), market, &fill, fee, waiting_ms);
+        let after = bench.health(TRADER);
+        let product = |equity: i64, maintenance: i64| i128::from(equity) * i128::from(maintenance);
+        let is_worse = !after.is_safe()
+            && product(after.equity, before.maintenance) < product(before.equity, after.maintenance);
+        match verdict {
+            Ok(()) => prop_assert!(!is_worse, "{before:?} became {after:?}"),
+            Err(refused) if refused.code() == RejectCode::WorseThanBankruptcy => prop_assert!(is_worse),
+            Err(_) => prop_assert!(bench.free(TRADER) < 0),
+        }
     }
 
     /// INVARIANT(R1): whatever is refused for collateral would have left less than there was, and less than nothing; and
-    /// whatever is not refused leaves one of the two.
+    /// whatever is not refused for it leaves one of the two.
     #[test]
     fn prop_a_fill_is_refused_exactly_if_it_would_leave_less_than_before_and_less_than_nothing(
         acts in acts(), market in 0..2u16, buys: bool, lots in 1..900u64, distance in -400..400i64, fee in 0..40_000i64,
@@ -197,7 +230,8 @@ proptest! {
         let waiting_ms = bench.waiting_ms;
         bench.segment.apply_fill(AccountId::new(TRADER), market, &fill, fee, waiting_ms);
         let after = bench.free(TRADER);
-        prop_assert_eq!(verdict.is_err(), after < 0 && after < before, "{} became {}", before, after);
+        let is_for_collateral = verdict.is_err_and(|refused| refused.code() == RejectCode::InsufficientFreeCollateral);
+        prop_assert_eq!(is_for_collateral, after < 0 && after < before, "{} became {}", before, after);
     }
 
     /// INVARIANT(R3): rounding never makes anything: what two sides of a market are worth together is at most nothing, at

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use casemate_protocol::command::{Beneficiary, DepositClaim};
 use casemate_protocol::hash::{self, Domain};
-use casemate_protocol::{Digest, DurationMs, SegmentId};
+use casemate_protocol::{AccountId, Digest, DurationMs, SegmentId};
 
 use super::SegmentUndo;
 use crate::funds::limiter::LimiterState;
@@ -41,35 +41,51 @@ impl Segment {
     }
 
     fn replace_withdrawal(&mut self, number: u64, withdrawal: Option<Withdrawal>) -> Option<Withdrawal> {
-        let waits = |row: &Withdrawal| row.state == WithdrawalState::Pending;
-        if let Some(row) = withdrawal.as_ref().filter(|row| waits(row)) {
-            self.outbound.insert((row.due_waiting_ms.ms(), OUTBOUND_WITHDRAWAL, number));
-        }
-        let is_waiting = withdrawal.as_ref().is_some_and(waits);
+        let waiting = |row: &Withdrawal| {
+            (row.state == WithdrawalState::Pending).then_some(Waiting {
+                account: row.account,
+                due_ms: row.due_waiting_ms,
+                kind: OUTBOUND_WITHDRAWAL,
+                number,
+            })
+        };
+        let after = withdrawal.as_ref().and_then(waiting);
         let before = match withdrawal {
             Some(row) => self.withdrawals.insert(number, row),
             None => self.withdrawals.remove(&number),
         };
-        if let Some(row) = before.as_ref().filter(|_| !is_waiting) {
-            self.outbound.remove(&(row.due_waiting_ms.ms(), OUTBOUND_WITHDRAWAL, number));
-        }
+        self.index_outbound(before.as_ref().and_then(waiting), after);
         before
     }
 
     fn replace_transfer(&mut self, number: u64, transfer: Option<Transfer>) -> Option<Transfer> {
-        let waits = |row: &Transfer| row.state == TransferState::Pending;
-        if let Some(row) = transfer.as_ref().filter(|row| waits(row)) {
-            self.outbound.insert((row.due_waiting_ms.ms(), OUTBOUND_TRANSFER, number));
-        }
-        let is_waiting = transfer.as_ref().is_some_and(waits);
+        let waiting = |row: &Transfer| {
+            (row.state == TransferState::Pending).then_some(Waiting {
+                account: row.account,
+                due_ms: row.due_waiting_ms,
+                kind: OUTBOUND_TRANSFER,
+                number,
+            })
+        };
+        let after = transfer.as_ref().and_then(waiting);
         let before = match transfer {
             Some(row) => self.transfers.insert(number, row),
             None => self.transfers.remove(&number),
         };
-        if let Some(row) = before.as_ref().filter(|_| !is_waiting) {
-            self.outbound.remove(&(row.due_waiting_ms.ms(), OUTBOUND_TRANSFER, number));
-        }
+        self.index_outbound(before.as_ref().and_then(waiting), after);
         before
+    }
+
+    /// Brings the queues of what waits in step with a row.
+    fn index_outbound(&mut self, before: Option<Waiting>, after: Option<Waiting>) {
+        if let Some(row) = before {
+            self.outbound.remove(&(row.due_ms.ms(), row.kind, row.number));
+            self.outbound_of.remove(&(row.account.number(), row.kind, row.number));
+        }
+        if let Some(row) = after {
+            self.outbound.insert((row.due_ms.ms(), row.kind, row.number));
+            self.outbound_of.insert((row.account.number(), row.kind, row.number));
+        }
     }
 
     /// Adds a deposit claim.
@@ -195,6 +211,15 @@ impl Segment {
 
 fn number_of(index: usize) -> u64 {
     u64::try_from(index).unwrap_or(u64::MAX)
+}
+
+/// Something that waits to leave.
+#[derive(Clone, Copy)]
+struct Waiting {
+    account: AccountId,
+    due_ms: DurationMs,
+    kind: u8,
+    number: u64,
 }
 
 /// Kinds of entries in the outbound queue.

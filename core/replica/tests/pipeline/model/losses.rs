@@ -60,6 +60,8 @@ impl Tally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Found,
+    /// What was on its way out comes back.
+    Recalled,
     OrdersGone,
     /// Its own margin pays.
     Book,
@@ -68,6 +70,8 @@ enum Stage {
     Profit,
     /// Nobody is left: better a loss that is written down than a risk that stays.
     BookAtAnyPrice,
+    /// Insurance pays what the account owes once nothing is open.
+    InsuredAtLast,
     WrittenDown,
 }
 
@@ -75,13 +79,28 @@ enum Stage {
 struct Course {
     account: AccountId,
     stage: Stage,
-    /// What the position that passes is worth at its bankruptcy price, and its lots, before any passed.
-    bankruptcy: Option<(i128, i128)>,
+    /// The position that passes, before any passed.
+    passing: Option<Passing>,
     /// Lots and notional that passed for the present cause.
     passed: (i128, i128),
+    /// Lots that pass in all.
+    lots_to_pass: i128,
+    /// What insurance paid for them.
+    aid: i128,
+    /// The market of the last step, while anything is open.
+    last: Option<usize>,
     /// Notional that traded and was not charged yet.
     traded: i128,
     has_deleveraged: bool,
+    was_insured_at_last: bool,
+}
+
+/// A position that passes to others.
+#[derive(Clone, Copy)]
+struct Passing {
+    lots: i128,
+    /// What it is worth at the bankruptcy price, by the account's equity without insurance.
+    bankruptcy: i128,
 }
 
 impl Model {
@@ -155,10 +174,14 @@ impl Model {
         let mut course = Course {
             account,
             stage: Stage::Found,
-            bankruptcy: None,
+            passing: None,
             passed: (0, 0),
+            lots_to_pass: events.iter().filter_map(passed_lots).sum(),
+            aid: 0,
+            last: None,
             traded: 0,
             has_deleveraged: false,
+            was_insured_at_last: false,
         };
         for event in events {
             self.require_next(&mut course, event, tally)
@@ -172,13 +195,17 @@ impl Model {
 
     /// Judges the next event by the state before it.
     fn require_next(&self, course: &mut Course, event: &Event, tally: &mut Tally) -> Result<(), Wrong> {
+        course.last = self.worst_market(course.account).or(course.last);
+        let is_flat = self.accounts.get(&course.account).is_none_or(|row| row.positions.is_empty());
         let stage = match event {
             Event::LiquidationStepped(_) => Stage::Found,
+            Event::WithdrawalCancelled(_) | Event::TransferCancelled(_) => Stage::Recalled,
             Event::OrderRemoved(removed) if removed.cause == RemovalCause::Liquidated => Stage::OrdersGone,
             // Resting orders that a slice meets and that cannot trade.
             Event::OrderRemoved(_) => course.stage,
             Event::TradeExecuted(trade) if course.traded == 0 => self.stage_of_slice(course, trade),
             Event::TradeExecuted(_) | Event::LiquidationSliced(_) => course.stage,
+            Event::InsurancePaid(_) if is_flat => Stage::InsuredAtLast,
             Event::InsurancePaid(_) => Stage::Insurance,
             Event::PositionPassed(passed) if passed.cause == PassCause::Backstop => Stage::Backstop,
             Event::PositionPassed(_) => Stage::Profit,
@@ -205,7 +232,9 @@ impl Model {
                 tally.uncovered += 1;
                 let row = &self.accounts[&course.account];
                 let is_all = row.positions.is_empty() && i128::from(loss.amount.micros()) == -row.cash;
-                require(is_all && row.cash < 0, || format!("cash is {}", row.cash))
+                require(is_all && row.cash < 0, || format!("cash is {}", row.cash))?;
+                let room = course.last.map_or(0, |market| self.insurance_room(market).1);
+                require(room == 0 || course.was_insured_at_last, || format!("insurance had {room} and did not pay"))
             }
             _ => Ok(()),
         }
@@ -220,10 +249,10 @@ impl Model {
     }
 
     /// The notional at which closing all of a position leaves nothing of the equity behind it: its share by maintenance.
-    fn bankruptcy(&self, account: AccountId, market: usize) -> i128 {
+    fn bankruptcy(&self, account: AccountId, market: usize, equity: i128) -> i128 {
         let position = self.accounts[&account].positions[&market];
         let part = self.markets[market].maintenance(position.lots);
-        let behind = (self.equity(account) * part).div_euclid(self.maintenance(account));
+        let behind = (equity * part).div_euclid(self.maintenance(account));
         let value = self.markets[market].value(position.lots, self.markets[market].mark_or_index());
         if position.lots > 0 { value - behind } else { -value + behind }
     }
@@ -231,7 +260,7 @@ impl Model {
     fn is_within_bankruptcy(&self, account: AccountId, market: usize, trade: &TradeExecuted) -> bool {
         let lots = self.accounts[&account].positions[&market].lots;
         let whole = i128::from(trade.price.ticks()) * lots.abs() * self.markets[market].tick_value();
-        let bankruptcy = self.bankruptcy(account, market);
+        let bankruptcy = self.bankruptcy(account, market, self.equity(account));
         if lots > 0 { whole >= bankruptcy } else { whole <= bankruptcy }
     }
 
@@ -288,15 +317,40 @@ impl Model {
         ((share - kept).max(0), (share - all).max(0))
     }
 
-    fn require_insurance(&self, course: &Course, paid: &InsurancePaid, tally: &mut Tally) -> Result<(), Wrong> {
-        let (amount, missing) = (i128::from(paid.amount.micros()), -self.equity(course.account));
-        let market = place(paid.market);
-        require(market == self.worst_market(course.account), || "not the market that needs most".into())?;
-        let (most, least) = self.insurance_room(market.expect("checked"));
+    /// Where an account's loss comes from: the market whose share of insurance pays.
+    fn charged_market(&self, account: AccountId) -> Option<usize> {
+        let positions = self.accounts[&account].positions.iter();
+        let losses = positions.map(|(market, position)| (self.markets[*market].profit(position), *market));
+        losses.min().filter(|(profit, _)| *profit < 0).map(|(_, market)| market).or(self.worst_market(account))
+    }
+
+    /// What insurance would add to an account's equity: at least and at most.
+    fn aid(&self, account: AccountId) -> (i128, i128) {
+        let missing = (-self.equity(account)).max(0);
+        let (most, least) = self.charged_market(account).map_or((0, 0), |market| self.insurance_room(market));
+        (missing.min(least), missing.min(most))
+    }
+
+    fn require_insurance(&self, course: &mut Course, paid: &InsurancePaid, tally: &mut Tally) -> Result<(), Wrong> {
+        let (amount, account) = (i128::from(paid.amount.micros()), course.account);
+        let missing = -self.equity(account);
         tally.insured += 1;
-        tally.insured_in_part += u32::from(amount < missing);
-        let is_right = amount > 0 && amount <= missing.min(most) && amount >= missing.min(least);
-        require(is_right, || format!("missing is {missing}, insurance may pay from {least} to {most}"))
+        let (charged, (least, most), part) = if course.stage == Stage::InsuredAtLast {
+            course.was_insured_at_last = true;
+            let (most, least) = course.last.map_or((0, 0), |market| self.insurance_room(market));
+            (course.last, (missing.min(least), missing.min(most)), [(1, 1), (1, 1)])
+        } else {
+            course.aid = amount;
+            let market = self.worst_market(account).ok_or("nothing is open")?;
+            let lots = self.accounts[&account].positions[&market].lots;
+            let behind = (self.markets[market].maintenance(lots), self.maintenance(account));
+            (self.charged_market(account), self.aid(account), [behind, (course.lots_to_pass, lots.abs())])
+        };
+        require(place(paid.market) == charged, || format!("market {charged:?} pays"))?;
+        let of_part = |aid: i128| part.iter().fold(aid, |amount, (part, whole)| ceil(amount * part, *whole));
+        tally.insured_in_part += u32::from(most < missing);
+        let is_right = amount > 0 && amount >= of_part(least) && amount <= of_part(most);
+        require(is_right, || format!("missing is {missing}, insurance may add from {least} to {most}, for {part:?}"))
     }
 
     fn require_pass(&self, course: &mut Course, passed: &PositionPassed, tally: &mut Tally) -> Result<(), Wrong> {
@@ -305,20 +359,24 @@ impl Model {
         let market = place(passed.market).expect("on margin");
         let position = self.accounts[&account].positions.get(&market).copied().unwrap_or_default();
         let equity = self.equity(account);
-        if course.bankruptcy.is_none() {
+        if course.passing.is_none() {
             require(Some(market) == self.worst_market(account), || "not the market that needs most".into())?;
-            let (_, room) = self.insurance_room(market);
-            require(equity >= 0 || room == 0, || format!("insurance had {room} and did not pay first"))?;
-            course.bankruptcy = Some((self.bankruptcy(account, market), position.lots.abs()));
+            let (least, _) = self.aid(account);
+            require(course.aid > 0 || least == 0, || format!("insurance had {least} and did not pay first"))?;
+            let bankruptcy = self.bankruptcy(account, market, equity - course.aid);
+            course.passing = Some(Passing { lots: position.lots.abs(), bankruptcy });
         }
-        let (bankruptcy, whole) = course.bankruptcy.expect("set above");
+        let passing = course.passing.expect("set above");
         course.passed.0 += i128::from(passed.quantity.lots());
         course.passed.1 += i128::from(passed.notional.micros());
-        let product = bankruptcy.max(0) * course.passed.0;
-        let due = if position.lots > 0 { ceil(product, whole) } else { product.div_euclid(whole) };
-        require(due == course.passed.1 && course.passed.0 <= whole, || {
-            format!("{due} is due for {:?}", course.passed)
-        })?;
+        let product = passing.bankruptcy.max(0) * course.passed.0;
+        let is_long = position.lots > 0;
+        let due = if is_long { ceil(product, passing.lots) } else { product.div_euclid(passing.lots) };
+        // What insurance paid for these lots is not asked of who takes them; its parts round by a unit each.
+        let aid = course.aid * course.passed.0 / course.lots_to_pass;
+        let due = if is_long { due - aid } else { due + aid };
+        let is_right = if course.aid == 0 { due == course.passed.1 } else { (due - course.passed.1).abs() <= 3 };
+        require(is_right && course.passed.0 <= passing.lots, || format!("{due} is due for {:?}", course.passed))?;
         match passed.cause {
             PassCause::Backstop => {
                 tally.taken_over += 1;
@@ -331,7 +389,12 @@ impl Model {
                 let quantity = i128::from(passed.quantity.lots());
                 let after = if position.lots > 0 { held + quantity } else { held - quantity };
                 let may_lose = self.markets[market].maintenance(after);
-                require(passed.to == self.backstop && loss.max(0) + may_lose <= cap, || {
+                let value = self.markets[market].value(position.lots, self.markets[market].mark_or_index());
+                let worth = value.abs() * quantity / position.lots.abs();
+                let notional = i128::from(passed.notional.micros());
+                let at_once = if position.lots > 0 { notional - worth } else { worth - notional };
+                // Worth rounds by a unit.
+                require(passed.to == self.backstop && (loss + at_once - 1).max(0) + may_lose <= cap, || {
                     format!("the backstop has lost {loss} and may lose {may_lose} of {cap}")
                 })
             }
@@ -383,6 +446,13 @@ impl Model {
                 require(is_covered, || format!("deleveraged and still {} of cash", row.cash))
             }
         }
+    }
+}
+
+fn passed_lots(event: &Event) -> Option<i128> {
+    match event {
+        Event::PositionPassed(passed) => Some(passed.quantity.lots().into()),
+        _ => None,
     }
 }
 
