@@ -35,7 +35,7 @@ pub struct Standing {
     pub initial: InitialView,
     /// What it has and needs to be left alone.
     pub health: Health,
-    /// Realised profit that is too young to count.
+    /// Profit that fills made, realised or by a price better than the mark, and that is too young to count.
     pub young_realised: QuoteMicros,
     /// Most that a request for a withdrawal may name now. The release is judged again.
     pub withdrawable: QuoteMicros,

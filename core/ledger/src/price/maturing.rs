@@ -1,4 +1,4 @@
-//! Maturity of realised profit: a gain counts for nothing until its cliff, then by equal parts until the end of its
+//! Maturity of profit that a fill makes, by realising it or by a price better than the mark: a gain counts for nothing until its cliff, then by equal parts until the end of its
 //! ramp.
 //!
 //! Each gain has its own clock, losses consume the youngest gain first, and whatever merges gains makes them wait
@@ -18,12 +18,12 @@ pub struct Maturity {
     pub ramp_ms: DurationMs,
 }
 
-/// Profit of one market that was realised at about the same moment.
+/// Profit of one market that fills made at about the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Maturing {
     /// Market, as its place in the segment.
     pub market: u16,
-    /// Where on the waiting clock its wait begins: when it was realised, rounded up to the market's quantum.
+    /// Where on the waiting clock its wait begins: when it was made, rounded up to the market's quantum.
     pub start_ms: DurationMs,
     /// What is left of it after losses; positive.
     pub amount: QuoteMicros,
@@ -109,6 +109,9 @@ pub struct Realised {
     pub market: u16,
     /// What is added to cash, funding and fee included; negative for a loss.
     pub amount: QuoteMicros,
+    /// What a better price than the mark gains on the lots that a fill opens, less what was gained so on those that it
+    /// closes, in micro-quote. It waits with the amount, though it is not cash yet.
+    pub of_entry: i64,
     /// What of a gain was old enough to count before it was realised, in micro-quote, from 0; it counts on.
     pub matured: i64,
 }
@@ -122,8 +125,9 @@ pub fn after_realising(
     now_ms: DurationMs,
     maturity: Maturity,
 ) -> Option<Vec<Maturing>> {
-    let Realised { market, amount, matured } = *realised;
-    let young = amount.micros().saturating_sub(matured.min(amount.micros()).max(0));
+    let Realised { market, amount, of_entry, matured } = *realised;
+    let gained = amount.micros().saturating_add(of_entry);
+    let young = gained.saturating_sub(matured.min(gained).max(0));
     if young == 0 || young < 0 && list.is_empty() {
         return None;
     }
@@ -136,14 +140,14 @@ pub fn after_realising(
     Some(list)
 }
 
-/// How much of a market's realised profit does not count yet, each gain rounded up.
+/// How much of a market's profit in the list does not count yet, each gain rounded up.
 #[must_use]
 pub fn unmatured(list: &[Maturing], market: u16, now_ms: DurationMs, maturity: Maturity) -> QuoteMicros {
     let gains = list.iter().filter(|gain| gain.market == market);
     sum(gains.map(|gain| maturity.unmatured(gain.amount, gain.age_ms(now_ms))))
 }
 
-/// How much of a market's realised profit would not count yet after a loss in the market, each gain rounded up. A loss that
+/// How much of a market's profit in the list would not count yet after a loss in the market, each gain rounded up. A loss that
 /// is not positive changes nothing.
 #[must_use]
 pub fn unmatured_after_loss(
@@ -162,7 +166,7 @@ pub fn unmatured_after_loss(
     }))
 }
 
-/// How much of the realised profit of all markets does not count yet, each gain rounded up.
+/// How much of the listed profit of all markets does not count yet, each gain rounded up.
 #[must_use]
 pub fn unmatured_all(list: &[Maturing], now_ms: DurationMs, maturity_of: impl Fn(u16) -> Maturity) -> QuoteMicros {
     sum(list.iter().map(|gain| maturity_of(gain.market).unmatured(gain.amount, gain.age_ms(now_ms))))

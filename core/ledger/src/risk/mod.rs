@@ -19,7 +19,7 @@ use casemate_protocol::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, Ratio
 use crate::market::fill::{Fill, fill_effect};
 use crate::price::maturing::{Maturing, Maturity, Realised, after_realising, unmatured_after_loss};
 use crate::segment::{Margin, Market, Position, SubAccount};
-use value::{Prices, counted_profit, matured_profit_of_closing, notional_at, value_at};
+use value::{Ageing, Prices, counted_profit, notional_at, value_at};
 
 /// The calculation, for the markets of one segment at one moment of the waiting clock.
 #[derive(Clone, Copy, Debug)]
@@ -190,20 +190,20 @@ impl<'a> Risk<'a> {
         let before = account.position(ahead.market);
         let effect = fill_effect(before.lots, before.entry_notional, &ahead.fill);
         let mut after = Position { lots: effect.lots, entry_notional: effect.entry_notional, ..before };
-        let mut realised =
-            Realised { market: ahead.market, amount: effect.cash_delta.saturating_sub(ahead.fee), matured: 0 };
+        let mut amount = effect.cash_delta.saturating_sub(ahead.fee);
+        let mut ageing = Ageing::default();
         let market = self.markets.get(usize::from(ahead.market));
-        if let Some((market, margin)) = market.and_then(|market| Some((market, market.margin.as_deref()?))) {
+        if let Some(market) = market.filter(|market| market.margin.is_some()) {
             if ahead.reserved == Reserved::ByOrder {
                 release_reserve(&mut after, &ahead.fill);
             }
             let cumulative = market.facts.funding_cumulative;
             after.funding_entry = cumulative;
-            realised.amount = realised.amount.saturating_sub(value::funding_due(&before, cumulative).owed);
-            // Profit that is realised now is young but for what counted before.
-            realised.matured = matured_profit_of_closing(&before, &effect, &margin.pricing, market.rules.tick_value);
+            amount = amount.saturating_sub(value::funding_due(&before, cumulative).owed);
+            ageing = Ageing::of(&before, &effect, market);
+            after.entry_gain = ageing.entry_gain;
         }
-        (after, realised)
+        (after, ageing.realised(ahead.market, amount))
     }
 
     fn margin(&self, position: &Position) -> Option<(&'a Market, &'a Margin)> {
@@ -227,7 +227,7 @@ impl<'a> Risk<'a> {
             let loss = QuoteMicros::from_micros(profit.min(0).saturating_neg());
             unmatured_after_loss(young, position.market, loss, self.waiting_ms, Maturity::of(&margin.rules)).micros()
         };
-        let counted = profit.saturating_sub(unmatured);
+        let counted = profit.saturating_add(position.entry_gain).saturating_sub(unmatured);
         view.counted_equity = view.counted_equity.saturating_add(counted);
         view.requirement =
             view.requirement.saturating_add(order_and_position_margin(position, market, margin, &prices));
@@ -235,13 +235,13 @@ impl<'a> Risk<'a> {
         view.gross_notional = view.gross_notional.saturating_add(size);
     }
 
-    /// Realised profit that is too young to count, in all markets.
+    /// Profit that fills made and that is too young to count, in all markets.
     #[must_use]
     pub fn young_realised(&self, account: &SubAccount) -> QuoteMicros {
         QuoteMicros::from_micros(self.unmatured_where(account.maturing(), |_market| true))
     }
 
-    /// Realised profit of some markets that is too young to count.
+    /// Profit that fills made in some markets and that is too young to count.
     fn unmatured_where(&self, young: &[Maturing], wanted: impl Fn(u16) -> bool) -> i64 {
         young.iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {
             let market = self.markets.get(usize::from(entry.market)).and_then(|market| market.margin.as_deref());

@@ -13,6 +13,7 @@ use super::*;
 use crate::segment::{Pricing, RestingOrder, Segment};
 
 mod laws;
+mod young;
 
 /// One unit of the quote asset.
 const QUOTE: i64 = 1_000_000;

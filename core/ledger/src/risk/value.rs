@@ -5,7 +5,8 @@ use casemate_protocol::{FineTicks, PriceGrade, QuantityLots, QuoteMicros, TickVa
 
 use crate::market::fill::{FillEffect, closed_cost};
 use crate::price::mark::funding_due as exact_funding_due;
-use crate::segment::{Margin, Position, Pricing};
+use crate::price::maturing::Realised;
+use crate::segment::{Margin, Market, Position, Pricing};
 
 /// Fine units of one micro-quote.
 pub(crate) const FINE: i128 = 1 << 16;
@@ -89,7 +90,8 @@ fn share_up(price: FineTicks, ppm: u32) -> FineTicks {
     FineTicks::from_fine(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
-/// Profit or loss that counts for initial margin and withdrawal: a loss at the worse price, a profit only as far as the
+/// Profit or loss since the position was opened, at the mark or a worse price, as it counts for initial margin and withdrawal;
+/// what a better price gained is apart (see [`Ageing`]). A loss at the worse price, a profit only as far as the
 /// mark has been there for long enough (DESIGN §6). Funding is judged as the next fill settles it. What is owed counts whole,
 /// because a fill takes it out of cash, where profit too young to count cannot make up for it; what is received makes a loss
 /// smaller and is no profit before a fill settles it: from then on it waits like any other.
@@ -102,18 +104,18 @@ pub(crate) fn counted_profit(
 ) -> i64 {
     if position.lots == 0 {
         // What rounding left in a closed position, which is nothing but for damage.
-        return position.entry_notional.saturating_neg();
+        return position.entry_at_mark().saturating_neg();
     }
     let owed = funding_due(position, cumulative).owed.micros();
     let worse = if position.lots > 0 { prices.low } else { prices.high };
-    let shown = value_at(position.lots, worse, tick_value).saturating_sub(position.entry_notional);
+    let shown = value_at(position.lots, worse, tick_value).saturating_sub(position.entry_at_mark());
     if shown <= 0 {
         let with_funding = shown.saturating_sub(owed);
         return if owed < 0 { with_funding.min(0) } else { with_funding };
     }
     let old = if prices.counts_profit {
         let stable = stable_price(position.lots, &margin.pricing);
-        value_at(position.lots, stable, tick_value).saturating_sub(position.entry_notional).clamp(0, shown)
+        value_at(position.lots, stable, tick_value).saturating_sub(position.entry_at_mark()).clamp(0, shown)
     } else {
         0
     };
@@ -125,21 +127,43 @@ fn stable_price(lots: i64, pricing: &Pricing) -> FineTicks {
     if lots > 0 { pricing.window.long() } else { pricing.window.short() }
 }
 
-/// What of the profit that a fill realises was old enough to count before it, so that it counts on: nothing for a loss.
-pub(crate) fn matured_profit_of_closing(
-    before: &Position,
-    effect: &FillEffect,
-    pricing: &Pricing,
-    tick_value: TickValueMicros,
-) -> i64 {
-    let kept = if (before.lots > 0) == (effect.lots > 0) { effect.lots } else { 0 };
-    let closed = before.lots.saturating_sub(kept);
-    let is_closing = closed != 0 && (closed > 0) == (before.lots > 0);
-    if !is_closing || pricing.window.long().is_zero() {
-        return 0;
+/// What a fill does to the profit that counts, besides cash: lots that it opens at a better price than the mark are taken in
+/// at the mark, and the difference waits like a profit realised at that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ageing {
+    /// The position's gain of entry after it.
+    pub(crate) entry_gain: i64,
+    /// Gain of entry of the lots that it opens, less that of the lots that it closes.
+    of_entry: i64,
+    /// What of the profit that it realises was old enough to count before it, so that it counts on: nothing for a loss.
+    matured: i64,
+}
+
+impl Ageing {
+    /// What a fill does; nothing where collateral is full.
+    pub(crate) fn of(before: &Position, effect: &FillEffect, market: &Market) -> Self {
+        let Some(margin) = market.margin.as_deref() else { return Self::default() };
+        let tick_value = market.rules.tick_value;
+        let closed = before.lots.saturating_sub(effect.lots.clamp(before.lots.min(0), before.lots.max(0)));
+        let cost = closed_cost(before.lots, before.entry_notional, closed.saturating_abs());
+        let cost_at_mark = closed_cost(before.lots, before.entry_at_mark(), closed.saturating_abs());
+        let opened = effect.lots.saturating_sub(before.lots.saturating_sub(closed));
+        let opened_notional = effect.entry_notional.saturating_sub(before.entry_notional.saturating_sub(cost));
+        // Rounded up, so that no part of a unit is profit at once.
+        let at_mark = value_at(opened.saturating_neg(), Prices::of(margin).mark, tick_value).saturating_neg();
+        let of_entry = at_mark.saturating_sub(opened_notional).max(0).saturating_sub(cost_at_mark.saturating_sub(cost));
+        let matured = if closed == 0 {
+            0
+        } else {
+            value_at(closed, stable_price(closed, &margin.pricing), tick_value).saturating_sub(cost_at_mark).max(0)
+        };
+        Self { entry_gain: before.entry_gain.saturating_add(of_entry), of_entry, matured }
     }
-    let cost = closed_cost(before.lots, before.entry_notional, closed.saturating_abs());
-    value_at(closed, stable_price(closed, pricing), tick_value).saturating_sub(cost).max(0)
+
+    /// What becomes of young profit when the fill adds an amount to cash, funding and fee included.
+    pub(crate) const fn realised(&self, market: u16, amount: QuoteMicros) -> Realised {
+        Realised { market, amount, of_entry: self.of_entry, matured: self.matured }
+    }
 }
 
 /// What a fill costs against the index, fees included: what the loss budget of a session counts.

@@ -43,7 +43,7 @@ pub struct Trading {
     pub(crate) orders: Vec<OpenOrder>,
     /// In the order of first use.
     pub(crate) usage: Vec<GrantUsage>,
-    /// Realised profit that is too young to count, by market and age.
+    /// Profit that is too young to count, realised or made when a position was opened, by market and age.
     pub(crate) maturing: Vec<Maturing>,
     /// When the dead-man switch fires; zero if it is not armed.
     pub(crate) dead_man_ms: TimeMs,
@@ -61,6 +61,9 @@ pub struct Position {
     pub(crate) lots: i64,
     /// Signed entry notional in micro-quote.
     pub(crate) entry_notional: i64,
+    /// By how much its lots were opened at better prices than the mark of that moment, in micro-quote, at least zero. It
+    /// waits among young profit as if it had been realised then. Zero where collateral is full.
+    pub(crate) entry_gain: i64,
     /// Cumulative funding of the market up to which it has settled.
     pub(crate) funding_entry: i64,
     /// Lots of resting bids.
@@ -130,7 +133,7 @@ impl SubAccount {
         self.trading.as_ref().map_or(&[], |trading| &trading.orders)
     }
 
-    /// Realised profit that is too young to count, by market and age.
+    /// Profit that is too young to count, realised or made when a position was opened, by market and age.
     #[must_use]
     pub fn maturing(&self) -> &[Maturing] {
         self.trading.as_ref().map_or(&[], |trading| &trading.maturing)
@@ -199,7 +202,8 @@ impl SubAccount {
 
     /// Whether another row reserves exactly what this one summed up.
     pub(crate) fn has_reserves_of(&self, other: &Self) -> bool {
-        let reserves = |position: &Position| Position { lots: 0, entry_notional: 0, funding_entry: 0, ..*position };
+        let reserves =
+            |position: &Position| Position { lots: 0, entry_notional: 0, entry_gain: 0, funding_entry: 0, ..*position };
         let positions_agree =
             other.positions().iter().all(|position| reserves(position) == self.position(position.market))
                 && self.positions().iter().all(|position| other.position(position.market).order_count > 0);
@@ -227,6 +231,18 @@ impl Position {
     #[must_use]
     pub const fn entry_notional(&self) -> i64 {
         self.entry_notional
+    }
+
+    /// By how much its lots were opened at better prices than the mark of that moment, in micro-quote, at least zero.
+    #[must_use]
+    pub const fn entry_gain(&self) -> i64 {
+        self.entry_gain
+    }
+
+    /// Signed entry notional as if no lot had been opened at a better price than the mark: from here on only moves of the
+    /// mark make profit.
+    pub(crate) const fn entry_at_mark(&self) -> i64 {
+        self.entry_notional.saturating_add(self.entry_gain)
     }
 
     /// Cumulative funding of the market up to which the position has settled.

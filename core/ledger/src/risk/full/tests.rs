@@ -51,6 +51,7 @@ fn positions() -> impl Strategy<Value = Position> {
         order_count: 2,
         lots,
         entry_notional: lots * price * TICK_VALUE,
+        entry_gain: 0,
         funding_entry: 0,
         bid_lots,
         bid_notional: bid_lots * bid * TICK_VALUE,

@@ -27,6 +27,7 @@ fn act() -> impl Strategy<Value = Act> {
     let grade = prop_oneof![
         4 => Just(PriceGrade::Valid),
         2 => Just(PriceGrade::Clamped),
+        1 => Just(PriceGrade::Uncertain),
         1 => Just(PriceGrade::Unusable),
         1 => Just(PriceGrade::Aged),
     ];
@@ -248,5 +249,48 @@ proptest! {
         let counted = bench.initial(TRADER).counted_equity + bench.initial(OTHER).counted_equity;
         prop_assert!(counted <= deposits, "{counted}");
         prop_assert!(bench.initial(TRADER).counted_equity <= bench.health(TRADER).equity);
+    }
+
+    /// Profit counts only after cliff and ramp, wherever it comes from: until the cliff is over, no account counts more than
+    /// it deposited, however its mark moves and at whatever prices it trades.
+    #[test]
+    fn prop_before_the_cliff_nobody_counts_more_than_was_deposited(acts in acts()) {
+        let mut left_ms = CLIFF_MS;
+        let acts: Vec<Act> = acts.into_iter().map(|act| match act {
+            Act::Wait(ms) => {
+                let waited_ms = ms.min(left_ms);
+                left_ms -= waited_ms;
+                Act::Wait(waited_ms)
+            }
+            other => other,
+        }).collect();
+        let bench = Bench::after(&acts);
+        for account in [TRADER, OTHER] {
+            let counted = bench.initial(account).counted_equity;
+            prop_assert!(counted <= 20 * QUOTE, "{counted}");
+        }
+    }
+
+    /// A first position at a better price than the mark counts neither as a profit nor as a loss.
+    #[test]
+    fn prop_opening_at_the_mark_or_better_leaves_what_counts_as_it_was(
+        acts in acts(), market in 0..2u16, is_long: bool, lots in 1..900u64, better in 0..300u64, fraction in 0..1u64 << 16,
+    ) {
+        let mut bench = Bench::after(&acts);
+        let position = bench.row(TRADER).position(market);
+        let flat = Act::Trade(market, position.lots < 0, position.lots.unsigned_abs(), 0);
+        if position.lots != 0 {
+            bench.act(flat);
+        }
+        bench.pricing(market, |pricing| {
+            pricing.grade = PriceGrade::Valid;
+            pricing.mark = FineTicks::from_fine(pricing.mark.fine() + fraction);
+        });
+        let mark = bench.mark_ticks(market);
+        let ticks = if is_long { mark - better.min(mark / 2) } else { mark + better + 1 };
+        let before = bench.initial(TRADER).counted_equity;
+        let (buyer, seller) = if is_long { (TRADER, OTHER) } else { (OTHER, TRADER) };
+        bench.trade(market, buyer, seller, lots, ticks);
+        prop_assert_eq!(bench.initial(TRADER).counted_equity, before);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) enum SegmentUndo {
     /// Balances before.
     Balances { account: u64, cash: QuoteMicros, pending: QuoteMicros, pending_count: u32, net_deposits: i64 },
     /// Position before.
-    Position { account: u64, market: u16, lots: i64, entry_notional: i64, funding_entry: i64 },
+    Position { account: u64, market: u16, lots: i64, entry_notional: i64, entry_gain: i64, funding_entry: i64 },
     /// Young profit before.
     Maturing { account: u64, maturing: Vec<Maturing> },
     /// An order came to rest.

@@ -5,7 +5,7 @@ use casemate_protocol::{AccountId, DurationMs, QuoteMicros};
 use super::{SegmentUndo, TotalField};
 use crate::market::fill::{Fill, FillEffect, fill_effect};
 use crate::price::maturing::{Maturity, Realised, after_realising};
-use crate::risk::value;
+use crate::risk::value::{self, Ageing};
 use crate::segment::{Position, Segment, Trading};
 
 impl Segment {
@@ -18,13 +18,16 @@ impl Segment {
         fee: QuoteMicros,
         waiting_ms: DurationMs,
     ) {
-        let Some(cumulative) = self.market(market).map(|market| market.facts.funding_cumulative) else { return };
+        let Some(of_market) = self.markets.get(usize::from(market)) else { return };
+        let cumulative = of_market.facts.funding_cumulative;
         let Some(row) = self.sub_accounts.row_mut(account.number()) else { return };
         let trading = row.trading_mut();
         let position = trading.position_mut(market);
         let before = *position;
         let effect = fill_effect(before.lots, before.entry_notional, fill);
+        let ageing = Ageing::of(&before, &effect, of_market);
         (position.lots, position.entry_notional) = (effect.lots, effect.entry_notional);
+        position.entry_gain = ageing.entry_gain;
         position.funding_entry = if effect.lots == 0 { 0 } else { cumulative };
         let after = *position;
         trading.prune(market);
@@ -33,13 +36,14 @@ impl Segment {
             market,
             lots: before.lots,
             entry_notional: before.entry_notional,
+            entry_gain: before.entry_gain,
             funding_entry: before.funding_entry,
         });
         self.move_open_interest(market, &before, &effect);
         let funding = self.settle_funding_of(market, &before, &after, cumulative);
         let realised = effect.cash_delta.saturating_sub(fee).saturating_sub(funding);
         self.add_cash(account, realised);
-        self.note_realised(account, market, &before, &effect, realised, waiting_ms);
+        self.note_realised(account, &ageing.realised(market, realised), waiting_ms);
     }
 
     /// What a position owes in funding up to now, rounded up; what rounding leaves over is kept as the market's dust and
@@ -60,35 +64,19 @@ impl Segment {
         funding.owed
     }
 
-    /// Writes down a realised profit as young, as far as it was not old enough before it was realised; a loss eats the
-    /// youngest profit first. What the backstop realises is counted for its market.
-    fn note_realised(
-        &mut self,
-        account: AccountId,
-        market: u16,
-        before: &Position,
-        effect: &FillEffect,
-        realised: QuoteMicros,
-        waiting_ms: DurationMs,
-    ) {
+    /// Writes down a profit as young, realised or of entry, as far as it was not old enough before; a loss eats the youngest
+    /// profit first. What the backstop realises is counted for its market.
+    fn note_realised(&mut self, account: AccountId, gain: &Realised, waiting_ms: DurationMs) {
+        let (market, realised) = (gain.market, gain.amount);
         let Some(margin) = self.market(market).and_then(|market| market.margin.as_deref()) else { return };
-        if realised.is_zero() {
-            return;
-        }
         let maturity = Maturity::of(&margin.rules);
-        let tick_value = self.market(market).map_or_else(Default::default, |market| market.rules.tick_value);
-        let gain = Realised {
-            market,
-            amount: realised,
-            matured: value::matured_profit_of_closing(before, effect, &margin.pricing, tick_value),
-        };
-        if self.clearing.as_ref().is_some_and(|clearing| clearing.backstop == account) {
+        if !realised.is_zero() && self.clearing.as_ref().is_some_and(|clearing| clearing.backstop == account) {
             self.change_pricing(market, |pricing, _| {
                 pricing.backstop_realised = pricing.backstop_realised.saturating_add(realised.micros());
             });
         }
         let Some(row) = self.sub_accounts.row_mut(account.number()) else { return };
-        let Some(young) = after_realising(row.maturing(), &gain, waiting_ms, maturity) else { return };
+        let Some(young) = after_realising(row.maturing(), gain, waiting_ms, maturity) else { return };
         let was = core::mem::replace(&mut row.trading_mut().maturing, young);
         self.remember(SegmentUndo::Maturing { account: account.number(), maturing: was });
     }
@@ -120,12 +108,12 @@ impl Segment {
 
     pub(super) fn step_positions_back(&mut self, step: SegmentUndo) {
         match step {
-            SegmentUndo::Position { account, market, lots, entry_notional, funding_entry } => {
+            SegmentUndo::Position { account, market, lots, entry_notional, entry_gain, funding_entry } => {
                 if let Some(row) = self.sub_accounts.row_mut(account) {
                     let trading = row.trading_mut();
                     let position = trading.position_mut(market);
                     (position.lots, position.entry_notional) = (lots, entry_notional);
-                    position.funding_entry = funding_entry;
+                    (position.entry_gain, position.funding_entry) = (entry_gain, funding_entry);
                     trading.prune(market);
                 }
             }

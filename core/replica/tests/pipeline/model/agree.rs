@@ -86,6 +86,7 @@ impl Model {
             let own = own.positions.get(&place).copied().unwrap_or_default();
             let position = (theirs.lots().into(), theirs.entry_notional().into());
             equal("lots and entry notional", &(own.lots, own.entry), &position)?;
+            equal("gain of entry", &(own.aged_entry - own.entry), &theirs.entry_gain().into())?;
             let is_settled = own.lots == 0 || own.funding_from == theirs.funding_entry().into();
             equal("settled up to the same funding", &true, &is_settled)?;
         }

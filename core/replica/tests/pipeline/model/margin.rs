@@ -48,6 +48,11 @@ impl Market {
         (lots * price * self.tick_value()).div_euclid(FINE)
     }
 
+    /// Value of signed lots at the mark, rounded up.
+    pub(super) fn worth_up(&self, lots: i128) -> i128 {
+        ceil(lots * self.mark_or_index() * self.tick_value(), FINE)
+    }
+
     /// Size of lots at a price, rounded up.
     fn size(&self, lots: i128, price: i128) -> i128 {
         ceil(lots.abs() * price * self.tick_value(), FINE)
@@ -142,8 +147,10 @@ impl Model {
                 Some(young) => young.unripe_after_loss(loss, self.waiting_ms, &market.margin),
                 None => (0, 0),
             };
-            counted.least += least - unripe((-least).max(0)).1;
-            counted.most += most - unripe((-most).max(0)).0;
+            // What lots were opened better than the mark was a gain at that time.
+            let of_entry = position.aged_entry - position.entry;
+            counted.least += of_entry + least - unripe((-least).max(0)).1;
+            counted.most += of_entry + most - unripe((-most).max(0)).0;
         }
         counted
     }
@@ -176,7 +183,7 @@ impl Market {
         let judged = self.judged();
         let owed = self.funding_owed(position);
         let worse = if position.lots > 0 { judged.low } else { judged.high };
-        let shown = self.value(position.lots, worse) - position.entry;
+        let shown = self.value(position.lots, worse) - position.aged_entry;
         if shown <= 0 {
             // Funding received makes a loss smaller, and is no profit before it is settled.
             let loss = if owed < 0 { (shown - owed).min(0) } else { shown - owed };
@@ -185,7 +192,7 @@ impl Market {
         let (least, most) = self.stable_values(position.lots);
         // Funding owed is taken out of cash by the next fill, so young profit does not make up for it.
         let old = |value: i128| match judged.counts_profit {
-            true => (value - position.entry).clamp(0, shown) - owed.max(0),
+            true => (value - position.aged_entry).clamp(0, shown) - owed.max(0),
             false => -owed.max(0),
         };
         (old(least), old(most))

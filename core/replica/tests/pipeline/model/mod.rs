@@ -3,7 +3,7 @@
 //!
 //! The model follows the events of the records and the times of the blocks. It keeps what an obvious bookkeeper would
 //! keep: cash and positions, every resting order, every mark that ever was, and every profit with the moment at which it
-//! was realised. Nothing is summed up in advance, nothing forgotten, amounts are `i128`, and only what the pages say
+//! was made. Nothing is summed up in advance, nothing forgotten, amounts are `i128`, and only what the pages say
 //! rounds is rounded.
 //!
 //! Everything must agree to the unit but one thing: how old a profit is. The ledger keeps ages in buckets and is late by
@@ -105,6 +105,8 @@ struct Account {
 struct Position {
     lots: i128,
     entry: i128,
+    /// As `entry`, but each lot opened at a better price than the mark taken at the mark: what profit ages from.
+    aged_entry: i128,
     /// The market's funding when it last settled.
     funding_from: i128,
 }
@@ -346,13 +348,18 @@ impl Model {
         let closed = if before.lots * direction < 0 { before.lots.abs().min(deal.lots) } else { 0 };
         // The share of the entry notional that belongs to what closes, rounded up.
         let cost = if closed == 0 { 0 } else { ceil(before.entry * closed, before.lots.abs()) };
+        let aged_cost = if closed == 0 { 0 } else { ceil(before.aged_entry * closed, before.lots.abs()) };
         let for_closed = deal.notional * closed / deal.lots;
+        let for_opened = direction * (deal.notional - for_closed);
+        // A price better than the mark is a gain of this moment; the position begins at the mark.
+        let aged_for_opened = for_opened.max(market.worth_up(direction * (deal.lots - closed)));
         let owed_fine = before.lots * (market.funding - before.funding_from);
         let owed = ceil(owed_fine, FINE);
         market.funding_dust += owed * FINE - owed_fine;
         let after = Position {
             lots: before.lots + direction * deal.lots,
-            entry: before.entry - cost + direction * (deal.notional - for_closed),
+            entry: before.entry - cost + for_opened,
+            aged_entry: before.aged_entry - aged_cost + aged_for_opened,
             funding_from: market.funding,
         };
         let realised = -direction * for_closed - cost - deal.fee - owed;
@@ -360,11 +367,12 @@ impl Model {
         if after.lots != 0 {
             row.positions.insert(deal.market, after);
         }
+        let gained = realised + (aged_for_opened - for_opened) - (aged_cost - cost);
         // What was old enough to count before, counts on.
         let closed_lots = if before.lots > 0 { closed } else { -closed };
         let (least, most) = market.stable_values(closed_lots);
-        let old = |value: i128| if closed == 0 { 0 } else { (value - cost).clamp(0, realised.max(0)) };
-        row.young.entry(deal.market).or_default().realise(waiting_ms, realised, old(least), old(most));
+        let old = |value: i128| if closed == 0 { 0 } else { (value - aged_cost).clamp(0, gained.max(0)) };
+        row.young.entry(deal.market).or_default().realise(waiting_ms, gained, old(least), old(most));
         if is_backstop {
             market.backstop_realised += realised;
         }

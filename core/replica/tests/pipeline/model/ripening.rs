@@ -110,7 +110,7 @@ impl Market {
     }
 }
 
-/// Realised profit of an account in a market, gain by gain, oldest first.
+/// Profit that deals made an account in a market, gain by gain, oldest first.
 #[derive(Default)]
 pub(super) struct YoungProfit(Vec<Gain>);
 
@@ -123,7 +123,7 @@ struct Gain {
 }
 
 impl YoungProfit {
-    /// Something is realised, of which between two amounts was old enough to count already.
+    /// Something is gained, of which between two amounts was old enough to count already.
     pub(super) fn realise(&mut self, at_ms: u64, realised: i128, old_least: i128, old_most: i128) {
         if realised < 0 {
             self.0 = self.after_loss(-realised);
