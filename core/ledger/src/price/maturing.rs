@@ -112,7 +112,7 @@ pub struct Realised {
     /// What a better price than the mark gains on the lots that a fill opens, less what was gained so on those that it
     /// closes, in micro-quote. It waits with the amount, though it is not cash yet.
     pub of_entry: i64,
-    /// What of a gain was old enough to count before it was realised, in micro-quote, from 0; it counts on.
+    /// What of a gain counted before it was realised, in micro-quote, from 0; it counts on.
     pub matured: i64,
 }
 

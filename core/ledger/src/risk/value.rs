@@ -113,18 +113,18 @@ pub(crate) fn counted_profit(
         let with_funding = shown.saturating_sub(owed);
         return if owed < 0 { with_funding.min(0) } else { with_funding };
     }
-    let old = if prices.counts_profit {
-        let stable = stable_price(position.lots, &margin.pricing);
-        value_at(position.lots, stable, tick_value).saturating_sub(position.entry_at_mark()).clamp(0, shown)
-    } else {
-        0
-    };
-    old.saturating_sub(owed.max(0))
+    old_profit(position.lots, position.entry_at_mark(), margin, prices, tick_value).saturating_sub(owed.max(0))
 }
 
-/// The price at which a profit of these signed lots counts.
-fn stable_price(lots: i64, pricing: &Pricing) -> FineTicks {
-    if lots > 0 { pricing.window.long() } else { pricing.window.short() }
+/// What of the profit of signed lots counts: at the worse of the stable price and the price at which losses count, and nothing
+/// while no profit counts.
+fn old_profit(lots: i64, entry: i64, margin: &Margin, prices: &Prices, tick_value: TickValueMicros) -> i64 {
+    if !prices.counts_profit {
+        return 0;
+    }
+    let window = &margin.pricing.window;
+    let price = if lots > 0 { window.long().min(prices.low) } else { window.short().max(prices.high) };
+    value_at(lots, price, tick_value).saturating_sub(entry).max(0)
 }
 
 /// What a fill does to the profit that counts, besides cash: lots that it opens at a better price than the mark are taken in
@@ -135,7 +135,7 @@ pub(crate) struct Ageing {
     pub(crate) entry_gain: i64,
     /// Gain of entry of the lots that it opens, less that of the lots that it closes.
     of_entry: i64,
-    /// What of the profit that it realises was old enough to count before it, so that it counts on: nothing for a loss.
+    /// What of the profit that it realises counted before it, so that it counts on: nothing for a loss.
     matured: i64,
 }
 
@@ -143,20 +143,16 @@ impl Ageing {
     /// What a fill does; nothing where collateral is full.
     pub(crate) fn of(before: &Position, effect: &FillEffect, market: &Market) -> Self {
         let Some(margin) = market.margin.as_deref() else { return Self::default() };
-        let tick_value = market.rules.tick_value;
+        let (prices, tick_value) = (Prices::of(margin), market.rules.tick_value);
         let closed = before.lots.saturating_sub(effect.lots.clamp(before.lots.min(0), before.lots.max(0)));
         let cost = closed_cost(before.lots, before.entry_notional, closed.saturating_abs());
         let cost_at_mark = closed_cost(before.lots, before.entry_at_mark(), closed.saturating_abs());
         let opened = effect.lots.saturating_sub(before.lots.saturating_sub(closed));
         let opened_notional = effect.entry_notional.saturating_sub(before.entry_notional.saturating_sub(cost));
         // Rounded up, so that no part of a unit is profit at once.
-        let at_mark = value_at(opened.saturating_neg(), Prices::of(margin).mark, tick_value).saturating_neg();
+        let at_mark = value_at(opened.saturating_neg(), prices.mark, tick_value).saturating_neg();
         let of_entry = at_mark.saturating_sub(opened_notional).max(0).saturating_sub(cost_at_mark.saturating_sub(cost));
-        let matured = if closed == 0 {
-            0
-        } else {
-            value_at(closed, stable_price(closed, &margin.pricing), tick_value).saturating_sub(cost_at_mark).max(0)
-        };
+        let matured = if closed == 0 { 0 } else { old_profit(closed, cost_at_mark, margin, &prices, tick_value) };
         Self { entry_gain: before.entry_gain.saturating_add(of_entry), of_entry, matured }
     }
 

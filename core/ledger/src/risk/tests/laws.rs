@@ -293,4 +293,42 @@ proptest! {
         bench.trade(market, buyer, seller, lots, ticks);
         prop_assert_eq!(bench.initial(TRADER).counted_equity, before);
     }
+
+    /// Realising makes nothing count that did not: closing at the mark leaves what counts as it was or smaller, whatever the
+    /// price is good for, if there was neither a loss nor funding that young profit could make up for.
+    #[test]
+    fn prop_closing_a_profit_at_the_mark_makes_no_more_of_it_count(
+        acts in acts(), market in 0..2u16, is_long: bool, share in 1..=4u64, profit in 0..400i64, is_old: bool,
+        published in -500..500i64, grade in any_grade(),
+    ) {
+        let acts: Vec<Act> = acts.into_iter().filter(|act| !matches!(act, Act::Fund(..))).collect();
+        let mut bench = Bench::after(&acts);
+        if bench.row(TRADER).position(market).lots == 0 {
+            bench.act(Act::Trade(market, is_long, 100, 0));
+        }
+        let position = bench.row(TRADER).position(market);
+        let entry = position.entry_at_mark() / position.lots / 100;
+        let ticks = (entry + profit * position.lots.signum()).clamp(100, 100_000).unsigned_abs();
+        if is_old { bench.mark(market, ticks) } else { bench.jump(market, ticks) }
+        bench.act(Act::Grade(market, published, grade));
+        let prices = Prices::of(bench.segment.markets[usize::from(market)].margin.as_deref().unwrap());
+        let worse = if position.lots > 0 { prices.low } else { prices.high };
+        if value_at(position.lots, worse, TickValueMicros::from_micros(100)) < position.entry_at_mark() {
+            return Ok(());
+        }
+        let before = bench.initial(TRADER).counted_equity;
+        bench.act(Act::Trade(market, position.lots < 0, (position.lots.unsigned_abs() * share).div_ceil(4), 0));
+        let after = bench.initial(TRADER).counted_equity;
+        prop_assert!(after <= before, "{before} became {after}");
+    }
+}
+
+fn any_grade() -> impl Strategy<Value = PriceGrade> {
+    prop::sample::select(vec![
+        PriceGrade::Valid,
+        PriceGrade::Aged,
+        PriceGrade::Clamped,
+        PriceGrade::Uncertain,
+        PriceGrade::Unusable,
+    ])
 }

@@ -66,3 +66,35 @@ fn young_of_the_fall(bench: &Bench) -> i64 {
     let long = bench.segment.markets[0].margin.as_ref().unwrap().pricing.window.long();
     value_at(75, fine(PAR), TickValueMicros::from_micros(100)) - value_at(75, long, TickValueMicros::from_micros(100))
 }
+
+/// Cause: what closing realised counted as far as it was old, though of the open position nothing counted while publishers
+/// disagreed or no price could be trusted. Fix: closing lets count on what counted.
+#[test]
+fn closing_while_no_profit_counts_makes_none_count() {
+    for grade in [PriceGrade::Uncertain, PriceGrade::Unusable] {
+        let mut bench = Bench::new();
+        bench.deposit(TRADER, 20 * QUOTE);
+        bench.trade(0, TRADER, OTHER, 100, PAR);
+        bench.mark(0, PAR + 3_000);
+        bench.pricing(0, |pricing| pricing.grade = grade);
+        assert_eq!(bench.initial(TRADER).counted_equity, 20 * QUOTE, "{grade:?}");
+        bench.trade(0, OTHER, TRADER, 100, PAR + 3_000);
+        assert_eq!(bench.initial(TRADER).counted_equity, 20 * QUOTE, "{grade:?}");
+        assert_eq!(bench.risk().young_realised(&bench.row(TRADER)).micros(), 30 * QUOTE, "it waits from now");
+    }
+}
+
+#[test]
+fn closing_while_the_cap_holds_the_price_back_lets_count_what_counted_at_the_worse_price() {
+    let mut bench = Bench::new();
+    bench.deposit(TRADER, 20 * QUOTE);
+    bench.trade(0, TRADER, OTHER, 100, PAR);
+    bench.mark(0, PAR + 3_000);
+    bench.pricing(0, |pricing| {
+        pricing.published = fine(PAR + 1_000);
+        pricing.grade = PriceGrade::Clamped;
+    });
+    assert_eq!(bench.initial(TRADER).counted_equity, 30 * QUOTE);
+    bench.trade(0, OTHER, TRADER, 100, PAR + 3_000);
+    assert_eq!(bench.initial(TRADER).counted_equity, 30 * QUOTE, "the capped price makes no more of it count");
+}

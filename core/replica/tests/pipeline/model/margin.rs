@@ -189,12 +189,20 @@ impl Market {
             let loss = if owed < 0 { (shown - owed).min(0) } else { shown - owed };
             return (loss, loss);
         }
-        let (least, most) = self.stable_values(position.lots);
+        let (least, most) = self.old_profit(position.lots, position.aged_entry);
         // Funding owed is taken out of cash by the next fill, so young profit does not make up for it.
-        let old = |value: i128| match judged.counts_profit {
-            true => (value - position.aged_entry).clamp(0, shown) - owed.max(0),
-            false => -owed.max(0),
-        };
+        (least - owed.max(0), most - owed.max(0))
+    }
+
+    /// What of the profit of signed lots counts, open or just before they are closed: as late as allowed, and exactly.
+    pub(super) fn old_profit(&self, lots: i128, aged_entry: i128) -> (i128, i128) {
+        let judged = self.judged();
+        if lots == 0 || !judged.counts_profit {
+            return (0, 0);
+        }
+        let shown = self.value(lots, if lots > 0 { judged.low } else { judged.high }) - aged_entry;
+        let (least, most) = self.stable_values(lots);
+        let old = |value: i128| (value - aged_entry).clamp(0, shown.max(0));
         (old(least), old(most))
     }
 }

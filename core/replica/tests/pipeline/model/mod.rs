@@ -368,10 +368,10 @@ impl Model {
             row.positions.insert(deal.market, after);
         }
         let gained = realised + (aged_for_opened - for_opened) - (aged_cost - cost);
-        // What was old enough to count before, counts on.
+        // What counted before, counts on.
         let closed_lots = if before.lots > 0 { closed } else { -closed };
-        let (least, most) = market.stable_values(closed_lots);
-        let old = |value: i128| if closed == 0 { 0 } else { (value - aged_cost).clamp(0, gained.max(0)) };
+        let (least, most) = market.old_profit(closed_lots, aged_cost);
+        let old = |profit: i128| profit.min(gained.max(0));
         row.young.entry(deal.market).or_default().realise(waiting_ms, gained, old(least), old(most));
         if is_backstop {
             market.backstop_realised += realised;
