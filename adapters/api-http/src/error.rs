@@ -38,7 +38,7 @@ pub struct ErrorDetail {
     pub name: &'static str,
     /// What happened, for people.
     pub message: String,
-    /// What `required` and `present` count: `count`, `quote_micros`, `ms`, `ticks`, `lots` or `bytes`.
+    /// What `required` and `present` count: `count`, `quote_micros`, `ms`, `ticks`, `lots`, `action` or `bytes`.
     pub measure: Option<&'static str>,
     /// What the rule requires.
     pub required: Option<Signed>,
@@ -104,13 +104,14 @@ api_rules! {
     1011 QueueFull SERVICE_UNAVAILABLE "capacity", "wait a second, then send the same again";
     1012 NodeStopping SERVICE_UNAVAILABLE "capacity", "wait until the node runs again, then send the same again";
     1013 MachineFailed INTERNAL_SERVER_ERROR "machine", "see the node's own messages; after a restart the same bytes get their first receipt if they are in a block";
-    1014 AnswerTooSlow GATEWAY_TIMEOUT "capacity", "submit the same bytes again: they are never included twice";
+    1014 AnswerTooSlow GATEWAY_TIMEOUT "capacity", "ask again; of an envelope send the same bytes again, which are never included twice";
     1015 TooManyConnections SERVICE_UNAVAILABLE "capacity", "reuse connections, or wait until others close theirs";
     1016 SubscriptionInvalid BAD_REQUEST "stream", "send one JSON object for each subscription, as docs/http-api.md shows";
     1017 ReaderTooSlow TOO_MANY_REQUESTS "stream", "connect again and resync: subscribe, and take the snapshot or ask for what came after the last sequence you have";
     1018 OriginNotAllowed FORBIDDEN "stream", "open the stream from a page that this node serves, or from a program";
     1019 ValueOutOfRange BAD_REQUEST "request", "compare with the schema in GET /openapi.json";
     1020 NotPreviewed BAD_REQUEST "request", "preview an order, a withdrawal, a slow exit or a transfer: everything else needs no margin";
+    1021 UpgradeRequired UPGRADE_REQUIRED "stream", "open a WebSocket at this path";
 }
 
 impl ApiError {

@@ -247,7 +247,35 @@ fn paths_methods_and_parameters_that_do_not_exist_are_refused() {
     require_error(&bench.get("/v1/blocks/7"), 404, "BlockNotFound");
     require_error(&bench.get("/v1/receipts/xyz"), 400, "ParameterInvalid");
     require_error(&bench.get("/v1/keys/ed25519:00"), 400, "ParameterInvalid");
-    require_error(&bench.get("/v1/stream"), 400, "SubscriptionInvalid");
+    require_error(&bench.get("/v1/accounts/%ff"), 400, "ParameterInvalid");
+    let no_upgrade = bench.get("/v1/stream");
+    require_error(&no_upgrade, 426, "UpgradeRequired");
+    assert_eq!(no_upgrade.1["error"]["hint"], "open a WebSocket at this path");
+}
+
+#[test]
+fn a_parameter_that_a_path_does_not_take_is_refused_by_name() {
+    let bench = Bench::new();
+    for path in [
+        "/",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/v1/accounts/1",
+        "/v1/blocks/latest",
+        "/v1/breakers",
+        "/v1/chain",
+        "/v1/liquidations",
+        "/v1/markets",
+        "/v1/markets/1",
+        "/v1/segments",
+    ] {
+        let refused = bench.get(&format!("{path}?colour=1"));
+        require_error(&refused, 400, "ParameterInvalid");
+        assert!(refused.1["error"]["message"].as_str().unwrap().contains("`colour`"), "{path}: {}", refused.1);
+    }
+    assert_eq!(bench.get("/v1/markets?").0, 200, "nothing is asked for");
+    assert_eq!(bench.get("/v1/liquidations?count=5").0, 200);
 }
 
 #[test]
@@ -334,6 +362,26 @@ fn a_page_of_another_origin_gets_no_stream() {
     own.write_all(upgrade("http://node.test").as_bytes()).unwrap();
     own.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+/// All ask before the first is answered.
+#[test]
+fn as_many_streams_are_opened_as_the_limit_says_also_at_once() {
+    let bench = serve(&examples::genesis(), Limits { streams_max: 1, ..limits() }, false);
+    let upgrade = "GET /v1/stream HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: \
+                   websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let mut asking: Vec<TcpStream> = (0..32).map(|_| bench.connect()).collect();
+    for stream in &mut asking {
+        stream.write_all(upgrade.as_bytes()).unwrap();
+    }
+    let mut statuses = Vec::new();
+    for stream in &mut asking {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        statuses.push(String::from_utf8_lossy(&answer).into_owned());
+    }
+    assert_eq!(statuses.iter().filter(|status| *status == "HTTP/1.1 101").count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| *status == "HTTP/1.1 503").count(), 31, "{statuses:?}");
 }
 
 /// It asks for far more than the buffers between us hold, and reads none of it.
@@ -430,5 +478,12 @@ fn the_document_lists_every_path_that_is_served() {
         "/v1/stream",
     ];
     assert_eq!(paths, expected);
-    assert!(document["components"]["schemas"]["EnvelopeJson"].is_object());
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["EnvelopeJson"].is_object());
+    // Of two schemas with one name the document would keep one.
+    let properties = |schema: &str| &schemas[schema]["properties"];
+    assert!(properties("MarketTermsJson")["slippage_ppm_max"].is_object(), "terms of a market order");
+    assert!(properties("MarketJson")["band_lower_ticks"].is_object(), "a market");
+    let market_order = schemas["OrderKindJson"].to_string();
+    assert!(market_order.contains("#/components/schemas/MarketTermsJson"), "{market_order}");
 }

@@ -366,7 +366,7 @@ plain_object! {
 }
 plain_object! {
     /// Terms of a limit order.
-    LimitJson {
+    LimitTermsJson {
         /// Worst price accepted.
         price_ticks: Unsigned,
         /// How long it stands.
@@ -375,7 +375,7 @@ plain_object! {
 }
 plain_object! {
     /// Terms of a bounded market order.
-    MarketJson {
+    MarketTermsJson {
         /// Furthest from the best opposite price, in parts per million.
         slippage_ppm_max: u32,
     }
@@ -401,9 +401,9 @@ pub enum ChangeJson {
 #[serde(rename_all = "snake_case")]
 pub enum OrderKindJson {
     /// At this price or better.
-    Limit(LimitJson),
+    Limit(LimitTermsJson),
     /// At once, within a bound.
-    Market(MarketJson),
+    Market(MarketTermsJson),
 }
 
 /// How long a limit order stands.

@@ -38,6 +38,12 @@ impl<T: Copy> Late<T> {
         height.is_some_and(|height| height < self.forgotten_height)
     }
 
+    /// The last so many, oldest first.
+    pub fn last(&self, count_max: usize) -> Vec<T> {
+        let skipped = self.items.len().saturating_sub(count_max);
+        self.items.iter().skip(skipped).map(|(_, item)| *item).collect()
+    }
+
     /// All, or what came after a height; oldest first.
     pub fn after(&self, height: Option<u64>) -> Vec<T> {
         let newer = |(of, _): &&(u64, T)| height.is_none_or(|height| *of > height);

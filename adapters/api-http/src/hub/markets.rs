@@ -93,13 +93,19 @@ impl MarketModel {
         (has_gap, self.trades.iter().skip(from).take(count_max).copied().collect())
     }
 
-    /// Trades of blocks after a height, oldest first; and whether some in between are forgotten.
+    /// Trades of blocks after a height, oldest first, the last of them if they are many; and whether some in between are
+    /// left out or forgotten.
     pub fn trades_after_height(&self, after: Option<u64>) -> (bool, Vec<TradeJson>) {
         let Some(after) = after else { return (false, Vec::new()) };
         let from = self.trades.partition_point(|trade| trade.height <= after);
-        (after < self.forgotten.height, self.trades.iter().skip(from).copied().collect())
+        let left_out = self.trades.len().saturating_sub(from).saturating_sub(SNAPSHOT_TRADES_MAX);
+        let has_gap = after < self.forgotten.height || left_out > 0;
+        (has_gap, self.trades.iter().skip(from + left_out).copied().collect())
     }
 }
+
+/// Trades in a snapshot at most: as many as an answer has.
+pub const SNAPSHOT_TRADES_MAX: usize = 1_000;
 
 /// Late trades of a market that are remembered.
 pub const TRADES_REMEMBERED_MAX: usize = 10_000;

@@ -270,14 +270,14 @@ impl Hub {
         self.lock().breaker_moves.after(None)
     }
 
-    /// Late liquidations.
+    /// The last so many steps of late liquidations, oldest first.
     #[must_use]
-    pub fn liquidations(&self) -> LiquidationsJson {
+    pub fn liquidations(&self, count_max: usize) -> LiquidationsJson {
         let model = self.lock();
         LiquidationsJson {
             height: model.tip.height,
             state_root: model.tip.state_root.into(),
-            liquidations: model.liquidations.after(None),
+            liquidations: model.liquidations.last(count_max),
         }
     }
 

@@ -127,6 +127,24 @@ fn one_that_does_not_read_is_cut_off_and_the_others_miss_nothing() {
 }
 
 #[test]
+fn a_snapshot_of_trades_is_bounded_and_says_that_it_leaves_out_some() {
+    let hub = hub();
+    for height in 1..=10 {
+        let trades = (1..=101).map(|number| traded((height - 1) * 101 + number, 1, 1)).collect();
+        advance(&hub, height, trades);
+    }
+    let mut listener = hub.listen();
+    hub.subscribe(listener.id, Topic::Trades(MARKET), Some(0)).unwrap();
+    let snapshot = next(&mut listener);
+    let trades = snapshot["trades"].as_array().unwrap();
+    assert_eq!((trades.len(), snapshot["has_gap"].as_bool()), (1_000, Some(true)));
+    assert_eq!((trades[0]["number"].as_u64(), trades[999]["number"].as_u64()), (Some(11), Some(1_010)));
+    hub.unsubscribe(listener.id, Topic::Trades(MARKET));
+    hub.subscribe(listener.id, Topic::Trades(MARKET), Some(1)).unwrap();
+    assert_eq!(next(&mut listener)["has_gap"], false);
+}
+
+#[test]
 fn one_that_comes_back_gets_what_it_missed_or_is_told_that_it_cannot() {
     let hub = hub();
     for height in 1..=10 {
@@ -227,7 +245,9 @@ fn liquidations_are_told_step_by_step_without_the_account() {
     assert_eq!(steps, [(Some("insurance"), Some("12")), (Some("deleveraging"), Some("90"))]);
     assert_eq!((told[1]["side"].as_str(), told[1]["quantity_lots"].as_str()), (Some("ask"), Some("3")));
     assert!(!message.to_string().contains("account"), "{message}");
-    assert_eq!(hub.liquidations().liquidations.len(), 2);
+    assert_eq!(hub.liquidations(100).liquidations.len(), 2);
+    let last = hub.liquidations(1).liquidations;
+    assert_eq!(last.iter().map(|it| it.amount_quote_micros.0).collect::<Vec<_>>(), [90], "the last of them");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use casemate_protocol::{AccountId, Command, Reject, RejectCode};
 use serde::Deserialize;
 
-use super::{Service, answer, number, query};
+use super::{PathPart, Service, answer, number, query};
 use crate::asking::{look, off_thread};
 use crate::body::{Encoding, encoding, json, read};
 use crate::dto::account::{AccountJson, KeyJson};
@@ -27,7 +27,7 @@ use crate::values::KeyText;
     params(("account" = u64, Path, description = "The account's number.")),
     responses((status = 200, body = AccountJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn account(State(service): State<Service>, Path(account): Path<String>) -> Response {
+pub async fn account(State(service): State<Service>, PathPart(account): PathPart) -> Response {
     answer(read_account(&service, &account).await)
 }
 
@@ -44,7 +44,7 @@ async fn read_account(service: &Service, account: &str) -> Result<AccountJson, A
     params(("account" = u64, Path, description = "The account's number.")),
     responses((status = 200, body = MarginJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn margin(State(service): State<Service>, Path(account): Path<String>) -> Response {
+pub async fn margin(State(service): State<Service>, PathPart(account): PathPart) -> Response {
     answer(read_margin(&service, &account).await)
 }
 
@@ -70,7 +70,7 @@ async fn read_margin(service: &Service, account: &str) -> Result<MarginJson, Api
 )]
 pub async fn preview(
     State(service): State<Service>,
-    Path(account): Path<String>,
+    PathPart(account): PathPart,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -146,7 +146,7 @@ const NEAR_MAX: usize = 100;
     params(("account" = u64, Path, description = "The account's number.")),
     responses((status = 200, body = MovesJson), (status = "4XX", body = ErrorBody))
 )]
-pub async fn moves(State(service): State<Service>, Path(account): Path<String>) -> Response {
+pub async fn moves(State(service): State<Service>, PathPart(account): PathPart) -> Response {
     answer(public_account(&service, &account).map(|account| service.hub.moves(account)))
 }
 
@@ -157,7 +157,7 @@ pub async fn moves(State(service): State<Service>, Path(account): Path<String>) 
     params(("key" = String, Path, description = "`ed25519:` and 64 hexadecimal digits.")),
     responses((status = 200, body = KeyJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn key(State(service): State<Service>, Path(key): Path<String>) -> Response {
+pub async fn key(State(service): State<Service>, PathPart(key): PathPart) -> Response {
     answer(find_key(&service, &key).await)
 }
 
@@ -185,7 +185,7 @@ async fn find_key(service: &Service, key: &str) -> Result<KeyJson, ApiError> {
         (status = "5XX", body = ErrorBody)
     )
 )]
-pub async fn proofs(State(service): State<Service>, Path(account): Path<String>) -> Response {
+pub async fn proofs(State(service): State<Service>, PathPart(account): PathPart) -> Response {
     answer(prove(&service, &account).await)
 }
 

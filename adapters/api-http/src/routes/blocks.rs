@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
-use super::{Service, answer, number};
+use super::{PathPart, Service, answer, number};
 use crate::asking::off_thread;
 use crate::dto::block::BlockJson;
 use crate::error::{ApiError, ApiRule, ErrorBody};
@@ -17,7 +17,7 @@ use crate::error::{ApiError, ApiRule, ErrorBody};
     params(("height" = String, Path, description = "Height from 1 on, or `latest`.")),
     responses((status = 200, body = BlockJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn block(State(service): State<Service>, Path(height): Path<String>) -> Response {
+pub async fn block(State(service): State<Service>, PathPart(height): PathPart) -> Response {
     answer(read_block(&service, &height).await)
 }
 

@@ -2,14 +2,14 @@
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use casemate_protocol::{Digest, Envelope};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{Service, answer, query};
+use super::{PathPart, Service, answer, query};
 use crate::asking::{ANSWER_WAIT_MAX, look, node_failed, off_thread, within};
 use crate::body::{Encoding, encoding, json, read};
 use crate::dto::envelope::EnvelopeJson;
@@ -112,7 +112,7 @@ async fn submit_or_fail(
     params(("envelope" = String, Path, description = "The envelope's id, 64 hexadecimal digits.")),
     responses((status = 200, body = ReceiptJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn receipt(State(service): State<Service>, Path(envelope): Path<String>) -> Response {
+pub async fn receipt(State(service): State<Service>, PathPart(envelope): PathPart) -> Response {
     answer(find_receipt(&service, &envelope).await)
 }
 

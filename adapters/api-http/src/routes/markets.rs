@@ -1,12 +1,12 @@
 //! Markets, their books and their trades.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use casemate_protocol::MarketId;
 use serde::Deserialize;
 
-use super::{Service, answer, market_not_found, number, query};
+use super::{PathPart, Service, answer, market_not_found, number, query};
 use crate::asking::look;
 use crate::dto::market::{BookJson, MarketsJson, OneMarketJson, TradesJson};
 use crate::error::{ApiError, ErrorBody};
@@ -33,7 +33,7 @@ pub async fn markets(State(service): State<Service>) -> Response {
         (status = "5XX", body = ErrorBody)
     )
 )]
-pub async fn market(State(service): State<Service>, Path(market): Path<String>) -> Response {
+pub async fn market(State(service): State<Service>, PathPart(market): PathPart) -> Response {
     answer(read_market(&service, &market).await)
 }
 
@@ -66,7 +66,7 @@ const fn default_depth() -> usize {
 )]
 pub async fn book(
     State(service): State<Service>,
-    Path(market): Path<String>,
+    PathPart(market): PathPart,
     params: Result<Query<BookParams>, QueryRejection>,
 ) -> Response {
     answer(read_book(&service, &market, params))
@@ -107,7 +107,7 @@ const fn default_trades() -> usize {
 )]
 pub async fn trades(
     State(service): State<Service>,
-    Path(market): Path<String>,
+    PathPart(market): PathPart,
     params: Result<Query<TradesParams>, QueryRejection>,
 ) -> Response {
     answer(read_trades(&service, &market, params))

@@ -9,20 +9,24 @@ mod page;
 mod segments;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{MatchedPath, Query, Request, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::{MarketId, Reject, RejectCode};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use utoipa::OpenApi as _;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::ParameterIn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +49,8 @@ pub struct Shared {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) is_stopping: AtomicBool,
+    /// A permit for each stream that may still be opened.
+    pub(crate) streams: Arc<Semaphore>,
     /// Changes when streams have to end.
     pub(crate) stop: watch::Sender<bool>,
 }
@@ -68,6 +74,7 @@ impl Service {
             limits,
             metrics: Metrics::default(),
             is_stopping: AtomicBool::new(false),
+            streams: Arc::new(Semaphore::new(limits.streams_max)),
             stop: watch::Sender::new(false),
         }))
     }
@@ -86,8 +93,10 @@ impl Service {
     }
 
     pub(crate) fn router(&self) -> Router {
-        let (router, _) = api().split_for_parts();
+        let (router, document) = api().split_for_parts();
+        let with_parameters = Arc::new(paths_with_parameters(&document));
         router
+            .layer(from_fn_with_state(with_parameters, refuse_parameters))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .layer(from_fn_with_state(self.clone(), count_request))
@@ -140,6 +149,32 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().split_for_parts().1
 }
 
+/// Paths that take parameters behind the question mark; their handlers refuse those that they do not know.
+fn paths_with_parameters(document: &utoipa::openapi::OpenApi) -> BTreeSet<String> {
+    let takes_some = |item: &utoipa::openapi::PathItem| {
+        let operations = [&item.get, &item.post].into_iter().flatten();
+        let mut parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
+        parameters.any(|it| matches!(it, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query))
+    };
+    document.paths.paths.iter().filter(|(_, item)| takes_some(item)).map(|(path, _)| path.clone()).collect()
+}
+
+/// A parameter that is ignored is a misunderstanding that nobody notices.
+async fn refuse_parameters(
+    State(with_parameters): State<Arc<BTreeSet<String>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let query = request.uri().query().unwrap_or("");
+    if query.is_empty() || with_parameters.contains(path) {
+        return next.run(request).await;
+    }
+    let name = shortened(query.split(['=', '&']).next().unwrap_or(""));
+    let message = format!("unknown parameter `{name}`: `{path}` takes none");
+    ApiError::of(ApiRule::ParameterInvalid, message).into_response()
+}
+
 async fn path_not_found(uri: Uri) -> ApiError {
     ApiError::of(ApiRule::PathNotFound, format!("there is nothing at `{}`", shortened(uri.path())))
 }
@@ -180,6 +215,19 @@ fn answer<T: serde::Serialize>(result: Result<T, ApiError>) -> Response {
     match result {
         Ok(body) => json_response(StatusCode::OK, &body),
         Err(error) => error.into_response(),
+    }
+}
+
+/// A part of a path, as text.
+struct PathPart(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathPart {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let part = Path::<String>::from_request_parts(parts, state).await;
+        let refused = |rejection: PathRejection| ApiError::of(ApiRule::ParameterInvalid, rejection.body_text());
+        part.map(|Path(part)| Self(part)).map_err(refused)
     }
 }
 

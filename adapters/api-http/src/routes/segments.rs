@@ -1,14 +1,15 @@
 //! Segments, their breakers, and liquidations.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::Response;
+use serde::Deserialize;
 
-use super::{Service, answer};
-use crate::asking::look;
+use super::{Service, answer, query};
+use crate::asking::{ANSWER_WAIT_MAX, look, within};
 use crate::dto::liquidation::LiquidationsJson;
 use crate::dto::segment::{BreakersJson, SegmentsJson};
-use crate::error::{ApiError, ErrorBody, json_response};
+use crate::error::{ApiError, ErrorBody};
 
 /// Every segment: vault, insurance, uncovered losses, limiter, breaker, proposals.
 #[utoipa::path(
@@ -30,20 +31,35 @@ pub async fn breakers(State(service): State<Service>) -> Response {
     answer(read_breakers(&service).await)
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiquidationsParams {
+    #[serde(default = "default_steps")]
+    count: usize,
+}
+
+const fn default_steps() -> usize {
+    100
+}
+
 /// Late liquidations of all markets, step by step, without the accounts.
 #[utoipa::path(
     get,
     path = "/v1/liquidations",
-    responses((status = 200, body = LiquidationsJson), (status = "5XX", body = ErrorBody))
+    params(("count" = Option<u32>, Query, description = "How many of the last, at most 1024; 100 if not given.")),
+    responses((status = 200, body = LiquidationsJson), (status = "4XX", body = ErrorBody))
 )]
-pub async fn liquidations(State(service): State<Service>) -> Response {
-    json_response(StatusCode::OK, &service.hub.liquidations())
+pub async fn liquidations(
+    State(service): State<Service>,
+    params: Result<Query<LiquidationsParams>, QueryRejection>,
+) -> Response {
+    answer(query(params).map(|LiquidationsParams { count }| service.hub.liquidations(count)))
 }
 
 async fn read_breakers(service: &Service) -> Result<BreakersJson, ApiError> {
     let mut breakers = look(&*service.venue, BreakersJson::read).await?;
     // The hub learns of a block by another way than the state that was looked at.
-    service.hub.wait_height(breakers.height).await?;
+    within(ANSWER_WAIT_MAX, service.hub.wait_height(breakers.height)).await?;
     let height = breakers.height;
     breakers.moves = service.hub.breaker_moves().into_iter().filter(|moved| moved.height <= height).collect();
     Ok(breakers)

@@ -3,6 +3,7 @@
 //! A client sends `{"op": "subscribe", "channel": "book", "market": 1}` and gets a snapshot, then changes. A reader that is
 //! too slow gets the error `ReaderTooSlow` and a close frame with code 4408, as far as it still reads.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use casemate_protocol::{AccountId, MarketId, Reject, RejectCode};
 use serde::{Deserialize, Serialize};
@@ -94,20 +95,22 @@ pub async fn stream(
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
-            let error = ApiError::of(ApiRule::SubscriptionInvalid, rejection.body_text());
-            return error.into_response();
+            let mut response = ApiError::of(ApiRule::UpgradeRequired, rejection.body_text()).into_response();
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            return response;
         }
     };
-    if service.hub.listener_count() >= service.limits.streams_max {
+    // Held from before the answer until the stream is over, so that those on their way count too.
+    let Ok(stream_permit) = Arc::clone(&service.streams).try_acquire_owned() else {
         let max = u64::try_from(service.limits.streams_max).unwrap_or(u64::MAX);
         let error =
             ApiError::of(ApiRule::TooManyConnections, format!("`{max}` streams are open, which is the maximum"));
         return error.numbers("count", max, max.saturating_add(1)).into_response();
-    }
+    };
     upgrade.max_message_size(REQUEST_BYTES_MAX).max_frame_size(REQUEST_BYTES_MAX).on_upgrade(move |socket| async move {
         serve(&service, socket).await;
-        // The connection counts until here.
-        drop(permit);
+        // Stream and connection count until here.
+        drop((stream_permit, permit));
     })
 }
 

@@ -16,8 +16,8 @@ use casemate_protocol::{
 
 use super::{
     ActionJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson,
-    CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitJson,
-    MarketJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
+    CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson,
+    MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
     RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignerJson, SubmitPriceJson,
     TimeInForceJson, UntilJson,
 };
@@ -355,12 +355,12 @@ impl From<&PlaceOrder> for PlaceOrderJson {
             market: order.market.number(),
             side: order.side.into(),
             kind: match order.kind {
-                OrderKind::Limit(limit) => OrderKindJson::Limit(LimitJson {
+                OrderKind::Limit(limit) => OrderKindJson::Limit(LimitTermsJson {
                     price_ticks: Int(limit.price.ticks()),
                     time_in_force: limit.time_in_force.into(),
                 }),
                 OrderKind::Market(market) => {
-                    OrderKindJson::Market(MarketJson { slippage_ppm_max: market.slippage_ppm_max.ppm() })
+                    OrderKindJson::Market(MarketTermsJson { slippage_ppm_max: market.slippage_ppm_max.ppm() })
                 }
             },
             quantity_lots: Int(order.quantity.lots()),
