@@ -65,7 +65,13 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) struct NotIncluded {
     pub(crate) from: String,
-    pub(crate) reject: Reject,
+    pub(crate) why: String,
+}
+
+impl NotIncluded {
+    fn of(letter: Option<&Letter>, why: impl ToString) -> Self {
+        Self { from: letter.map_or_else(String::new, |letter| letter.from.clone()), why: why.to_string() }
+    }
 }
 
 /// Why nothing came of sending.
@@ -168,19 +174,20 @@ impl Client {
     }
 
     fn send_live(&mut self, at_ms: u64, letters: &[Letter]) -> Result<(), Unsent> {
-        self.time_ms = self.time_ms.max(GENESIS_MS + at_ms);
+        let time_ms = GENESIS_MS + at_ms;
+        if let Road::Live { venue, .. } = &mut self.road {
+            venue.come_to(TimeMs::from_ms(time_ms))?;
+        }
+        // Sealed after the wait, so that what ends by time counts from now.
+        self.time_ms = self.time_ms.max(time_ms);
         // What the ledger says of nonces is known up to the last durable block, and nothing of ours is on its way.
         self.nonces.clear();
-        let sealed: Vec<(Digest, Vec<u8>)> = letters.iter().map(|letter| self.sealed(letter)).collect();
+        let sealed = letters.iter().map(|letter| self.sealed(letter)).collect::<Result<Vec<_>, _>>()?;
         let Road::Live { venue, sent } = &mut self.road else { return Ok(()) };
-        venue.come_to(TimeMs::from_ms(GENESIS_MS + at_ms))?;
         *sent = sealed.iter().zip(0..).map(|((id, _), place)| (*id, place)).collect();
         let refused = venue.submit(sealed.into_iter().map(|(_, bytes)| bytes).collect())?;
         match refused.first() {
-            Some((place, reject)) => {
-                let from = letters.get(*place).map_or_else(String::new, |letter| letter.from.clone());
-                Err(NotIncluded { from, reject: *reject }.into())
-            }
+            Some((place, reject)) => Err(NotIncluded::of(letters.get(*place), reject).into()),
             None => Ok(()),
         }
     }
@@ -190,26 +197,25 @@ impl Client {
         self.time_ms = (self.time_ms + 1).max(GENESIS_MS + at_ms);
         let mut batch = Vec::with_capacity(letters.len());
         for letter in letters {
-            let (_, bytes) = self.sealed(letter);
-            let fail = |reject| NotIncluded { from: letter.from.clone(), reject };
+            let (_, bytes) = self.sealed(letter)?;
+            let fail = |reject| NotIncluded::of(Some(letter), reject);
             batch.push(Decoded::from_bytes(bytes, self.ledger().chain_id()).map_err(fail)?);
         }
         let mut envelopes = Vec::with_capacity(batch.len());
         for (letter, envelope) in letters.iter().zip(authenticate_batch(batch, &Sequential)) {
-            envelopes.push(envelope.map_err(|reject| NotIncluded { from: letter.from.clone(), reject })?);
+            envelopes.push(envelope.map_err(|reject| NotIncluded::of(Some(letter), reject))?);
         }
         let time = TimeMs::from_ms(self.time_ms);
         let secret =
             SealSecret(hash::digest(Domain::Development, &[b"scenario secret", &self.time_ms.to_le_bytes()]).0);
         let fail = |_| NotIncluded {
             from: "the driver".to_owned(),
-            reject: Reject::of(casemate_protocol::RejectCode::BlockFull),
+            why: Reject::of(casemate_protocol::RejectCode::BlockFull).to_string(),
         };
         let proposal = self.replica.propose(envelopes, time, secret, &Sequential, &mut ()).map_err(fail)?;
         self.replica.adopt();
         if let Some((place, reject, _)) = proposal.left_out.first() {
-            let from = letters.get(*place).map_or_else(String::new, |letter| letter.from.clone());
-            return Err(NotIncluded { from, reject: *reject });
+            return Err(NotIncluded::of(letters.get(*place), reject));
         }
         let places = (0..proposal.executed.envelopes.len()).map(Some).collect();
         Ok(Block::of(&proposal.executed, places))
@@ -221,14 +227,23 @@ impl Client {
     }
 
     /// The signed envelope of a letter, after its id.
-    fn sealed(&mut self, letter: &Letter) -> (Digest, Vec<u8>) {
+    ///
+    /// # Errors
+    /// It has more commands than an envelope holds.
+    fn sealed(&mut self, letter: &Letter) -> Result<(Digest, Vec<u8>), NotIncluded> {
+        let commands = BoundedVec::new(letter.commands.clone()).ok_or_else(|| {
+            let count = letter.commands.len();
+            NotIncluded::of(
+                Some(letter),
+                format!("`{count}` commands, and one envelope holds `{ENVELOPE_COMMANDS_MAX}`"),
+            )
+        })?;
         let key = self.venue.signing_key(&letter.from);
         let account = self.account(&letter.from);
         // The opening of an account is its first envelope, also where genesis opened it.
         let first = self.ledger().accounts().account(account).map_or(1, |row| row.nonces().next());
         let nonce = self.nonces.entry(letter.from.clone()).or_insert(first - 1);
         *nonce += 1;
-        let commands = letter.commands.iter().take(ENVELOPE_COMMANDS_MAX).cloned().collect();
         let intent = Intent {
             version: ENVELOPE_VERSION,
             chain_id: *self.replica.ledger().chain_id(),
@@ -237,11 +252,11 @@ impl Client {
             nonce: *nonce,
             valid_until_ms: TimeMs::from_ms(self.time_ms + 60_000),
             group: GroupMode::EachAlone,
-            commands: BoundedVec::new(commands).unwrap_or_default(),
+            commands,
         };
         let digests = digests_without_evidence(&intent);
         let signature = SignatureBytes(key.sign(digests.envelope.bytes()).into());
-        (digests.intent, Envelope { intent, evidence: BoundedVec::empty(), signature }.encode())
+        Ok((digests.intent, Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()))
     }
 }
 

@@ -40,7 +40,7 @@ pub struct ScenarioFile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fields {
-    pub(crate) id: String,
+    pub(crate) id: Spanned<String>,
     pub(crate) title: String,
     /// Who they are, by name.
     pub(crate) parties: BTreeMap<String, String>,
@@ -98,6 +98,8 @@ pub(crate) const VENUE_FILE: &str = "venue.toml";
 /// The file of controls.
 pub(crate) const CONTROLS_FILE: &str = "controls.toml";
 
+/// Longest id of a scenario.
+const ID_BYTES_MAX: usize = 16;
 const FORMAT_HINT: &str = "README.md in the folder of scenarios describes the format";
 
 impl Catalogue {
@@ -173,13 +175,26 @@ impl ScenarioFile {
     /// A field is missing, unknown or of the wrong kind.
     pub(crate) fn parse(path: &Path, text: String) -> Result<Self, ScenarioError> {
         let fields = parse_toml(path, &text)?;
-        Ok(Self { path: path.to_path_buf(), text, fields })
+        let file = Self { path: path.to_path_buf(), text, fields };
+        file.require_id()?;
+        Ok(file)
     }
 
     /// Its id, such as `S4`.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.fields.id
+        self.fields.id.get_ref()
+    }
+
+    /// It names folders and chains.
+    fn require_id(&self) -> Result<(), ScenarioError> {
+        let id = self.id();
+        let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_plain && (1..=ID_BYTES_MAX).contains(&id.len()) {
+            return Ok(());
+        }
+        let message = format!("the id `{id}` must be 1 to {ID_BYTES_MAX} letters, digits and hyphens");
+        Err(self.error_at(self.fields.id.span().start, message))
     }
 
     /// What happened.
@@ -200,7 +215,7 @@ impl ScenarioFile {
     /// A line that is no sentence, a field that the venue does not have, a control that the catalogue does not have.
     pub(crate) fn cast(&self, catalogue: &Catalogue, seed: u64) -> Result<Cast, ScenarioError> {
         let fields = &self.fields;
-        let numbers = varied(&fields.numbers, &fields.id, seed);
+        let numbers = varied(&fields.numbers, self.id(), seed);
         let tables =
             tables::merged(&catalogue.ordinary, &fields.genesis, &numbers).map_err(|error| self.of_table(&error))?;
         let parties: Vec<String> = fields.parties.keys().cloned().collect();
@@ -212,9 +227,11 @@ impl ScenarioFile {
         known.extend(venue.accounts.keys().filter(|name| !parties.contains(name)).cloned());
         let markets: Vec<String> = venue.markets.keys().cloned().collect();
         let segments = u16::try_from(venue.genesis.segments.len()).unwrap_or(u16::MAX);
-        let vocabulary = Vocabulary { parties: &known, markets: &markets, segments, numbers: &numbers };
+        let controls: Vec<String> = fields.control.iter().map(|control| control.name.get_ref().clone()).collect();
+        let vocabulary =
+            Vocabulary { parties: &known, markets: &markets, segments, numbers: &numbers, controls: &controls };
         Ok(Cast {
-            id: fields.id.clone(),
+            id: self.id().to_owned(),
             attackers: fields.attackers.clone(),
             limit: self.limit(&numbers)?,
             lasts_ms: self.lasts_ms()?,

@@ -55,22 +55,24 @@ impl Number {
         i64::try_from(self.0.div_euclid(1_000)).unwrap_or(i64::MAX)
     }
 
-    /// Times a ratio in parts per million, rounded down.
+    /// Times a ratio in parts per million, rounded down; the largest or smallest number if it is beyond it.
     #[must_use]
-    pub fn scaled_ppm(self, ppm: i128) -> Self {
-        Self((self.0 * ppm).div_euclid(1_000_000))
+    pub const fn scaled_ppm(self, ppm: i128) -> Self {
+        Self(self.0.saturating_mul(ppm).div_euclid(1_000_000))
     }
 
-    /// The number so many parts per million on the way to another, rounded down.
+    /// The number so many parts per million on the way to another, rounded down; the largest or smallest number if it is
+    /// beyond it.
     #[must_use]
-    pub fn between(self, other: Self, way_ppm: i128) -> Self {
-        Self(self.0 + ((other.0 - self.0) * way_ppm).div_euclid(1_000_000))
+    pub const fn between(self, other: Self, way_ppm: i128) -> Self {
+        let way = other.0.saturating_sub(self.0).saturating_mul(way_ppm).div_euclid(1_000_000);
+        Self(self.0.saturating_add(way))
     }
 
-    /// How often another number fits, rounded down; nothing fits into zero.
+    /// How often another number fits, rounded down. `None` for zero, and for more than a market can count.
     #[must_use]
-    pub fn divided_by(self, other: Self) -> u64 {
-        u64::try_from(self.0.checked_div(other.0).unwrap_or(0)).unwrap_or(0)
+    pub fn divided_by(self, other: Self) -> Option<u64> {
+        u64::try_from(self.0.checked_div(other.0)?).ok()
     }
 }
 
@@ -138,6 +140,16 @@ mod tests {
         }
         assert_eq!(Number::parse("12.500").unwrap().to_string(), "12.5");
         assert_eq!(Number::whole(100).to_string(), "100");
+    }
+
+    #[test]
+    fn what_is_beyond_every_market_neither_wraps_nor_stops_the_program() {
+        let most = Number::parse("999999999999999999").unwrap();
+        assert_eq!(most.scaled_ppm(i128::MAX), Number(i128::MAX.div_euclid(1_000_000)));
+        assert!(Number::whole(1).between(most, 1_000_000) == most && most.between(most, i128::MAX) == most);
+        assert!(Number::default().between(most, i128::MAX) > most);
+        assert_eq!(most.divided_by(Number::parse("0.000000001").unwrap()), None);
+        assert_eq!((most.divided_by(Number::default()), most.divided_by(most)), (None, Some(1)));
     }
 
     #[test]

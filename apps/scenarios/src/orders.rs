@@ -8,6 +8,7 @@ use casemate_protocol::command::{
     Approve, Beneficiary, CancelAllOrders, CancelScope, Change, DepositClaim, LeaveBreaker, LimitTerms, OrderKind,
     PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestWithdrawal, SelfTradeMode, Side, SubmitPrice, TimeInForce,
 };
+use casemate_protocol::limits::ENVELOPE_COMMANDS_MAX;
 use casemate_protocol::units::{Round, price_moved};
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, BreakerState, ClientOrderId, Command, PriceTicks, ProposalNumber, QuantityLots,
@@ -33,9 +34,18 @@ pub(crate) struct Wish {
 }
 
 /// Orders that are together what is wished, none larger than the market takes.
-pub(crate) fn orders(market: &MarketNames, wish: &Wish) -> Vec<Command> {
+///
+/// # Errors
+/// It takes more of them than one envelope holds.
+pub(crate) fn orders(market: &MarketNames, wish: &Wish) -> Result<Vec<Command>, String> {
     let most = market.order_lots_max.max(1);
     let count = wish.lots.div_ceil(most);
+    if count > ENVELOPE_COMMANDS_MAX as u64 {
+        return Err(format!(
+            "`{}` lots take `{count}` orders of at most `{most}` lots, and one envelope holds `{ENVELOPE_COMMANDS_MAX}`",
+            wish.lots
+        ));
+    }
     let order = |index: u64| {
         let lots = wish.lots.saturating_sub(index * most).min(most);
         Command::PlaceOrder(PlaceOrder {
@@ -48,20 +58,50 @@ pub(crate) fn orders(market: &MarketNames, wish: &Wish) -> Vec<Command> {
             self_trade: SelfTradeMode::CancelResting,
         })
     };
-    (0..count).map(order).collect()
+    Ok((0..count).map(order).collect())
 }
 
 /// Whole lots of a quantity, rounded down.
-pub(crate) fn lots(market: &MarketNames, quantity: Number) -> u64 {
-    quantity.divided_by(market.lot_size)
+///
+/// # Errors
+/// There is no such number of lots.
+pub(crate) fn lots(market: &MarketNames, quantity: Number) -> Result<u64, String> {
+    let lots = quantity.divided_by(market.lot_size);
+    lots.ok_or_else(|| format!("`{quantity}` is more than a market with lots of `{}` can count", market.lot_size))
+}
+
+/// A price in whole ticks, rounded down.
+///
+/// # Errors
+/// There is no such number of ticks.
+pub(crate) fn whole_ticks(market: &MarketNames, price: Number) -> Result<u64, String> {
+    let ticks = price.divided_by(market.tick_size);
+    ticks.ok_or_else(|| format!("`{price}` is more than a market with ticks of `{}` can count", market.tick_size))
 }
 
 /// A price in ticks, rounded down; what a market has no index for yet is zero.
-pub(crate) fn ticks(client: &Client, market: &MarketNames, price: Price) -> PriceTicks {
+///
+/// # Errors
+/// There is no such number of ticks.
+pub(crate) fn ticks(client: &Client, market: &MarketNames, price: Price) -> Result<PriceTicks, String> {
     match price {
-        Price::At(number) => PriceTicks::from_ticks(number.divided_by(market.tick_size)),
-        Price::Index { by_ppm } => price_moved(index(client, market), by_ppm, Round::Down).unwrap_or(PriceTicks::ZERO),
+        Price::At(number) => whole_ticks(market, number).map(PriceTicks::from_ticks),
+        Price::Index { by_ppm } => {
+            Ok(price_moved(index(client, market), by_ppm, Round::Down).unwrap_or(PriceTicks::ZERO))
+        }
     }
+}
+
+/// Lots of a quote on each side.
+///
+/// # Errors
+/// It is more than one order may be.
+pub(crate) fn quoted_lots(market: &MarketNames, quantity: Number) -> Result<u64, String> {
+    let (lots, most) = (lots(market, quantity)?, market.order_lots_max);
+    if lots > most {
+        return Err(format!("a quote of `{lots}` lots is larger than an order may be: `{most}` lots"));
+    }
+    Ok(lots)
 }
 
 /// The venue's index in ticks, rounded down.
@@ -79,7 +119,7 @@ pub(crate) fn ladder(client: &Client, market: &MarketNames, lots: u64, distance_
     }
     let level = |by_ppm: i64, round| {
         let price = price_moved(index, by_ppm, round)?;
-        let quantity = QuantityLots::from_lots(lots.min(market.order_lots_max));
+        let quantity = QuantityLots::from_lots(lots);
         BoundedVec::new(vec![QuoteLevel { price, quantity }])
     };
     let distance = i64::from(distance_ppm);

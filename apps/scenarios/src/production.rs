@@ -12,7 +12,7 @@ use crate::number::{Numbers, varied};
 use crate::problem::ScenarioError;
 use crate::stage::{Ending, Interrupted, Story, play_live};
 use crate::tables;
-use crate::telling::{Listener, Teller};
+use crate::telling::{Audience, Teller};
 use crate::told::{ControlSeen, LiveVerdict, Told};
 use crate::venue::Venue;
 
@@ -71,7 +71,7 @@ impl Production {
         Ok(Self {
             file: file.clone(),
             catalogue: catalogue.clone(),
-            numbers: varied(&file.fields.numbers, &file.fields.id, seed),
+            numbers: varied(&file.fields.numbers, file.id(), seed),
             venue: venue.signed_with(chain_name, keys),
             cast,
             on,
@@ -132,11 +132,11 @@ impl Production {
     pub fn play(
         &self,
         live: Box<dyn LiveVenue>,
-        listener: impl FnMut(&Told) + Send + 'static,
+        audience: impl FnMut(&Told) + Send + 'static,
         stays: bool,
     ) -> Result<LiveVerdict, Unplayed> {
-        let listener: Listener = Box::new(listener);
-        let teller = Teller::new(listener, &self.file.text, &self.numbers, &self.venue);
+        let audience: Audience = Box::new(audience);
+        let teller = Teller::new(audience, &self.file.text, &self.numbers, &self.venue);
         let verdict = |ending: &Ending| self.verdict(ending);
         play_live((&self.cast, Story::Attack), self.venue.clone(), &self.on, (live, teller), (&verdict, stays)).map_err(
             |interrupted| match interrupted {
@@ -216,7 +216,7 @@ fn places(file: &ScenarioFile, catalogue: &Catalogue, names: &[String]) -> Resul
             let what = |name: &String| catalogue.controls.get(name).map_or("", |known| known.what.as_str()).to_owned();
             let line = |name: &String| format!("\n  {name}: {}", what(name));
             let known: String = controls.iter().map(|control| line(control.name.get_ref())).collect();
-            let id = &file.fields.id;
+            let id = file.id();
             let message = format!("`{name}` is no control of {id}, which has:{known}");
             ScenarioError::new(&file.path, message, "name one of them, or `all`")
         })

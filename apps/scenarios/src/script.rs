@@ -151,6 +151,8 @@ pub struct Vocabulary<'a> {
     pub segments: u16,
     /// Named numbers, as the seed has them.
     pub numbers: &'a Numbers,
+    /// Controls of the scenario.
+    pub controls: &'a [String],
 }
 
 /// A line that is no sentence, and why.
@@ -203,10 +205,10 @@ fn step(words: &mut Words<'_>) -> Result<Step, String> {
             let check = check(words)?;
             let mut unless = Vec::new();
             if words.take("unless") {
-                unless.push(words.quoted()?);
-            }
-            while words.take("or") {
-                unless.push(words.quoted()?);
+                unless.push(words.control()?);
+                while words.take("or") {
+                    unless.push(words.control()?);
+                }
             }
             Ok(Step::Check { check, unless })
         }

@@ -322,8 +322,8 @@ impl<'a> Stage<'a> {
     /// Sends letters and takes in every block until they are judged; their verdicts, by place.
     fn send(&mut self, line: usize, letters: Vec<Letter>) -> Result<Vec<Verdicts>, Interrupted> {
         let fail = |unsent: Unsent| match unsent {
-            Unsent::NotIncluded(NotIncluded { from, reject }) => {
-                Interrupted::Broken { line, message: format!("what {from} sends is in no block: {reject}") }
+            Unsent::NotIncluded(NotIncluded { from, why }) => {
+                Interrupted::Broken { line, message: format!("what {from} sends is in no block: {why}") }
             }
             Unsent::Ended(ended) => Interrupted::Ended(ended),
         };
@@ -430,17 +430,19 @@ impl<'a> Stage<'a> {
     }
 
     fn act(&mut self, line: usize, who: &str, act: &Act) -> Result<Result<(), Reject>, Interrupted> {
+        let fail = |message| Interrupted::Broken { line, message };
         let commands = match act {
             Act::Deposit { amount, segment } => return self.deposit(line, who, *amount, SegmentId::new(*segment)),
             Act::Rest { is_bid, quantity, market, price } => {
-                self.order(market, (*is_bid, *quantity), *price, TimeInForce::GoodTillCancel)
+                self.order(market, (*is_bid, *quantity), *price, TimeInForce::GoodTillCancel).map_err(fail)?
             }
             Act::Take { is_buy, quantity, market, price } => {
-                self.order(market, (*is_buy, *quantity), *price, TimeInForce::ImmediateOrCancel)
+                self.order(market, (*is_buy, *quantity), *price, TimeInForce::ImmediateOrCancel).map_err(fail)?
             }
-            Act::Close { quantity, market, price } => self.close(who, *quantity, market, *price),
+            Act::Close { quantity, market, price } => self.close(who, *quantity, market, *price).map_err(fail)?,
             Act::Quote { quantity, market, distance_ppm } => {
-                let lots = self.market(market).map_or(0, |market| orders::lots(&market, *quantity));
+                let lots = self.market(market).map_or(Ok(0), |market| orders::quoted_lots(&market, *quantity));
+                let lots = lots.map_err(fail)?;
                 self.quotes.insert((who.to_owned(), market.clone()), (lots, *distance_ppm));
                 self.beat()?;
                 return Ok(Ok(()));
@@ -474,10 +476,10 @@ impl<'a> Stage<'a> {
         (is_bid, quantity): (bool, Number),
         price: crate::script::Price,
         time_in_force: TimeInForce,
-    ) -> Vec<casemate_protocol::Command> {
-        let Some(market) = self.market(market) else { return vec![] };
-        let price = orders::ticks(&self.client, &market, price);
-        let lots = orders::lots(&market, quantity);
+    ) -> Result<Vec<casemate_protocol::Command>, String> {
+        let Some(market) = self.market(market) else { return Ok(vec![]) };
+        let price = orders::ticks(&self.client, &market, price)?;
+        let lots = orders::lots(&market, quantity)?;
         orders::orders(&market, &Wish { is_bid, lots, price, time_in_force, is_reduce_only: false })
     }
 
@@ -487,11 +489,11 @@ impl<'a> Stage<'a> {
         quantity: Option<Number>,
         market: &str,
         price: crate::script::Price,
-    ) -> Vec<casemate_protocol::Command> {
-        let Some(names) = self.market(market) else { return vec![] };
+    ) -> Result<Vec<casemate_protocol::Command>, String> {
+        let Some(names) = self.market(market) else { return Ok(vec![]) };
         let held = self.held(who, &names);
-        let lots = quantity.map_or(held.unsigned_abs(), |quantity| orders::lots(&names, quantity)).max(1);
-        let price = orders::ticks(&self.client, &names, price);
+        let lots = quantity.map_or(Ok(held.unsigned_abs()), |quantity| orders::lots(&names, quantity))?.max(1);
+        let price = orders::ticks(&self.client, &names, price)?;
         let time_in_force = TimeInForce::ImmediateOrCancel;
         orders::orders(&names, &Wish { is_bid: held < 0, lots, price, time_in_force, is_reduce_only: true })
     }

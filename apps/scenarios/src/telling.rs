@@ -16,11 +16,11 @@ use crate::told::{Happening, Told};
 use crate::venue::{MarketNames, Venue};
 
 /// Whom to tell.
-pub(crate) type Listener = Box<dyn FnMut(&Told) + Send>;
+pub(crate) type Audience = Box<dyn FnMut(&Told) + Send>;
 
 /// Names, and what was said already.
 pub(crate) struct Teller {
-    listener: Listener,
+    audience: Audience,
     /// Sentences of the scenario by line, with its numbers.
     sentences: BTreeMap<usize, String>,
     accounts: BTreeMap<AccountId, String>,
@@ -53,11 +53,11 @@ const INDEX_MOVES: u128 = 10;
 const LIQUIDATION_OVER_MS: u64 = 60_000;
 
 impl Teller {
-    pub(crate) fn new(listener: Listener, text: &str, numbers: &Numbers, venue: &Venue) -> Self {
+    pub(crate) fn new(audience: Audience, text: &str, numbers: &Numbers, venue: &Venue) -> Self {
         let accounts = venue.accounts.iter().map(|(name, account)| (*account, name.clone()));
         let markets = venue.markets.iter().map(|(name, names)| (names.id, (name.clone(), *names)));
         Self {
-            listener,
+            audience,
             sentences: (1..).zip(text.lines().map(|line| sentence(line, numbers))).collect(),
             accounts: accounts.collect(),
             markets: markets.collect(),
@@ -72,7 +72,7 @@ impl Teller {
     }
 
     pub(crate) fn tell(&mut self, what: Happening) {
-        (self.listener)(&Told { at_ms: self.now_ms, what });
+        (self.audience)(&Told { at_ms: self.now_ms, what });
     }
 
     /// Time has come to this; what was added up long enough is told.

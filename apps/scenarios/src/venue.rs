@@ -80,7 +80,7 @@ impl Venue {
         let (mut markets, mut margins, mut feeds, mut names) = (vec![], vec![], vec![], BTreeMap::new());
         for (number, (name, table)) in (1u16..).zip(&rules.market) {
             let named = |message: String| format!("market.{name}: {message}");
-            let market = market_names(number, table);
+            let market = market_names(number, table).map_err(named)?;
             markets.push(market_rules(&market, table).map_err(named)?);
             margins.push(margin_rules(&market, table).map_err(named)?);
             feeds.push(feed_rules(&market, table, &publishers).map_err(named)?);
@@ -311,32 +311,38 @@ fn breaker_rules(table: &BreakerTable) -> BreakerRules {
     }
 }
 
-fn market_names(number: u16, table: &MarketTable) -> MarketNames {
-    MarketNames {
+fn market_names(number: u16, table: &MarketTable) -> Result<MarketNames, String> {
+    Ok(MarketNames {
         id: MarketId::new(number),
         feed: FeedId::new(number),
         segment: SegmentId::new(table.segment),
         tick_size: table.tick_size,
         lot_size: table.lot_size,
-        order_lots_max: table.order_max.divided_by(table.lot_size),
-    }
+        order_lots_max: whole("order_max", table.order_max, table.lot_size)?,
+    })
+}
+
+/// How many ticks or lots a field is.
+fn whole(name: &str, number: Number, size: Number) -> Result<u64, String> {
+    number.divided_by(size).ok_or_else(|| format!("`{name}` of `{number}` is no number of sizes of `{size}`"))
 }
 
 fn market_rules(names: &MarketNames, table: &MarketTable) -> Result<MarketRules, String> {
     // Billionths of the quote for a unit times billionths of a unit: a micro-quote is 10^12 of them.
-    let tick_value = table.tick_size.nanos() * table.lot_size.nanos();
-    let micros = u32::try_from(tick_value / TICK_VALUE_SCALE).ok().filter(|_| tick_value % TICK_VALUE_SCALE == 0);
+    let tick_value = table.tick_size.nanos().checked_mul(table.lot_size.nanos());
+    let micros = tick_value.filter(|value| value % TICK_VALUE_SCALE == 0);
+    let micros = micros.and_then(|value| u32::try_from(value / TICK_VALUE_SCALE).ok());
     let micros = micros.ok_or("tick size times lot size must be a whole number of millionths of the quote")?;
     Ok(MarketRules {
         id: names.id,
         segment: names.segment,
         tick_value: TickValueMicros::from_micros(micros),
-        price_max: PriceTicks::from_ticks(table.price_max.divided_by(table.tick_size)),
-        reference_price: PriceTicks::from_ticks(table.price.divided_by(table.tick_size)),
+        price_max: PriceTicks::from_ticks(whole("price_max", table.price_max, table.tick_size)?),
+        reference_price: PriceTicks::from_ticks(whole("price", table.price, table.tick_size)?),
         band: RatioPpm::from_ppm(table.band_ppm),
         order_lots_min: QuantityLots::from_lots(1),
         order_lots_max: QuantityLots::from_lots(names.order_lots_max),
-        position_lots_max: QuantityLots::from_lots(table.position_max.divided_by(table.lot_size)),
+        position_lots_max: QuantityLots::from_lots(whole("position_max", table.position_max, table.lot_size)?),
         maker_fee: FeePpm::from_ppm(table.maker_fee_ppm),
         taker_fee: FeePpm::from_ppm(table.taker_fee_ppm),
     })

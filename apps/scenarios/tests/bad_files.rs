@@ -8,13 +8,19 @@ const SCENARIO: &str = "S16b-zero-bids.toml";
 
 /// A copy of the repository's venue, controls and one scenario, with one text in one file replaced.
 fn error_of(file: &str, from: &str, to: &str) -> ScenarioError {
+    error_with(file, &[(from, to)])
+}
+
+fn error_with(file: &str, changes: &[(&str, &str)]) -> ScenarioError {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/scenarios");
     let folder = tempfile::tempdir().expect("a temporary folder");
     for name in ["venue.toml", "controls.toml", SCENARIO] {
         let mut text = std::fs::read_to_string(source.join(name)).expect("the repository has it");
         if name == file {
-            assert!(text.contains(from), "`{from}` is not in {file}");
-            text = text.replacen(from, to, 1);
+            for (from, to) in changes {
+                assert!(text.contains(from), "`{from}` is not in {file}");
+                text = text.replacen(from, to, 1);
+            }
         }
         std::fs::write(folder.path().join(name), text).expect("it can be written");
     }
@@ -75,6 +81,56 @@ fn a_set_up_that_does_not_stand_is_no_verdict() {
     assert!(error.line.is_some(), "{error}");
     let error = error_of(SCENARIO, "long-1 deposits $margin into 1", "long-1 deposits 1 into 1");
     assert!(error.message.contains("the set-up is refused"), "{error}");
+}
+
+#[test]
+fn an_id_that_is_no_plain_name_is_refused_with_its_line() {
+    for id in ["", "../S4", "S 4", "S/4", "seventeen-letters"] {
+        let error = error_of(SCENARIO, "id = \"S16b\"", &format!("id = \"{id}\""));
+        let message = format!("the id `{id}` must be 1 to 16 letters, digits and hyphens");
+        assert_eq!((error.message.as_str(), error.line), (message.as_str(), Some(1)), "{error}");
+    }
+}
+
+#[test]
+fn orders_beyond_the_limits_are_refused_with_their_line_and_not_cut() {
+    let line = 32;
+    for (step, message) in [
+        (
+            "desk quotes 20_001 XBT within 0.3 %",
+            "a quote of `2000100` lots is larger than an order may be: `2000000` lots",
+        ),
+        (
+            "desk offers 9_000_000 XBT at $start",
+            "`900000000` lots take `450` orders of at most `2000000` lots, and one envelope holds `64`",
+        ),
+        (
+            "desk offers 999_999_999_999_999_999 XBT at $start",
+            "`999999999999999999` is more than a market with lots of `0.01` can count",
+        ),
+        (
+            "desk offers 1 XBT at 999_999_999_999_999_999",
+            "`999999999999999999` is more than a market with ticks of `0.05` can count",
+        ),
+    ] {
+        let changes = [
+            ("at 0:58   desk stops quoting XBT\nat 0:59   vulture", &format!("at 0:58   {step}\nat 0:59   vulture")),
+            ("order_max = 40_000", &"order_max = 20_000".to_owned()),
+            ("tick_size = \"0.5\"", &"tick_size = \"0.05\"".to_owned()),
+        ];
+        let error = error_with(SCENARIO, &changes.each_ref().map(|(from, to)| (*from, to.as_str())));
+        assert!(error.message.ends_with(message), "{error}");
+        assert_eq!(error.line, Some(line), "{error}");
+    }
+}
+
+#[test]
+fn sizes_whose_product_no_number_holds_are_refused() {
+    let most = "\"999999999999999999\"";
+    let changes =
+        [("tick_size = \"0.5\"", format!("tick_size = {most}")), ("lot_size = \"0.01\"", format!("lot_size = {most}"))];
+    let error = error_with(SCENARIO, &changes.each_ref().map(|(from, to)| (*from, to.as_str())));
+    assert!(error.message.contains("[genesis]"), "{error}");
 }
 
 #[test]

@@ -3,8 +3,10 @@ use super::*;
 fn read(text: &str) -> Result<Vec<Line>, String> {
     let parties = ["alice", "bob"].map(str::to_owned);
     let markets = ["MNGO"].map(str::to_owned);
+    let controls = ["open-interest maximum", "price cap"].map(str::to_owned);
     let numbers: Numbers = [("start".to_owned(), Number::parse("0.0382").unwrap())].into();
-    let vocabulary = Vocabulary { parties: &parties, markets: &markets, segments: 2, numbers: &numbers };
+    let vocabulary =
+        Vocabulary { parties: &parties, markets: &markets, segments: 2, numbers: &numbers, controls: &controls };
     parse(text, 10, &vocabulary).map_err(|error| format!("{}: {}", error.line, error.message))
 }
 
@@ -77,6 +79,12 @@ fn what_is_no_sentence_is_named_with_its_line() {
         ("at 0:05 bob buys 1 MNGO at", "10: the line ends where a price or `index` is missing"),
         ("at 0:05 bob buys 1 MNGO at 1 today", "10: `today` is left over"),
         ("at 0:05 check segment 1 is Open", "10: `Open` is no state of a breaker"),
+        ("at 0:05 check bob is flat in MNGO unless \"price cup\"", "10: `price cup` is no control of the scenario"),
+        (
+            "at 0:05 check bob is flat in MNGO unless \"price cap\" or \"luck\"",
+            "10: `luck` is no control of the scenario",
+        ),
+        ("at 0:05 check bob is flat in MNGO or \"price cap\"", "10: `or \"price cap\"` is left over"),
         (
             "at 0:09 risk officers reopen 1\nat 0:05 risk officers reopen 1",
             "11: this line is earlier than the line before it",

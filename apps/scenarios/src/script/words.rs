@@ -53,8 +53,13 @@ impl<'a> Words<'a> {
         if is_over { Ok(()) } else { Err(format!("`{}` is left over", self.left)) }
     }
 
-    /// A name in quotes.
-    pub(super) fn quoted(&mut self) -> Result<String, String> {
+    /// A control of the scenario, in quotes.
+    pub(super) fn control(&mut self) -> Result<String, String> {
+        let name = self.quoted()?;
+        known(&name, self.vocabulary.controls).ok_or_else(|| format!("`{name}` is no control of the scenario"))
+    }
+
+    fn quoted(&mut self) -> Result<String, String> {
         let missing = || format!("`{}` stands where a name in quotes is missing", self.left);
         let (name, rest) = self.left.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(missing)?;
         self.left = rest.trim_start();

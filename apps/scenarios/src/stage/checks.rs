@@ -68,14 +68,14 @@ impl Stage<'_> {
     ) -> Result<(), String> {
         let names = self.market(market).ok_or_else(|| format!("there is no market {market}"))?;
         let position = self.position(who, &names).unwrap_or_default();
-        let lots = i64::try_from(orders::lots(&names, quantity)).unwrap_or(i64::MAX);
+        let lots = i64::try_from(orders::lots(&names, quantity)?).unwrap_or(i64::MAX);
         let wanted = if is_long { lots } else { -lots };
         if position.lots() != wanted {
             return Err(format!("{who} holds {} lots of {market}, not {wanted}", position.lots()));
         }
         let Some(from) = from else { return Ok(()) };
         let tick_value = self.client.market(&names).map_or(0, |market| i64::from(market.rules().tick_value.micros()));
-        let ticks = i64::try_from(from.divided_by(names.tick_size)).unwrap_or(i64::MAX);
+        let ticks = i64::try_from(orders::whole_ticks(&names, from)?).unwrap_or(i64::MAX);
         let cost = wanted.saturating_mul(ticks).saturating_mul(tick_value);
         if position.entry_notional() == cost {
             return Ok(());
@@ -86,7 +86,7 @@ impl Stage<'_> {
 
     fn check_index(&self, market: &str, within_ppm: u32, price: Number) -> Result<(), String> {
         let names = self.market(market).ok_or_else(|| format!("there is no market {market}"))?;
-        let (index, wanted) = (orders::index(&self.client, &names).ticks(), price.divided_by(names.tick_size));
+        let (index, wanted) = (orders::index(&self.client, &names).ticks(), orders::whole_ticks(&names, price)?);
         let distance = u128::from(index.abs_diff(wanted)) * 1_000_000;
         if distance <= u128::from(within_ppm) * u128::from(wanted) {
             return Ok(());
