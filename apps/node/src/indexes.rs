@@ -127,6 +127,7 @@ impl Indexes {
         })
     }
 
+    #[cfg(test)]
     /// The block that holds log record `record`, or the newest block if the record is still to come.
     ///
     /// # Errors

@@ -293,23 +293,6 @@ fn a_segment_under_another_name_is_a_fault() {
 }
 
 #[test]
-fn pruning_deletes_whole_segments_below_and_never_the_last() {
-    let dir = tempfile::tempdir().unwrap();
-    write_journal(dir.path(), &[900; 8]);
-    let (journal, mut writer, _) = open(dir.path()).unwrap();
-    assert_eq!(writer.prune_before(4).unwrap(), 1, "block 4 shares a segment with block 3");
-    assert_eq!(journal.held(), Some((3, 8)));
-    assert!(matches!(journal.read_from(2), Err(Fault::HeightNotHeld { held: Some((3, 8)), .. })));
-    assert_eq!(read_all(&journal, 3), expected(&[900; 8])[2..]);
-    assert_eq!(writer.prune_before(u64::MAX).unwrap(), 2);
-    assert_eq!(segments(dir.path()), [7]);
-    drop(writer);
-    let (_, mut writer, report) = open(dir.path()).unwrap();
-    assert_eq!((report.first_height, report.last_height), (Some(7), Some(8)));
-    writer.append(9, b"nine").unwrap();
-}
-
-#[test]
 fn segments_below_the_verified_height_are_checked_when_read_instead() {
     let dir = tempfile::tempdir().unwrap();
     write_journal(dir.path(), &[900; 6]);

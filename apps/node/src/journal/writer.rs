@@ -1,6 +1,6 @@
 //! Writing: the one place that changes a journal folder.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ use super::reader::Journal;
 use super::recovery::Tail;
 use super::segment_reader::Location;
 use crate::Fault;
-use crate::durable_files::{FILE_HEADER_BYTES, FileHeader, FileKind, FolderLock, publish, sync_directory};
+use crate::durable_files::{FILE_HEADER_BYTES, FileHeader, FileKind, FolderLock, publish};
 
 /// Appends blocks. One exists per folder, and dropping it releases the folder.
 #[derive(Debug)]
@@ -83,27 +83,6 @@ impl JournalWriter {
         self.require_running()?;
         let synced = self.active.as_mut().map_or(Ok(()), ActiveSegment::sync);
         self.stop_on_fault(synced)
-    }
-
-    /// Deletes the segments that hold only blocks below `height`, oldest first, and returns how many. The segment
-    /// being written always stays.
-    ///
-    /// # Errors
-    /// If a file cannot be deleted. What remains is still one run of consecutive blocks.
-    pub fn prune_before(&mut self, height: u64) -> Result<usize, Fault> {
-        // Readers stop finding a segment before it disappears; those that have it open keep it.
-        let pruned: Vec<u64> = {
-            let mut segments = self.journal.segments();
-            let count = segments.iter().skip(1).take_while(|successor| **successor <= height).count();
-            segments.drain(..count).collect()
-        };
-        for first_height in &pruned {
-            let path = SEGMENTS.path(self.journal.path(), *first_height);
-            fs::remove_file(&path).map_err(|error| Fault::io(&path, "delete", error))?;
-            // One at a time, or a crash could leave a hole.
-            sync_directory(self.journal.path())?;
-        }
-        Ok(pruned.len())
     }
 
     /// The height the next block must have; nothing if the journal is new and any height will do.

@@ -2,7 +2,8 @@
 //!
 //! The state that a question sees stands but may not be durable yet. What is told about it waits, like a receipt, until
 //! it is: nobody ever hears of a block that a crash could take back. Questions have a queue of their own, so that a
-//! flood of envelopes does not hold them up, and a budget in each turn, so that they do not hold up envelopes.
+//! flood of envelopes does not hold them up, and a budget in each turn, so that they do not hold
+//! up envelopes for longer than the last of them takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +114,7 @@ impl QuestionInbox {
 
 /// Questions that may wait; one more is refused.
 const QUESTIONS_WAITING_MAX: usize = 1_024;
-/// Time that questions get between two blocks while envelopes wait.
+/// Time that questions get between two blocks while envelopes wait, but never less than one whole question.
 pub(super) const QUESTIONS_BUDGET: Duration = Duration::from_micros(500);
 /// Questions that are answered in one turn at most, whatever the clock says.
 pub(super) const QUESTIONS_PER_TURN_MAX: usize = 256;

@@ -208,18 +208,6 @@ impl KlineFile {
     pub fn has_volume(&self) -> bool {
         self.minutes.iter().any(|minute| minute.volume_quote_micros > 0)
     }
-
-    /// This file and one that begins where it ends or later, as one; what lies between is a gap.
-    ///
-    /// # Errors
-    /// The later one begins before this one ends.
-    pub fn followed_by(mut self, later: Self) -> Result<Self, SpanError> {
-        if later.start_ms() < self.end_ms() {
-            return Err(SpanError::FilesOverlap { end_ms: self.end_ms(), start_ms: later.start_ms() });
-        }
-        self.minutes.extend(later.minutes);
-        Ok(self)
-    }
 }
 
 fn gaps_between(minutes: &[Kline]) -> Vec<Gap> {

@@ -218,13 +218,6 @@ pub enum SpanError {
         /// End.
         to_ms: u64,
     },
-    /// A file begins before the one before it ends.
-    FilesOverlap {
-        /// Where the earlier ends.
-        end_ms: u64,
-        /// Where the later begins.
-        start_ms: u64,
-    },
 }
 
 impl SpanError {
@@ -238,7 +231,6 @@ impl SpanError {
             Self::Empty { .. } => "the end is exclusive: for one day, name the next day as the end",
             Self::OutsideFile { .. } => "choose times that the file has, or name the file that has them",
             Self::InGap { .. } => "the market was out; choose a longer time",
-            Self::FilesOverlap { .. } => "name files in the order of their times, each minute in one of them only",
         }
     }
 }
@@ -259,10 +251,6 @@ impl fmt::Display for SpanError {
             Self::InGap { from_ms, to_ms } => {
                 let (from, to) = (utc_text(*from_ms), utc_text(*to_ms));
                 write!(formatter, "the file has no minute from `{from}` to `{to}`")
-            }
-            Self::FilesOverlap { end_ms, start_ms } => {
-                let (end, start) = (utc_text(*end_ms), utc_text(*start_ms));
-                write!(formatter, "a file begins at `{start}`, before the one before it ends at `{end}`")
             }
         }
     }
