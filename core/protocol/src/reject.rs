@@ -115,7 +115,7 @@ reject_codes! {
     201 MarketNotGranted Count "the grant does not include market `{present}`", "register a grant that includes it, or sign with the root key";
     202 GrantRateExceeded Count "the grant allows `{required}` commands per minute, this would be number `{present}`", "slow down, or register a grant with a higher rate";
     203 GrantNotionalExceeded Quote "the grant has `{required}` of notional left, the command needs `{present}`", "register a grant with a larger budget";
-    204 GrantLossBudgetTooSmall Quote "loss budget `{present}` is below the notional budget `{required}`", "set the loss budget to at least the notional budget: this version cannot measure losses of a session";
+    204 GrantLossBudgetTooSmall Quote "loss budget `{present}` is below the notional budget `{required}`", "set the loss budget to at least the notional budget: where collateral is full there is no index to measure losses against";
     205 GrantNumberNotNext Count "grant number `{present}` is not the account's next, `{required}`", "use the next number";
     206 GrantsLiveMax Count "the account has `{present}` live grants, the maximum is `{required}`", "revoke one first";
     207 SessionKeyTaken Nothing "the session key was registered before", "make a new key: a session key is registered once, ever";
