@@ -12,20 +12,20 @@ use crate::hub::Hub;
 
 /// Takes durable blocks in their order.
 ///
-/// If the hub falls [`BLOCKS_WAITING_MAX`] blocks behind, [`Feed::block`] waits: nothing is ever skipped, because a
+/// If the hub falls [`BLOCKS_WAITING_MAX`] blocks behind, [`BlockFeeder::block`] waits: nothing is ever skipped, because a
 /// stream with a hole that nobody is told of is worse than a late one.
 #[derive(Clone)]
-pub struct Feed(SyncSender<FedBlock>);
+pub struct BlockFeeder(SyncSender<FedBlock>);
 
 struct FedBlock {
     header: Header,
     records: Arc<Vec<u8>>,
 }
 
-/// The thread that feeds the hub; ends when every [`Feed`] is dropped.
+/// The thread that feeds the hub; ends when every [`BlockFeeder`] is dropped.
 pub type FeedThread = JoinHandle<io::Result<()>>;
 
-impl Feed {
+impl BlockFeeder {
     /// Starts the thread.
     #[must_use]
     pub fn start(hub: Arc<Hub>) -> (Self, FeedThread) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Metrics {
     requests: Mutex<BTreeMap<RequestKey, Latencies>>,
-    /// Connections now.
+    /// Connections now, without those that became streams.
     pub connections: AtomicI64,
     /// Connections refused because there were too many.
     pub connections_refused: AtomicU64,
@@ -71,7 +71,7 @@ impl Metrics {
             line(&mut text, format_args!("{name} {value}"));
         }
         let now = self.connections.load(Ordering::Relaxed);
-        head(&mut text, "casemate_http_connections", "gauge", "Open connections.");
+        head(&mut text, "casemate_http_connections", "gauge", "Open connections, without those that became streams.");
         line(&mut text, format_args!("casemate_http_connections {now}"));
         for (name, help, value) in [
             ("casemate_http_connections_refused_total", "Connections over the maximum.", &self.connections_refused),

@@ -33,9 +33,9 @@ pub struct LiquidationJson {
     pub market: Option<u16>,
     /// What happened.
     pub step: LiquidationStepJson,
-    /// Whether the account sold or bought; none where no position moved by itself.
+    /// Whether the liquidated account sold or bought; of `backstop` and `deleveraging` alone.
     pub side: Option<SideJson>,
-    /// Lots that changed hands away from the book.
+    /// Lots that passed; of the same steps alone: slices are trades of the book.
     pub quantity_lots: Option<Unsigned>,
     /// What changed hands, or was paid.
     pub amount_quote_micros: Signed,

@@ -29,7 +29,7 @@ pub struct MarketJson {
     pub market: u16,
     /// Its segment.
     pub segment: u16,
-    /// The segment is halted: only cancels, deposits and what can end the halt are taken.
+    /// The segment is halted: only cancels, deposits, prices, proposals, and asking for the slow exit are taken.
     pub is_halted: bool,
     /// Micro-quote per tick per lot.
     pub tick_value_quote_micros: u32,

@@ -6,7 +6,8 @@
 //!
 //! **Sequences.** The sequence of every channel is the height of the block that a message tells of, and each change also
 //! names the sequence of the change before it on that channel. So a listener sees a gap at once, sequences survive a
-//! restart of the node, and every replica gives the same ones.
+//! restart of the node, and are the same on every replica; the first `previous_sequence` after a start is the height at
+//! which the node started.
 //!
 //! **Slow listeners.** Every listener has a bounded queue. One whose queue is full is cut off there and then, and told
 //! so by its own connection; nobody else notices.

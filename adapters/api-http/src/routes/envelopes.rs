@@ -38,9 +38,10 @@ pub struct SubmitParams {
 
 /// Submits an envelope: canonical bytes, or the same as JSON.
 ///
-/// Status 200 means that it is in a durable block; commands may still have been refused there, one verdict each. Any other
-/// status means that it is in no block, except 504 and 500, after which nothing is certain: the same bytes can always be
-/// submitted again, are never included twice, and get the first receipt, marked as a duplicate.
+/// Status 200 means that it is in a durable block; commands may still have been refused there, one verdict each. Status 202
+/// (`wait=taken`) means taken and not judged yet. Any other status means that it is in no block, except 500 and 504: then
+/// nothing is certain. The same bytes can always be submitted again, are never included twice, and get the first receipt,
+/// marked as a duplicate.
 #[utoipa::path(
     post,
     path = "/v1/envelopes",
