@@ -49,7 +49,8 @@ pub struct BenchArgs {
     /// How long, with `--http`.
     #[arg(long, default_value = "10", requires = "http", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// Folder for the chains of the benchmark; emptied before and after each row.
+    /// Where the folder `casemate-bench` is made, which holds the chains of the benchmark and is deleted at the end; the
+    /// system's temporary folder if not given.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -60,7 +61,9 @@ pub struct BenchArgs {
 /// What went wrong, and what to do.
 pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     let plans = RowPlan::all(args.quick);
-    let dir = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join("casemate-bench"));
+    let parent = args.data.clone().unwrap_or_else(std::env::temp_dir);
+    // A folder of its own: what is named may hold other things, and this one is deleted.
+    let dir = parent.join(FOLDER);
     std::fs::create_dir_all(&dir).map_err(|error| cannot("create", &dir, &error))?;
     if args.http {
         let plan = http::HttpPlan {
@@ -70,7 +73,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
             seed: args.seed,
         };
         let result = http::run(plan, &dir)?;
-        println!("{}", if args.json { format!("{result:#}") } else { http_table(&result) });
+        outln!("{}", if args.json { format!("{result:#}") } else { http_table(&result) });
         let _ = std::fs::remove_dir_all(&dir);
         return Ok(());
     }
@@ -82,7 +85,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
             )
         })?;
         let result = row::run(plan, args.seed, &dir)?;
-        println!("{}", if args.json { result.to_string() } else { table(std::slice::from_ref(&result)) });
+        outln!("{}", if args.json { result.to_string() } else { table(std::slice::from_ref(&result)) });
         return Ok(());
     }
     let started = Instant::now();
@@ -91,7 +94,7 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
     for plan in &plans {
         progress.set_message(plan.name.clone());
         progress.tick();
-        results.push(run_in_child(plan, args, &dir)?);
+        results.push(run_in_child(plan, args, &parent)?);
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -103,25 +106,28 @@ pub fn run(args: &BenchArgs) -> Result<(), CliError> {
         "rows": results,
     });
     if args.json {
-        println!("{report:#}");
+        outln!("{report:#}");
     } else {
-        print!("{}", table(&results));
-        println!("machine: {}; commit {}; {:.0} s", machine(), commit(), started.elapsed().as_secs_f64());
+        out!("{}", table(&results));
+        outln!("machine: {}; commit {}; {:.0} s", machine(), commit(), started.elapsed().as_secs_f64());
     }
     // The cache of keys only saves time within one run.
     let _ = std::fs::remove_dir_all(&dir);
     Ok(())
 }
 
-fn run_in_child(plan: &RowPlan, args: &BenchArgs, dir: &std::path::Path) -> Result<RowResult, CliError> {
+/// The folder that is made, used and deleted.
+const FOLDER: &str = "casemate-bench";
+
+fn run_in_child(plan: &RowPlan, args: &BenchArgs, parent: &std::path::Path) -> Result<RowResult, CliError> {
     let this = std::env::current_exe().map_err(|error| cannot("find", std::path::Path::new("this program"), &error))?;
     let mut command = Command::new(this);
-    command.arg("bench").arg("--json").arg("--row").arg(&plan.name).arg("--data").arg(dir);
+    command.arg("bench").arg("--json").arg("--row").arg(&plan.name).arg("--data").arg(parent);
     command.arg("--seed").arg(args.seed.to_string());
     if args.quick {
         command.arg("--quick");
     }
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| cannot("run", dir, &error))?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| cannot("run", parent, &error))?;
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text).map_err(|error| {
         CliError::new(format!("row `{}` gave no result: {error}", plan.name), "run it alone with --row to see why")

@@ -61,19 +61,19 @@ fn init(args: &InitArgs) -> Result<(), CliError> {
     let text = genesis_file::write(&genesis);
     banner(&genesis);
     let Some(path) = &args.out else {
-        print!("{text}");
+        out!("{text}");
         return Ok(());
     };
     write_new(path, &text)?;
     eprintln!("wrote `{}`; start it with: casemate node --data DIR --genesis {}", path.display(), path.display());
-    println!("{}", genesis.chain_id());
+    outln!("{}", genesis.chain_id());
     Ok(())
 }
 
 fn check(file: &Path) -> Result<(), CliError> {
     let genesis = genesis_file::read(file).map_err(|error| file_error(&error))?;
     banner(&genesis);
-    println!("{}", genesis.chain_id());
+    outln!("{}", genesis.chain_id());
     Ok(())
 }
 

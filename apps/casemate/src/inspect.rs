@@ -74,9 +74,9 @@ pub fn run(command: &InspectCommand) -> Result<(), CliError> {
     };
     node.close()?;
     if at.json {
-        println!("{:#}", shown.json);
+        outln!("{:#}", shown.json);
     } else {
-        print!("{}", shown.text);
+        out!("{}", shown.text);
     }
     Ok(())
 }

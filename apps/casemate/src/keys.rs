@@ -31,6 +31,6 @@ pub fn run(command: &KeysCommand) -> Result<(), CliError> {
         KeysCommand::New { file } => create_key_file(file)?,
         KeysCommand::Show { file } => read_key_file(file)?,
     };
-    println!("{}", public_key_text(&public_key(&key)));
+    outln!("{}", public_key_text(&public_key(&key)));
     Ok(())
 }

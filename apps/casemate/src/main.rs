@@ -1,8 +1,14 @@
 //! The casemate command: makes and checks genesis files and keys, runs an embedded node, talks to a running one, shows and
-//! proves what a folder holds, replays recorded order flow and prices, and measures.
+//! proves what a folder holds, runs a development venue, replays recorded order flow, recorded prices and scenarios, and
+//! measures.
 //!
 //! Standard output is data, standard error is for people. Exit code 0 is success, 1 a failure that is told with a hint,
 //! 2 wrong usage.
+
+#![cfg_attr(not(test), deny(clippy::print_stdout))]
+
+#[macro_use]
+mod output;
 
 mod bench;
 mod client;
@@ -74,7 +80,7 @@ enum Command {
     /// Shows what a data folder holds, with proofs checked.
     #[command(subcommand)]
     Inspect(inspect::InspectCommand),
-    /// Runs recorded order flow or recorded prices through the engine.
+    /// Runs recorded order flow, recorded prices or scenarios through the engine.
     Replay(replay::ReplayArgs),
     /// Measures the engine against bare signature verification.
     Bench(bench::BenchArgs),

@@ -12,7 +12,7 @@
 //!
 //! - `{"line", "receipt": {"envelope", "height", "position", "is_duplicate", "commands": [{"record", "is_accepted",
 //!   "refusal"?}]}}`: it is in a durable block.
-//! - `{"line", "refusal": {"number", "name", "message", "hint", "measure", "required", "present"}}`: it is in none.
+//! - `{"line", "refusal": {"number", "name", "message", "measure", "required", "present", "rule", "hint"}}`: it is in none.
 //! - `{"line", "failure": {"message", "hint"}}`: the machine failed and nothing is certain. After a restart the same
 //!   bytes get the first receipt if they are in a block, and are taken if they are not.
 //!
@@ -74,8 +74,10 @@ pub struct NodeArgs {
 /// What went wrong, and what to do.
 pub fn run(args: &NodeArgs) -> Result<(), CliError> {
     let is_told_to_stop = stop_signals()?;
+    let elsewhere = (!args.allow_remote)
+        .then_some("listen on 127.0.0.1 with a proxy in front, or say --allow-remote if the network is yours alone");
     // Before the folder is opened, which may take a while: a port in use is known at once.
-    let listener = args.listen.map(|address| bind(address, args.allow_remote)).transpose()?;
+    let listener = args.listen.map(|address| bind(address, elsewhere)).transpose()?;
     let (node, opened) = open(args)?;
     crate::genesis::banner(node.genesis());
     let mut output = Output::new();
@@ -121,12 +123,12 @@ fn serve_http(served: ServedNode, output: &mut Output, is_told_to_stop: &AtomicB
     output.flush()
 }
 
-pub fn bind(address: SocketAddr, is_remote_allowed: bool) -> Result<TcpListener, CliError> {
-    if !address.ip().is_loopback() && !is_remote_allowed {
-        return Err(CliError::new(
-            format!("`{address}` can be reached from other machines, and there is neither TLS nor login here"),
-            "listen on 127.0.0.1 with a proxy in front, or say --allow-remote if the network is yours alone",
-        ));
+/// Listens. `elsewhere` says what to do where other machines would reach the address; none if that is allowed.
+pub fn bind(address: SocketAddr, elsewhere: Option<&str>) -> Result<TcpListener, CliError> {
+    if let Some(hint) = elsewhere.filter(|_| !address.ip().is_loopback()) {
+        let message =
+            format!("`{address}` can be reached from other machines, and there is neither TLS nor login here");
+        return Err(CliError::new(message, hint));
     }
     TcpListener::bind(address).map_err(|error| {
         let hint = match error.kind() {

@@ -1,5 +1,5 @@
 //! `casemate replay`: recorded order flow through the engine, as signed commands of ordinary accounts; or recorded prices,
-//! see [`crate::price_replay`].
+//! see [`crate::price_replay`], or scenarios, see [`crate::scenario_replay`].
 //!
 //! Every order of the file becomes a signed envelope with one command, passes the gate, is matched, recorded and made
 //! durable; then what the engine filled is held against what the record says, order by order. The same file, seed and
@@ -44,19 +44,20 @@ pub struct ReplayArgs {
     #[arg(long, requires = "scenario", conflicts_with_all = ["json", "orders", "prices"])]
     markdown: bool,
     /// Accounts that the orders are spread over, or traders of the crowd.
-    #[arg(long, default_value = "1000")]
+    #[arg(long, default_value = "1000", conflicts_with = "scenario")]
     accounts: NonZeroU64,
-    /// Seed of account keys, ownership of orders, and seal secrets.
+    /// What is drawn. With `--orders`: account keys, ownership of orders, seal secrets. With `--prices`: keys, prices inside
+    /// each minute, and what everybody does. With `--scenario`: how its numbers vary, 0 for as they are stated.
     #[arg(long, default_value = "0")]
     seed: u64,
     /// Folder of the node; a run that was killed continues here. Without it, a temporary folder is used.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "scenario")]
     data: Option<PathBuf>,
     /// Threads for signatures and hashing.
     #[arg(long)]
     threads: Option<usize>,
     /// Blocks between two syncs of the journal.
-    #[arg(long, default_value = "1000")]
+    #[arg(long, default_value = "1000", conflicts_with = "scenario")]
     sync_every_blocks: u64,
     /// Prints the report as JSON on standard output.
     #[arg(long)]
@@ -123,9 +124,9 @@ fn run_orders(orders: &Path, args: &ReplayArgs, dir: &Path) -> Result<(), CliErr
     driver.run(&rows, RecordedBook::opening(&plan), args.json)?;
     let report = ReplayReport::of(driver, started.elapsed())?;
     if args.json {
-        println!("{}", report.json());
+        outln!("{}", report.json());
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     Ok(())
 }

@@ -32,9 +32,9 @@ pub fn run(path: &Path, seed: u64, threads: Option<usize>, shown: Shown) -> Resu
         reports.push(run_scenario(file, &catalogue, seed, threads).map_err(refused)?);
     }
     match shown {
-        Shown::Text => print!("{}", text(&reports)),
-        Shown::Json => println!("{}", json(&reports)),
-        Shown::Markdown => print!("{}", markdown(&reports)),
+        Shown::Text => out!("{}", text(&reports)),
+        Shown::Json => outln!("{}", json(&reports)),
+        Shown::Markdown => out!("{}", markdown(&reports)),
     }
     let unsound: Vec<&str> =
         reports.iter().filter(|report| !report.is_sound()).map(|report: &ScenarioReport| report.id.as_str()).collect();

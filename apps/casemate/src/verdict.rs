@@ -1,8 +1,8 @@
 //! Receipts and refusals as JSON: a stable interface, the same in every command.
 
+use casemate_api_http::error::ErrorDetail;
 use casemate_node::solo::Receipt;
 use casemate_protocol::Reject;
-use casemate_protocol::reject::Measure;
 use serde_json::{Value, json};
 
 /// Where an envelope stands and what became of its commands.
@@ -22,26 +22,8 @@ pub fn receipt_json(receipt: &Receipt) -> Value {
     })
 }
 
-/// The rule that refused, what it required and what was there; both `null` where it compares nothing.
+/// The rule that refused, what it required and what was there, as the HTTP interface says it.
 pub fn refusal_json(reject: &Reject) -> Value {
-    let code = reject.code();
-    let (required, present) = reject.numbers();
-    let measure = match code.measure() {
-        Measure::Nothing => None,
-        Measure::Count => Some("count"),
-        Measure::Quote => Some("quote_micros"),
-        Measure::Milliseconds => Some("ms"),
-        Measure::Ticks => Some("ticks"),
-        Measure::Lots => Some("lots"),
-        Measure::Action => Some("action"),
-    };
-    json!({
-        "number": code.number(),
-        "name": code.name(),
-        "message": reject.to_string(),
-        "hint": code.hint(),
-        "measure": measure,
-        "required": measure.map(|_| required),
-        "present": measure.map(|_| present),
-    })
+    // String keys and no failing parts, so it always encodes.
+    serde_json::to_value(ErrorDetail::refusal(reject)).unwrap_or_default()
 }

@@ -156,8 +156,9 @@ fn slow_officers_let_a_tripped_breaker_go_with_the_client() {
     // Risk officers do not stand for governors.
     bench.publish([1_500_000, 1_000_000, 1_000_000]);
     assert_eq!(bench.breaker()["breaker"]["state"], "halted");
-    let (is_done, told) = bench.client(&["propose", "--segment", "1", "--to", "elevated"]);
+    let (is_done, told) = bench.client(&["propose", "--segment", "1", "--to", "elevated", "--json"]);
     assert!(is_done, "the client lets a governor sign: {told}");
+    assert!(told.contains("\"proposal\": 2"), "{told}");
     let principals = bench.ok("/v1/chain")["principals"].clone();
     let proposer = bench.breaker()["proposals"][0]["approvals"][0].clone();
     let role = principals.as_array().unwrap().iter().find(|row| row["operator"] == proposer).unwrap()["role"].clone();

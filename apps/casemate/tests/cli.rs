@@ -4,12 +4,13 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Instant;
 
 use casemate_protocol::Side;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{Clients, NodeProcess, casemate, stderr, stdout, write_genesis};
+use support::{Clients, NodeProcess, casemate, program, stderr, stdout, write_genesis};
 
 #[test]
 fn genesis_init_writes_a_file_that_check_accepts_and_never_overwrites_it() {
@@ -36,11 +37,46 @@ fn wrong_usage_has_exit_code_2_and_failures_1() {
     {
         assert_eq!(casemate(arguments).status.code(), Some(2), "{arguments:?}");
     }
+    // What a mode does not use is not ignored.
+    for option in [
+        &["--from", "2021-05-19"][..],
+        &["--to", "2021-05-20"],
+        &["--class", "major"],
+        &["--preset", "usual"],
+        &["--volume-unit", "base"],
+        &["--data", "."],
+        &["--accounts", "10"],
+        &["--sync-every-blocks", "10"],
+    ] {
+        let output = casemate(&[&["replay", "--scenario", "/no/such/file"], option].concat());
+        assert_eq!(output.status.code(), Some(2), "{option:?}: {}", stderr(&output));
+    }
+    let segment = casemate(&["margin", "--account", "4", "--segment", "2", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(segment.status.code(), Some(2), "{}", stderr(&segment));
     for arguments in [&["genesis", "check", "/no/such/file"][..], &["keys", "show", "/no/such/file"]] {
         let output = casemate(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains("hint: "), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure_and_a_full_disk_is_told() {
+    let told = |stdout: Stdio| {
+        let mut command = program(&["genesis", "init", "--dev"]);
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).output().unwrap()
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let enough = told(writer.into());
+    assert_eq!(enough.status.code(), Some(0), "{}", stderr(&enough));
+    assert!(!stderr(&enough).contains("panicked"), "{}", stderr(&enough));
+    // The kernel's own answer: every write to this device fails with "no space left".
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else { return };
+    let full = told(full.into());
+    assert_eq!(full.status.code(), Some(1), "{}", stderr(&full));
+    let text = stderr(&full);
+    assert!(text.contains("error: cannot write to standard output") && text.contains("hint: "), "{text}");
 }
 
 #[test]

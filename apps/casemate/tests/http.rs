@@ -141,7 +141,8 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     assert!(!early.status.success() && stderr(&early).contains("121 NoUnclaimedDeposit"), "{}", stderr(&early));
     assert!(stderr(&early).contains("hint: deposit to the root key first"));
     node.client_ok(&["deposit", "--root-key", root_key.trim(), "--amount", "1000"]);
-    assert!(node.client_ok(&["account", "open", "--key", &root]).contains("account 8 is open"));
+    let opened = node.client_json(&["account", "open", "--key", &root]);
+    assert_eq!((&opened["account"], &opened["commands"][0]["is_accepted"]), (&8.into(), &true.into()), "{opened}");
     let terms = ["--session-key", &session, "--notional", "5000", "--market", "1", "--market", "2"];
     node.client_ok(&[&["grant", "create", "--key", &root], terms.as_slice()].concat());
 
@@ -179,6 +180,8 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     let moves = node.ok("/v1/accounts/8/moves");
     assert_eq!(moves["withdrawals"][0]["amount_quote_micros"], "100500000");
     assert_eq!(node.ok("/v1/accounts/8")["segments"][0]["pending_quote_micros"], "100500000");
+    let second = node.client_json(&["withdraw", "--key", &root, "--amount", "1", "--destination", "ab12"]);
+    assert_eq!(second["withdrawal"].as_u64(), moves["withdrawals"][0]["number"].as_u64().map(|first| first + 1));
     assert!(node.interrupt()["closed"]["height"].as_u64().unwrap() >= 10);
 }
 
@@ -336,6 +339,18 @@ fn addresses_that_cannot_or_must_not_be_listened_on_are_refused_with_a_hint() {
     };
     let remote = node("0.0.0.0:0");
     assert!(!remote.status.success() && stderr(&remote).contains("--allow-remote"), "{}", stderr(&remote));
+    for attack in [&[][..], &["--attack", "S4"]] {
+        let folder = folder.path().join("up");
+        let up = ["up", "--listen", "0.0.0.0:0", "--folder", folder.to_str().unwrap()];
+        let remote = casemate(&[&up, attack].concat());
+        let text = stderr(&remote);
+        assert_eq!(remote.status.code(), Some(1), "{text}");
+        assert!(
+            !text.contains("--allow-remote") && text.contains("hint: listen on an address of this machine"),
+            "{text}"
+        );
+        assert!(!folder.exists());
+    }
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = node(&held.local_addr().unwrap().to_string());
     assert!(!taken.status.success() && stderr(&taken).contains("hint: another program listens there"));
@@ -366,8 +381,12 @@ fn slow_a_submission_need_not_wait_and_is_counted() {
 fn slow_the_benchmark_over_http_times_every_submission_and_read() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
+    let own = folder.path().join("own.txt");
+    std::fs::write(&own, "mine").unwrap();
     let output = casemate(&["bench", "--http", "--quick", "--seconds", "1", "--rate", "50", "--data", data, "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), "mine", "what was in the folder stays");
+    assert!(!folder.path().join("casemate-bench").exists(), "what was made is gone");
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&report["submissions"], &report["account_reads"]), (&50.into(), &100.into()));
     for name in ["submit_p50_ms", "submit_p99_ms", "account_p99_ms", "markets_p99_ms", "book_p99_ms"] {

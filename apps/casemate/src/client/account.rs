@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::amount::show_quote;
 use super::http::Http;
 use super::signing::{Identity, account_of_key, chain_id, now_ms, public_key_argument};
-use super::{NodeUrl, rows, show_receipt, table, text};
+use super::{NodeUrl, rows, show_receipt_and, table, text};
 use crate::error::CliError;
 
 /// What can be done with accounts.
@@ -82,7 +82,7 @@ pub fn run(command: &AccountCommand) -> Result<(), CliError> {
         AccountCommand::Show { whose, node } => {
             let account = whose.read(&node.connect()?)?;
             if node.json {
-                println!("{account:#}");
+                outln!("{account:#}");
             } else {
                 show(&account);
             }
@@ -98,18 +98,19 @@ fn open(key: &Path, node: &NodeUrl) -> Result<(), CliError> {
     let chain = http.get("/v1/chain")?;
     let envelope = Identity::opening(key).sign(chain_id(&chain)?, now_ms(&http)?, vec![Command::OpenAccount])?;
     let receipt = http.submit(&envelope.encode())?;
-    show_receipt(&receipt, node.json)?;
+    let number = || account_of_key(&http, &root).map(Value::from);
+    let account = show_receipt_and(&receipt, node.json, "account", number)?;
     if !node.json {
-        println!("account {} is open", account_of_key(&http, &root)?);
+        outln!("account {account} is open");
     }
     Ok(())
 }
 
 fn show(account: &Value) {
     let status = if account["is_open"] == true { "open" } else { "closed" };
-    println!("account {} ({status}), after block {}", account["account"], account["height"]);
-    println!("root key {}, next nonce {}", text(&account["root_key"]), account["root_nonce_next"]);
-    println!("bond {} in segment {}", show_quote(&account["bond_quote_micros"]), account["bond_segment"]);
+    outln!("account {} ({status}), after block {}", account["account"], account["height"]);
+    outln!("root key {}, next nonce {}", text(&account["root_key"]), account["root_nonce_next"]);
+    outln!("bond {} in segment {}", show_quote(&account["bond_quote_micros"]), account["bond_segment"]);
     let mut cash = table(["segment", "cash", "set aside", "moves"]);
     for part in rows(account, "segments") {
         cash.add_row([
@@ -119,7 +120,7 @@ fn show(account: &Value) {
             text(&part["pending_moves"]),
         ]);
     }
-    println!("{cash}");
+    outln!("{cash}");
     let mut grants = table(["grant", "session key", "live", "next nonce", "notional used", "of"]);
     for grant in rows(account, "grants") {
         grants.add_row([
@@ -131,13 +132,13 @@ fn show(account: &Value) {
             show_quote(&grant["notional_quote_micros_max"]),
         ]);
     }
-    println!("{grants}");
+    outln!("{grants}");
     let mut orders = table(["market", "order", "client id", "side", "price (ticks)", "left (lots)"]);
     for order in rows(account, "segments").flat_map(|part| rows(part, "orders")) {
         let columns = ["market", "number", "client_id", "side", "price_ticks", "remaining_lots"];
         orders.add_row(columns.map(|column| text(&order[column])));
     }
-    println!("{orders}");
+    outln!("{orders}");
 }
 
 /// Runs `positions`.
@@ -154,7 +155,7 @@ pub fn positions(args: &PositionsArgs) -> Result<(), CliError> {
             "state_root": account["state_root"],
             "positions": positions,
         });
-        println!("{shown:#}");
+        outln!("{shown:#}");
         return Ok(());
     }
     let mut shown = table(["market", "lots", "entry notional", "reference (ticks)", "unrealised"]);
@@ -167,6 +168,6 @@ pub fn positions(args: &PositionsArgs) -> Result<(), CliError> {
             show_quote(&position["unrealised_pnl_quote_micros"]),
         ]);
     }
-    println!("{shown}");
+    outln!("{shown}");
     Ok(())
 }

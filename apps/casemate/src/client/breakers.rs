@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use casemate_api_http::values::KeyText;
-use casemate_node::development_keys::{governor_key, public_key, read_key_file, risk_officer_key};
+use casemate_node::development_keys::{governor_key, public_key, public_key_text, read_key_file, risk_officer_key};
 use casemate_node::genesis_file::DEVELOPMENT_SEED;
 use casemate_protocol::command::{Approve, Change, LeaveBreaker, Propose};
 use casemate_protocol::{BreakerState, Command, ProposalNumber, SegmentId, TimeMs};
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use super::http::Http;
 use super::signing::{Identity, account_of_key, now_ms};
-use super::{NodeUrl, rows, show_receipt, table, text};
+use super::{NodeUrl, rows, show_receipt, show_receipt_and, table, text};
 use crate::error::CliError;
 
 /// Arguments of `breakers`.
@@ -87,7 +86,7 @@ pub enum LooserState {
 pub fn run(args: &BreakersArgs) -> Result<(), CliError> {
     let breakers = args.node.connect()?.get("/v1/breakers")?;
     if args.node.json {
-        println!("{breakers:#}");
+        outln!("{breakers:#}");
         return Ok(());
     }
     let mut shown = table(["segment", "state", "cause", "for", "stays at least", "clear for", "may leave"]);
@@ -103,12 +102,12 @@ pub fn run(args: &BreakersArgs) -> Result<(), CliError> {
             text(&breaker["may_leave"]),
         ]);
     }
-    println!("{shown}");
+    outln!("{shown}");
     for row in rows(&breakers, "breakers") {
         for proposal in rows(row, "proposals") {
             let operators: Vec<String> = rows(proposal, "approvals").map(text).collect();
             let leave = &proposal["change"]["leave_breaker"];
-            println!(
+            outln!(
                 "proposal {} of segment {}: from {} to {}, approved by operators {}, due in {}",
                 proposal["number"],
                 row["segment"],
@@ -120,7 +119,7 @@ pub fn run(args: &BreakersArgs) -> Result<(), CliError> {
         }
     }
     for moved in rows(&breakers, "moves") {
-        println!(
+        outln!(
             "block {}: segment {} from {} to {}: {} ({})",
             moved["height"],
             moved["segment"],
@@ -152,12 +151,15 @@ pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
         change: Change::LeaveBreaker(LeaveBreaker { from, to: args.to.into() }),
         expires_ms: TimeMs::from_ms(expires_ms),
     };
-    show_receipt(&identity.submit(&http, Command::Propose(Box::new(propose)))?, args.node.json)?;
-    if !args.node.json {
+    let receipt = identity.submit(&http, Command::Propose(Box::new(propose)))?;
+    let newest = || {
         let row = breaker(&http, args.segment)?;
-        if let Some(newest) = rows(&row, "proposals").last() {
-            println!("proposal {} of segment {}; approve it with `casemate approve`", newest["number"], args.segment);
-        }
+        let number = rows(&row, "proposals").last().map(|proposal| proposal["number"].clone());
+        Ok(number.unwrap_or_default())
+    };
+    let number = show_receipt_and(&receipt, args.node.json, "proposal", newest)?;
+    if !args.node.json && !number.is_null() {
+        outln!("proposal {number} of segment {}; approve it with `casemate approve`", args.segment);
     }
     Ok(())
 }
@@ -248,7 +250,7 @@ impl OfficerArgs {
             CliError::new(format!("there is no such {role} left of `{}`", officers.len()), "name one with --officer")
         })?;
         let key = derive(&DEVELOPMENT_SEED, u64::try_from(place).unwrap_or(u64::MAX));
-        if officers[place]["root_key"] != KeyText(public_key(&key)).to_string() {
+        if officers[place]["root_key"] != public_key_text(&public_key(&key)) {
             return Err(CliError::new(
                 format!("the {role}s of this chain have keys of their own"),
                 "sign with --key and the officer's key file",

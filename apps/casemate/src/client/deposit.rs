@@ -1,7 +1,6 @@
 //! `casemate deposit`: states a deposit as the attestors of a development chain, whose keys derive from a public seed.
 
-use casemate_api_http::values::KeyText;
-use casemate_node::development_keys::{attestor_key, public_key};
+use casemate_node::development_keys::{attestor_key, public_key, public_key_text};
 use casemate_node::genesis_file::DEVELOPMENT_SEED;
 use casemate_protocol::command::{Beneficiary, DepositClaim};
 use casemate_protocol::{AccountId, AssetId, BoundedVec, Command, QuoteMicros, SegmentId};
@@ -56,7 +55,7 @@ pub fn run(args: &DepositArgs) -> Result<(), CliError> {
     }
     show_receipt(&last, args.node.json)?;
     if !args.node.json {
-        println!("{} deposited to segment {} by {quorum} attestors", args.amount, args.segment);
+        outln!("{} deposited to segment {} by {quorum} attestors", args.amount, args.segment);
     }
     Ok(())
 }
@@ -64,7 +63,7 @@ pub fn run(args: &DepositArgs) -> Result<(), CliError> {
 fn claim(args: &DepositArgs, chain: &Value) -> Result<DepositClaim, CliError> {
     let segment = rows(chain, "segments").find(|segment| segment["segment"] == args.segment).ok_or_else(|| {
         let count = rows(chain, "segments").count();
-        CliError::new(format!("segment `{}` does not exist", args.segment), format!("there are {count}"))
+        CliError::new(format!("segment `{}` does not exist", args.segment), format!("name a segment from 1 to {count}"))
     })?;
     let asset = segment["asset"].as_u64().and_then(|asset| u16::try_from(asset).ok()).unwrap_or_default();
     let beneficiary = match (args.account, &args.root_key) {
@@ -88,7 +87,7 @@ fn claim(args: &DepositArgs, chain: &Value) -> Result<DepositClaim, CliError> {
 fn attest(http: &Http, index: u64, attestor: &Value, claim: &DepositClaim) -> Result<Value, CliError> {
     let key = attestor_key(&DEVELOPMENT_SEED, index);
     let named = attestor["root_key"].as_str().unwrap_or_default();
-    if KeyText(public_key(&key)).to_string() != named {
+    if public_key_text(&public_key(&key)) != named {
         return Err(CliError::new(
             format!("attestor {} of this chain has a key of its own: `{named}`", index + 1),
             "deposits can be stated here only on chains of `casemate genesis init --dev`",

@@ -86,7 +86,7 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             let receipt = identity.submit(&http, Command::RegisterGrant(Box::new(terms)))?;
             show_receipt(&receipt, node.json)?;
             if !node.json {
-                println!("grant {number} is live for {hours} hours");
+                outln!("grant {number} is live for {hours} hours");
             }
             Ok(())
         }

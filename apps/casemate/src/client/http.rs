@@ -93,7 +93,7 @@ impl Http {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> CliError {
-        let hint = "start one with `casemate node --data DIR --listen 127.0.0.1:8080`, or name another with --url";
+        let hint = "start one with `casemate up`, or name another with --url";
         CliError::new(format!("no node answers at `{}`: {error}", self.url), hint)
     }
 }

@@ -29,8 +29,8 @@ pub struct MarginArgs {
     /// Shows what a withdrawal of this much would do instead.
     #[arg(long, value_parser = parse_quote, value_name = "QUOTE")]
     withdraw: Option<QuoteMicros>,
-    /// The segment that would pay.
-    #[arg(long, default_value = "1")]
+    /// The segment that would pay, with `--withdraw`.
+    #[arg(long, default_value = "1", requires = "withdraw")]
     segment: u16,
     #[command(flatten)]
     node: NodeUrl,
@@ -55,22 +55,22 @@ pub fn run(args: &MarginArgs) -> Result<(), CliError> {
     let Some(command) = previewed(args) else {
         let margin = http.get(&format!("/v1/accounts/{account}/margin"))?;
         if args.node.json {
-            println!("{margin:#}");
+            outln!("{margin:#}");
         } else {
-            println!("account {account}, after block {}", margin["height"]);
+            outln!("account {account}, after block {}", margin["height"]);
             show(rows(&margin, "segments").map(|standing| (text(&standing["segment"]), standing)));
         }
         return Ok(());
     };
     let preview = http.post(&format!("/v1/accounts/{account}/margin/preview"), &command)?;
     if args.node.json {
-        println!("{preview:#}");
+        outln!("{preview:#}");
     } else {
         for fill in rows(&preview, "fills") {
             let (lots, ticks) = (text(&fill["quantity_lots"]), text(&fill["price_ticks"]));
-            println!("would trade {lots} lots at {ticks} ticks for a fee of {}", show_quote(&fill["fee_quote_micros"]));
+            outln!("would trade {lots} lots at {ticks} ticks for a fee of {}", show_quote(&fill["fee_quote_micros"]));
         }
-        println!("would rest {} lots", text(&preview["resting_lots"]));
+        outln!("would rest {} lots", text(&preview["resting_lots"]));
         show([("before".to_owned(), &preview["before"]), ("after".to_owned(), &preview["after"])].into_iter());
     }
     if preview["is_accepted"] == true { Ok(()) } else { Err(http::refusal(&preview["refusal"])) }
@@ -113,7 +113,7 @@ fn show<'a>(standings: impl Iterator<Item = (String, &'a Value)>) {
             quote("young_profit"),
         ]);
     }
-    println!("{shown}");
+    outln!("{shown}");
 }
 
 const PREVIEW_SLIPPAGE_PPM: u32 = 10_000;

@@ -43,17 +43,40 @@ impl NodeUrl {
 /// A receipt for people or programs; a refused command makes the whole call fail.
 fn show_receipt(receipt: &Value, is_json: bool) -> Result<(), CliError> {
     if is_json {
-        println!("{receipt:#}");
+        outln!("{receipt:#}");
     } else {
         let note = if receipt["is_duplicate"] == true { " (included before)" } else { "" };
         let (height, position) = (&receipt["height"], &receipt["position"]);
-        println!("envelope {} is durable: block {height}, place {position}{note}", text(&receipt["envelope"]));
+        outln!("envelope {} is durable: block {height}, place {position}{note}", text(&receipt["envelope"]));
     }
-    let refused = receipt["commands"].as_array().into_iter().flatten().find(|verdict| verdict["is_accepted"] != true);
-    match refused {
+    match refused(receipt) {
         None => Ok(()),
         Some(verdict) => Err(http::refusal(&verdict["refusal"])),
     }
+}
+
+/// The same of an envelope that makes something. Its number, which `made` asks for, stands in the JSON under this name; null
+/// if it cannot be told any more.
+fn show_receipt_and(
+    receipt: &Value,
+    is_json: bool,
+    name: &str,
+    made: impl FnOnce() -> Result<Value, CliError>,
+) -> Result<Value, CliError> {
+    if !is_json || refused(receipt).is_some() {
+        show_receipt(receipt, is_json)?;
+        return made();
+    }
+    // What became durable is told whatever becomes of the question.
+    let made = made();
+    let mut receipt = receipt.clone();
+    receipt[name] = made.as_ref().map_or(Value::Null, Value::clone);
+    show_receipt(&receipt, is_json)?;
+    made
+}
+
+fn refused(receipt: &Value) -> Option<&Value> {
+    rows(receipt, "commands").find(|verdict| verdict["is_accepted"] != true)
 }
 
 /// A table without vertical lines.

@@ -153,7 +153,7 @@ fn place(args: &PlaceArgs) -> Result<(), CliError> {
     let (identity, _) = args.signer.identity(&http)?;
     show_receipt(&identity.submit(&http, Command::PlaceOrder(order))?, args.node.json)?;
     if !args.node.json {
-        println!("client id {client_id}");
+        outln!("client id {client_id}");
     }
     Ok(())
 }

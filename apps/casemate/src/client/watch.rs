@@ -79,7 +79,7 @@ pub fn run(args: &WatchArgs) -> Result<(), CliError> {
                     return Err(refusal(&message["error"]));
                 }
                 if args.node.json {
-                    println!("{message}");
+                    outln!("{message}");
                 } else {
                     show(&message);
                 }
@@ -120,18 +120,18 @@ fn broken(error: &tungstenite::Error) -> CliError {
 fn show(message: &Value) {
     let gap =
         if message["has_gap"] == true { ", with a gap before it: read the resource for what is missing" } else { "" };
-    println!("{} {} at {}{gap}", text(&message["channel"]), text(&message["kind"]), message["sequence"]);
+    outln!("{} {} at {}{gap}", text(&message["channel"]), text(&message["kind"]), message["sequence"]);
     for (side, name) in [("bid", "bids"), ("ask", "asks")] {
         for level in rows(message, name) {
-            println!("  {side} {} ticks: {} lots", text(&level["price_ticks"]), text(&level["quantity_lots"]));
+            outln!("  {side} {} ticks: {} lots", text(&level["price_ticks"]), text(&level["quantity_lots"]));
         }
     }
     for trade in rows(message, "trades") {
         let (lots, ticks) = (text(&trade["quantity_lots"]), text(&trade["price_ticks"]));
-        println!("  trade {}: {lots} lots at {ticks} ticks, taker {}", trade["number"], text(&trade["taker_side"]));
+        outln!("  trade {}: {lots} lots at {ticks} ticks, taker {}", trade["number"], text(&trade["taker_side"]));
     }
     for block in rows(message, "blocks") {
-        println!(
+        outln!(
             "  block {}: {} envelopes, state root {}",
             block["height"],
             block["envelope_count"],
@@ -140,7 +140,7 @@ fn show(message: &Value) {
     }
     for moved in rows(message, "moves") {
         let (from, to, cause) = (text(&moved["from"]), text(&moved["to"]), text(&moved["cause"]));
-        println!("  block {}: segment {} from {from} to {to}: {cause}", moved["height"], moved["segment"]);
+        outln!("  block {}: segment {} from {from} to {to}: {cause}", moved["height"], moved["segment"]);
     }
     for it in rows(message, "liquidations") {
         let place = match it["market"].as_u64() {
@@ -148,10 +148,10 @@ fn show(message: &Value) {
             None => format!("segment {}", it["segment"]),
         };
         let (step, amount) = (text(&it["step"]).replace('_', " "), show_quote(&it["amount_quote_micros"]));
-        println!("  block {}: {place}: {step}, {amount}", it["height"]);
+        outln!("  block {}: {place}: {step}, {amount}", it["height"]);
     }
     for event in rows(message, "events") {
-        println!("  {event}");
+        outln!("  {event}");
     }
 }
 

@@ -4,10 +4,11 @@ use casemate_api_http::values::HexBytes;
 use casemate_protocol::command::{OutsideReference, RequestWithdrawal};
 use casemate_protocol::limits::OUTSIDE_REFERENCE_BYTES_MAX;
 use casemate_protocol::{BoundedVec, Command, QuoteMicros, SegmentId};
+use serde_json::Value;
 
 use super::amount::{parse_quote, show_quote};
 use super::signing::SignerArgs;
-use super::{NodeUrl, rows, show_receipt, table, text};
+use super::{NodeUrl, rows, show_receipt_and, table, text};
 use crate::error::CliError;
 
 /// Arguments of `withdraw`.
@@ -32,7 +33,7 @@ pub struct WithdrawArgs {
 }
 
 fn parse_destination(digits: &str) -> Result<OutsideReference, String> {
-    let bytes: Option<HexBytes> = serde_json::from_value(serde_json::Value::from(digits)).ok();
+    let bytes: Option<HexBytes> = serde_json::from_value(Value::from(digits)).ok();
     let expected = || format!("up to {OUTSIDE_REFERENCE_BYTES_MAX} bytes in hexadecimal");
     bytes.and_then(|HexBytes(bytes)| BoundedVec::new(bytes)).ok_or_else(expected)
 }
@@ -63,11 +64,17 @@ fn ask(args: &WithdrawArgs, way: fn(Box<RequestWithdrawal>) -> Command) -> Resul
         destination: args.destination.clone(),
     };
     let receipt = identity.submit(&http, way(Box::new(request)))?;
-    show_receipt(&receipt, args.node.json)?;
+    let mut moves = Value::Null;
+    let newest = || {
+        moves = http.get(&format!("/v1/accounts/{}/moves", account["account"]))?;
+        let of_segment = rows(&moves, "withdrawals").filter(|withdrawal| withdrawal["segment"] == args.segment);
+        let number = of_segment.filter_map(|withdrawal| withdrawal["number"].as_u64()).max();
+        Ok(number.map_or(Value::Null, Value::from))
+    };
+    show_receipt_and(&receipt, args.node.json, "withdrawal", newest)?;
     if args.node.json {
         return Ok(());
     }
-    let moves = http.get(&format!("/v1/accounts/{}/moves", account["account"]))?;
     let mut waiting = table(["segment", "withdrawal", "amount", "way", "due (waiting clock, ms)"]);
     for withdrawal in rows(&moves, "withdrawals") {
         waiting.add_row([
@@ -78,6 +85,6 @@ fn ask(args: &WithdrawArgs, way: fn(Box<RequestWithdrawal>) -> Command) -> Resul
             text(&withdrawal["due_waiting_ms"]),
         ]);
     }
-    println!("{waiting}");
+    outln!("{waiting}");
     Ok(())
 }

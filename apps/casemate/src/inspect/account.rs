@@ -19,7 +19,7 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
     let id = AccountId::new(number);
     let proof = ledger.prove_account(id).ok_or_else(|| {
         let last = ledger.accounts().last_account();
-        CliError::new(format!("account `{number}` does not exist"), format!("the last account is {last}"))
+        CliError::new(format!("account `{number}` does not exist"), format!("name an account from 1 to {last}"))
     })?;
     let row = proven(&proof, &header, TableKind::Accounts, 0, number)?;
     let account: Account = borsh::from_slice(row).map_err(|_error| unreadable("account"))?;
@@ -29,7 +29,7 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
             vec![ledger.segment(SegmentId::new(named)).map(casemate_ledger::segment::Segment::id).ok_or_else(|| {
                 CliError::new(
                     format!("segment `{named}` does not exist"),
-                    format!("there are {}", ledger.segments().len()),
+                    format!("name a segment from 1 to {}", ledger.segments().len()),
                 )
             })?]
         }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use casemate_api_http::feed::{Feed, FeedThread};
+use casemate_api_http::feed::{BlockFeeder, FeedThread};
 use casemate_api_http::hub::{BLOCKS_REMEMBERED_MAX, Hub};
 use casemate_api_http::ports::{self, Failure, NotTaken, StateView, Venue};
 use casemate_api_http::{Limits, Server, Service};
@@ -38,7 +38,7 @@ impl ServedNode {
         limits: Limits,
     ) -> Result<Self, CliError> {
         let hub = Arc::new(hub_of(&node)?);
-        let (feed, feed_thread) = Feed::start(Arc::clone(&hub));
+        let (feed, feed_thread) = BlockFeeder::start(Arc::clone(&hub));
         let (genesis, reader) = (node.genesis().clone(), node.reader());
         let observer: Box<dyn BlockObserver> = Box::new(ToFeed(feed));
         let solo = Solo::start_observed(node, options, clock, Some(observer));
@@ -104,7 +104,7 @@ fn hub_of(node: &Node) -> Result<Hub, CliError> {
     Ok(hub)
 }
 
-struct ToFeed(Feed);
+struct ToFeed(BlockFeeder);
 
 impl BlockObserver for ToFeed {
     fn durable_block(&mut self, block: DurableBlock) {

@@ -67,9 +67,9 @@ pub fn run(path: &Path, options: &PriceOptions, run: &RunOptions<'_>) -> Result<
         klines::read(path, options.volume_unit()).map_err(|error| CliError::new(error.to_string(), error.hint()))?;
     let report = replay(&file, path, options, run)?;
     if run.is_json {
-        println!("{}", report.json());
+        outln!("{}", report.json());
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     Ok(())
 }

@@ -11,20 +11,20 @@ use crate::error::CliError;
 #[derive(clap::Args, Debug)]
 pub struct PriceOptions {
     /// First minute of the report, such as 2021-05-19 or 2021-05-19T12:00:00Z; a day before it warms up.
-    #[arg(long, value_name = "TIME", conflicts_with = "orders")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["orders", "scenario"])]
     from: Option<String>,
     /// The minute behind the last, in the same form.
-    #[arg(long, value_name = "TIME", conflicts_with = "orders")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["orders", "scenario"])]
     to: Option<String>,
     /// What the volume column counts: base for spot and USD-margined futures, contracts for coin-margined ones.
-    #[arg(long, value_enum, default_value = "base", conflicts_with = "orders")]
+    #[arg(long, value_enum, default_value = "base", conflicts_with_all = ["orders", "scenario"])]
     volume_unit: VolumeColumn,
     /// Kind of asset, which sets margin rates and breaker levels. Without it, a file named after BTC or ETH is a major
     /// and any other mid.
-    #[arg(long, value_enum, conflicts_with = "orders")]
+    #[arg(long, value_enum, conflicts_with_all = ["orders", "scenario"])]
     class: Option<AssetClass>,
     /// How well the venue is insured.
-    #[arg(long, value_enum, default_value = "usual", conflicts_with = "orders")]
+    #[arg(long, value_enum, default_value = "usual", conflicts_with_all = ["orders", "scenario"])]
     preset: Preset,
 }
 

@@ -45,6 +45,12 @@ fn venue_plan(first_price_micros: u64, class: AssetClass, preset: Preset) -> Ven
     VenuePlan { first_price_micros, first_ms: START_MS, class, preset, crowd: TRADERS, seed: [3; 32] }
 }
 
+#[test]
+fn more_accounts_than_a_chain_seeds_are_refused() {
+    let plan = VenuePlan { crowd: u64::MAX, ..venue_plan(20_000 * MICROS, AssetClass::Major, Preset::Usual) };
+    assert!(matches!(plan.genesis(), Err(GenesisError { .. })));
+}
+
 /// A replay that has ended, with the folder of its node.
 struct Played {
     driver: Driver,

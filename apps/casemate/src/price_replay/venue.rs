@@ -168,7 +168,8 @@ impl VenuePlan {
             clearing: list(vec![self.clearing(&rates)]),
             margins: list(vec![self.margin(&rates, &insurance)]),
             seeded: Some(SeededAccounts {
-                count: MAKERS + self.crowd,
+                // More than there may be is refused below.
+                count: MAKERS.saturating_add(self.crowd),
                 seed: self.seed,
                 // Their money comes by deposits, and an empty balance is not allowed.
                 balance: QuoteMicros::from_micros(1),

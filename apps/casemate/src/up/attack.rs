@@ -34,7 +34,7 @@ use serde_json::json;
 
 use super::clock::StageClock;
 use super::sequenced::SequencedVenue;
-use super::{STOP_CHECK_EVERY, UpArgs, open, serve, tell_address};
+use super::{ELSEWHERE, STOP_CHECK_EVERY, UpArgs, open, serve, tell_address};
 use crate::error::CliError;
 use crate::node::serving::ServedNode;
 use crate::node::{Output, bind, closed_json, stop_signals};
@@ -69,7 +69,7 @@ pub fn run(args: &UpArgs, name: &str) -> Result<(), CliError> {
     let production = prepare(args, &catalogue, &file)?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(format!("{FOLDER}{}", file.id().to_lowercase())));
     require_new(&folder)?;
-    let listener = bind(args.listen, false)?;
+    let listener = bind(args.listen, Some(ELSEWHERE))?;
     let mut output = Output::new();
     let node = open(&folder, production.genesis(), &mut output)?;
     let clock = StageClock::new(production.genesis().time_ms);

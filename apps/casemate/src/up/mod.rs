@@ -77,7 +77,7 @@ pub fn run(args: &UpArgs) -> Result<(), CliError> {
     }
     let is_told_to_stop = stop_signals()?;
     // Before anything is written: a port in use is known at once.
-    let listener = bind(args.listen, false)?;
+    let listener = bind(args.listen, Some(ELSEWHERE))?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
     let found = found_genesis(&folder)?;
     if let Some(found) = &found {
@@ -161,6 +161,9 @@ fn require_own_chain(folder: &Path, found: Option<&Genesis>, wanted: &Genesis) -
     ))
 }
 
+/// What to do about an address that other machines reach.
+const ELSEWHERE: &str =
+    "listen on an address of this machine alone, such as 127.0.0.1:8080, with a proxy in front if others are to look";
 /// The folder where none is named.
 const FOLDER: &str = "casemate-up";
 const STOP_CHECK_EVERY: Duration = Duration::from_millis(50);
