@@ -208,12 +208,14 @@ fn a_class_follows_from_the_name_unless_it_is_named() {
     struct Wrapped {
         #[arg(long)]
         orders: Option<String>,
+        #[arg(long)]
+        scenario: Option<String>,
         #[command(flatten)]
         options: PriceOptions,
     }
     let class = |arguments: &[&str], name: &str| {
         let wrapped = <Wrapped as clap::Parser>::parse_from([&["test"], arguments].concat());
-        assert!(wrapped.orders.is_none());
+        assert!(wrapped.orders.is_none() && wrapped.scenario.is_none());
         wrapped.options.class(Path::new(name))
     };
     assert_eq!(class(&[], "a/binance_spot_BTCUSDT_1m.csv.zst"), AssetClass::Major);
