@@ -153,7 +153,7 @@ fn cost_against_index(
 ) -> QuoteMicros {
     let Some(market) = segment.market(place) else { return QuoteMicros::ZERO };
     market.margin().map_or(QuoteMicros::ZERO, |margin| {
-        value::fill_cost(is_buy, quantity, traded, fee, margin.pricing.index, market.rules.tick_value)
+        value::fill_cost(is_buy, quantity, traded, fee, &margin.pricing, market.rules.tick_value)
     })
 }
 

@@ -173,7 +173,7 @@ struct Traded {
 fn cost_of(work: &Work<'_>, market: &MarketNow, traded: &Traded, fee: QuoteMicros) -> Option<i64> {
     let margin = work.segment.market(market.place)?.margin()?;
     let Traded { is_buy, quantity, notional } = *traded;
-    Some(value::fill_cost(is_buy, quantity, notional, fee, margin.pricing.index, market.rules.tick_value).micros())
+    Some(value::fill_cost(is_buy, quantity, notional, fee, &margin.pricing, market.rules.tick_value).micros())
 }
 
 /// Whether the fill of a resting order would cost more than its grant has left in this segment.

@@ -162,17 +162,20 @@ impl Ageing {
     }
 }
 
-/// What a fill costs against the index, fees included: what the loss budget of a session counts.
+/// What a fill costs against the index, fees included: what the loss budget of a session counts. While the cap holds the
+/// index back, the published price counts where it is worse for the account: nobody gets a capped price for free.
 pub(crate) fn fill_cost(
     is_buy: bool,
     quantity: QuantityLots,
     notional: QuoteMicros,
     fee: QuoteMicros,
-    index: FineTicks,
+    pricing: &Pricing,
     tick_value: TickValueMicros,
 ) -> QuoteMicros {
     let lots = i64::try_from(quantity.lots()).unwrap_or(i64::MAX);
-    let fair = value_at(lots, index, tick_value);
+    let (index, published) = (pricing.index, pricing.published);
+    let price = if is_buy { index.min(published) } else { index.max(published) };
+    let fair = value_at(lots, price, tick_value);
     let worse = if is_buy { notional.micros().saturating_sub(fair) } else { fair.saturating_sub(notional.micros()) };
     QuoteMicros::from_micros(worse.max(0).saturating_add(fee.micros().max(0)))
 }

@@ -101,7 +101,8 @@ pub fn open_interest_max() -> Verdict {
     venue.ask(FIRST, bid(1, REFERENCE, 5_001))
 }
 
-pub fn grant_loss_exceeded() -> Verdict {
+/// A venue on margin with a grant of the first account that may lose 1,400.
+fn with_small_grant() -> Venue {
     // Without a segment of full collateral, where losses cannot be measured.
     let mut genesis = genesis();
     genesis.segments = list(genesis.segments.iter().take(1).cloned().collect());
@@ -110,10 +111,15 @@ pub fn grant_loss_exceeded() -> Verdict {
     for feed in [1, 2] {
         venue.publish(feed, REFERENCE);
     }
-    quoted(&mut venue, 500);
     let mut small = terms(&venue, FIRST, 2);
     small.loss_quote_micros_max = micros(1_400);
-    venue.ask(FIRST, Command::RegisterGrant(Box::new(small)))?;
+    assert_eq!(venue.ask(FIRST, Command::RegisterGrant(Box::new(small))), Ok(()));
+    venue
+}
+
+pub fn grant_loss_exceeded() -> Verdict {
+    let mut venue = with_small_grant();
+    quoted(&mut venue, 500);
     // A tick above the index on ten lots is 1,000, the fee on them 401.
     venue.ask_session(FIRST, 2, bid(1, REFERENCE + 1, 9))?;
     venue.ask_session(FIRST, 2, bid(1, REFERENCE + 1, 2))
@@ -473,4 +479,35 @@ fn strangers_publish_nothing() {
     assert_eq!(venue.index(1), REFERENCE);
     let row = venue.ledger().principal(AccountId::new(BACKSTOP));
     assert!(row.is_some());
+}
+
+/// Cause: losses of a session were counted against the index, which the cap holds back, so a stolen session could sell at the
+/// capped price what is worth more, to the thief, and lose nothing. Fix: against the worse of index and published price.
+#[test]
+fn a_session_cannot_lose_to_a_thief_at_a_capped_price() {
+    let (owner, thief) = (FIRST, FIRST + 5);
+    for is_taker in [true, false] {
+        let mut venue = with_small_grant();
+        let long = if is_taker { owner } else { thief };
+        assert_eq!(venue.ask(FIRST + 4, ask(1, REFERENCE, 10)), Ok(()));
+        assert_eq!(venue.ask(long, bid(1, REFERENCE, 10)), Ok(()));
+        // A taker sells for less than is published, a maker buys for more.
+        venue.publish(1, if is_taker { REFERENCE * 11 / 10 } else { REFERENCE * 9 / 10 });
+        assert_eq!(grade(&venue, 1), PriceGrade::Clamped);
+        let index = venue.index(1);
+        let resting = Command::PlaceOrder(order(1, Side::Bid, index, 10, TimeInForce::PostOnly));
+        if is_taker {
+            assert_eq!(venue.ask(thief, resting), Ok(()));
+            assert_eq!(venue.ask_session(owner, 2, ask(1, index, 10)), Err(RejectCode::GrantLossExceeded));
+        } else {
+            assert_eq!(venue.ask_session(owner, 2, resting), Ok(()));
+            assert_eq!(venue.ask(thief, ask(1, index, 10)), Ok(()));
+        }
+        assert_eq!(venue.lots(1, long), 10, "nothing was sold");
+        // What the owner does himself is held to nothing.
+        if is_taker {
+            assert_eq!(venue.ask(owner, ask(1, index, 10)), Ok(()));
+            assert_eq!(venue.lots(1, owner), 0);
+        }
+    }
 }
