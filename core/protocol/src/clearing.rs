@@ -482,20 +482,28 @@ impl MarginRules {
 
     /// Rate times notional times the square root of notional over the market's constant, rounded up.
     ///
-    /// The root is kept to a hundredth, so a notional below a ten-thousandth of the constant has no add-on.
+    /// Exact where the root is a whole number of hundredths, and the straight line between two of them: what comes out never
+    /// jumps and its slope never falls, which the bounds of liquidation rest on. The line between one and two hundredths goes
+    /// on downwards to nothing, which it reaches at 4/70,000 of the constant; smaller notionals have no add-on.
     fn size_add_on(&self, notional: QuoteMicros) -> Option<QuoteMicros> {
-        let size = u128::try_from(notional.micros()).ok()?;
-        let constant = u128::try_from(self.size_notional.micros()).ok()?;
-        let root = size.checked_mul(ROOT_SCALE_SQUARED)?.checked_div(constant)?.isqrt();
-        let product = size.checked_mul(root)?.checked_mul(u128::from(self.size_rate.ppm()))?;
-        let micros = product.div_ceil(ROOT_SCALE.checked_mul(1_000_000)?);
-        i64::try_from(micros).ok().map(QuoteMicros::from_micros)
+        let size = i128::from(notional.micros());
+        let constant = i128::from(self.size_notional.micros());
+        let rate = i128::from(self.size_rate.ppm());
+        let scaled = size.checked_mul(ROOT_SCALE_SQUARED)?;
+        let root = scaled.checked_div(constant)?.checked_isqrt()?.max(1);
+        let beyond = scaled.checked_sub(constant.checked_mul(root)?.checked_mul(root)?)?;
+        // With r for the root, size · r at its own hundredth, and from there (r + 1)²/(2r + 1) more for each of size.
+        let (next, both) = (root.checked_add(1)?, root.checked_mul(2)?.checked_add(1)?);
+        let more = div_round(beyond.checked_mul(next)?.checked_mul(next)?.checked_mul(rate)?, both, Round::Up)?;
+        let product = scaled.checked_mul(root)?.checked_mul(rate)?.checked_add(more)?;
+        let micros = div_round(product, ROOT_SCALE_SQUARED.checked_mul(ROOT_SCALE)?.checked_mul(PPM)?, Round::Up)?;
+        i64::try_from(micros).ok().map(|micros| QuoteMicros::from_micros(micros.max(0)))
     }
 }
 
-/// The square root of a size is kept to one part in this.
-const ROOT_SCALE: u128 = 100;
-const ROOT_SCALE_SQUARED: u128 = ROOT_SCALE * ROOT_SCALE;
+/// The add-on for size is exact at each multiple of one part in this of the square root.
+const ROOT_SCALE: i128 = 100;
+const ROOT_SCALE_SQUARED: i128 = ROOT_SCALE * ROOT_SCALE;
 
 impl FundingRules {
     fn validate(&self) -> Result<(), GenesisRule> {

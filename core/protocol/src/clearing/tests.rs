@@ -52,6 +52,31 @@ fn the_size_add_on_is_rate_times_root_of_size() {
     assert_eq!(rules.initial_margin(quarter).unwrap().micros() - brackets.micros(), 25_000_000_000);
 }
 
+/// Regression: the root was cut to hundredths, so that margin jumped by a hundredth of the rate at each of them. A long could
+/// fall below maintenance margin because its price rose, which the queue of liquidation does not watch.
+#[test]
+fn margin_does_not_jump_where_the_root_was_cut_to_hundredths() {
+    let rules = examples::margin(3, 1);
+    let of = |notional| rules.initial_margin(micros(notional)).unwrap().micros();
+    for hundredths in 1..2_000i64 {
+        // A hundredth of the root begins at its square, of ten thousandths of ten million quote.
+        let notional = hundredths * hundredths * 1_000_000_000;
+        // At a slope below one, 2 and what rounding makes.
+        assert!(of(notional + 1) - of(notional - 1) <= 4, "{hundredths}");
+    }
+}
+
+#[test]
+fn small_notionals_have_no_size_add_on() {
+    let rules = examples::margin(3, 1);
+    let add_on = |notional| rules.size_add_on(micros(notional)).unwrap().micros();
+    let none_below = 10_000_000_000_000 / 70_000 * 4;
+    assert_eq!((add_on(0), add_on(none_below)), (0, 0));
+    assert!(add_on(none_below + 10_000) > 0);
+    // Exact at one hundredth: 2 % of a hundredth.
+    assert_eq!(add_on(1_000_000_000), 200_000);
+}
+
 #[test]
 fn maintenance_is_at_least_half_of_initial() {
     let rules = MarginRules { size_rate: RatioPpm::from_ppm(500_000), ..examples::margin(3, 1) };
@@ -106,6 +131,19 @@ proptest! {
         prop_assert!(of(left + right) >= of(left).max(of(right)));
         // Brackets and add-on are convex: two small positions never need more than one of both, but for rounding.
         prop_assert!(of(left) + of(right) <= of(left + right) + 4);
+    }
+
+    /// What the bounds of liquidation rest on: the slope of maintenance margin never falls, but for rounding.
+    #[test]
+    fn prop_maintenance_is_convex(
+        notional in 0i64..POSITION_NOTIONAL_MICROS_MAX / 2, step in 1i64..POSITION_NOTIONAL_MICROS_MAX / 4, bits in 0u32..50,
+    ) {
+        let rules = examples::margin(3, 1);
+        let of = |notional| rules.maintenance_margin(micros(notional)).unwrap().micros();
+        let (notional, step) = (notional >> bits, (step >> bits).max(1));
+        let (low, middle, high) = (of(notional), of(notional + step), of(notional + 2 * step));
+        prop_assert!(low <= middle && middle <= high);
+        prop_assert!(middle - low <= high - middle + 8, "{} {} {}", low, middle, high);
     }
 
     #[test]

@@ -82,18 +82,24 @@ impl Market {
         ceil(of_million, MILLION)
     }
 
-    /// Rate times size times the root of size over the market's constant; the root in hundredths, found by trying.
+    /// Rate times size times the root of size over the market's constant: exact where the root is a whole number of
+    /// hundredths, which is found by trying, and straight from one to the next. The line from one to two goes on downwards to
+    /// nothing.
     fn add_on(&self, notional: i128) -> i128 {
         let constant = i128::from(self.margin.size_notional.micros());
         let fits = |hundredths: i128| hundredths * hundredths * constant <= notional * 10_000;
-        let (mut hundredths, mut step) = (0, 1 << 40);
+        let (mut low, mut step) = (1, 1 << 40);
         while step > 0 {
-            if fits(hundredths + step) {
-                hundredths += step;
+            if fits(low + step) {
+                low += step;
             }
             step /= 2;
         }
-        ceil(notional * hundredths * i128::from(self.margin.size_rate.ppm()), 100 * MILLION)
+        // In 1/10,000 of the constant: notional at both ends, and notional times root, in hundredths.
+        let high = low + 1;
+        let (width, rise) = (high * high - low * low, high * high * high - low * low * low);
+        let whole = low * low * low * constant * width + (notional * 10_000 - low * low * constant) * rise;
+        ceil(whole * i128::from(self.margin.size_rate.ppm()), width * 10_000 * 100 * MILLION).max(0)
     }
 
     fn initial(&self, notional: i128) -> i128 {
