@@ -10,7 +10,6 @@ use casemate_benches::venue::{
     self, FIRST_ACCOUNT, GENESIS_MS, MARKET, MIDDLE_TICKS, SEGMENT, limit_order, list, named_key, scattered,
 };
 use casemate_ledger::liquidation::draining::{Candidate, drain};
-use casemate_ledger::risk::{Health, Risk};
 use casemate_ledger::segment::Segment;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::clearing::{
@@ -290,23 +289,11 @@ impl Desk {
         self.segment().scan_below_maintenance(self.ledger.chain().waiting_ms).len()
     }
 
-    /// Whether the next to be worked off are the worst of all rows. How many a scan finds.
+    /// Whether the next to be worked off are those of a scan of all rows, in its order. How many a scan finds.
     fn check_order(&mut self) -> usize {
         let due = self.ledger.due_liquidations(&self.block);
         let waiting_ms = self.ledger.chain().waiting_ms;
-        let risk = Risk::new(self.segment().markets(), waiting_ms);
-        let health = |account: &AccountId| risk.health(self.segment().sub_account(*account).expect("it has a row"));
-        let mut scanned: Vec<(Health, AccountId)> = self
-            .segment()
-            .scan_below_maintenance(waiting_ms)
-            .iter()
-            .map(|account| (health(account), *account))
-            .collect();
-        scanned.sort_by(|(left, left_account), (right, right_account)| {
-            let of = |one: &Health, other: &Health| i128::from(one.equity) * i128::from(other.maintenance);
-            of(left, right).cmp(&of(right, left)).then(left_account.cmp(right_account))
-        });
-        let expected: Vec<AccountId> = scanned.iter().take(64).map(|(_, account)| *account).collect();
+        let expected = self.segment().scan_due(waiting_ms, 64);
         let found: Vec<AccountId> = due
             .iter()
             .filter_map(|command| match command.work {
@@ -315,7 +302,7 @@ impl Desk {
             })
             .collect();
         assert_eq!(found, expected);
-        scanned.len()
+        self.below_maintenance()
     }
 
     /// The maker can carry what a million accounts may have to sell.

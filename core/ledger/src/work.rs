@@ -118,8 +118,9 @@ impl Ledger {
         due
     }
 
-    /// Phase 7: what insurance owes comes first, then the accounts below maintenance margin, the worst ratio first, as many
-    /// as each segment's share of a block's work allows. The others follow in the next block, judged anew.
+    /// Phase 7: what insurance owes comes first, then the accounts below maintenance margin that a step can do anything for,
+    /// the worst ratio first, as many as each segment's share of a block's work allows; of these at most half whose equity is
+    /// used up while others wait. Who is left follows in the next block, judged anew.
     #[must_use]
     pub fn due_liquidations(&mut self, block: &BlockContext) -> Vec<SystemCommand> {
         let share = self.work_share().min(LIQUIDATIONS_MAX);
@@ -132,9 +133,10 @@ impl Ledger {
             if repayable(segment, block).is_positive() {
                 due.push(without_origin(SystemWork::RepayDeficit(id)));
             }
-            let accounts = liquidatable(segment, block.waiting_ms).into_iter().take(share);
             due.extend(
-                accounts.map(|account| without_origin(SystemWork::Liquidate(SegmentAccount { segment: id, account }))),
+                liquidatable(segment, block.waiting_ms, share)
+                    .into_iter()
+                    .map(|account| without_origin(SystemWork::Liquidate(SegmentAccount { segment: id, account }))),
             );
         }
         due

@@ -1,14 +1,21 @@
 //! Who must be looked at: a bound for each account, and the accounts whose bound the marks have passed.
 //!
-//! The bound of an account is the largest share `x` such that it stays at or above maintenance margin if every one of its
-//! markets moves against it by at most `x` of the mark it was computed at. It stands in the queue of each of its markets
-//! and directions; a look is due as soon as one of them is passed.
+//! The bound of an account is a share `x` such that it stays at or above maintenance margin if every one of its markets
+//! moves against it by at most `x` of the mark it was computed at. It stands in the queue of each of its markets and
+//! directions; a look is due as soon as one of them is passed.
 //!
-//! Why that is safe: its equity falls by at most `x` of its gross notional, and the maintenance margin of a short grows by at
-//! most `x` of what doubling the position adds, because margin is convex in size. Funding moves equity like a move of the
-//! price, so queues are kept in marks less cumulative funding; what funding does to maintenance margin beyond that is
-//! covered by a reserve of one part in 64, and bounds are made anew before funding has used it up.
+//! Why that is safe: maintenance margin is a continuous function of size whose slope never falls, but for rounding. So
+//! equity falls by at most `x` of gross notional, and the margin of a short grows by at most `x` of what doubling the position
+//! adds. A long whose price rises gains more than its margin grows by, up to the highest mark that there can be; a position so
+//! large that this is not known is watched in both directions and counts as a short does. Funding moves equity like a move of
+//! the price, so queues are kept in marks less cumulative funding; what funding does to maintenance margin beyond that is
+//! covered by a reserve of one part in 64, and bounds are made anew before funding has used it up. `x` is at most a half, so
+//! that move and funding stay within a doubling.
+//!
+//! An account with no more to spare than its reserve has no bound and is looked at in every block, like one that is below
+//! maintenance margin, or that owes cash and holds nothing.
 
+mod due;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -16,10 +23,11 @@ use std::num::NonZeroU32;
 
 use casemate_protocol::{AccountId, DurationMs, FineTicks, QuoteMicros};
 
+use self::due::{Below, due_first, is_within_reach};
 use super::queue::{BoundQueue, Direction};
 use crate::risk::value::Prices;
-use crate::risk::{Health, Risk};
-use crate::segment::{Margin, Market, Segment, SubAccount};
+use crate::risk::{Health, Held, Risk};
+use crate::segment::{Margin, Market, Position, Segment, SubAccount};
 
 pub(super) use walk::walk_most_levered;
 
@@ -31,6 +39,8 @@ pub(crate) struct RiskQueue {
     changed: Vec<u64>,
     /// Accounts that were below maintenance margin when last looked at.
     at_risk: BTreeSet<u64>,
+    /// Accounts that were above it by no more than their reserve, and have no bound.
+    near: BTreeSet<u64>,
     /// Every account is looked at once, after a start.
     is_primed: bool,
     /// Accounts that held positions in several markets when last looked at, a bit each.
@@ -47,6 +57,8 @@ const DELEVERAGINGS_MAX: u32 = 1;
 struct MarketQueues {
     falling: BoundQueue,
     rising: BoundQueue,
+    /// The longest position whose margin never grows faster than a rising price makes it worth more.
+    rise_safe_lots: u64,
     /// Cumulative funding, in fine ticks, when the bounds of all holders were last made anew.
     funding_anchor: i64,
     /// Mark and adjusted mark of the last look.
@@ -94,37 +106,31 @@ pub(super) fn take_deleveraging(segment: &mut Segment) -> bool {
     left > 0
 }
 
-/// Accounts below maintenance margin, the worst ratio of equity to maintenance first, then by number. INVARIANT(L1).
-pub(crate) fn liquidatable(segment: &mut Segment, waiting_ms: DurationMs) -> Vec<AccountId> {
+/// Whom this block takes a step for, at most `count` accounts; see [`due_first`] for their order. INVARIANT(L1).
+pub(crate) fn liquidatable(segment: &mut Segment, waiting_ms: DurationMs, count: usize) -> Vec<AccountId> {
     let Some(mut queue) = segment.clearing.as_mut().map(|clearing| core::mem::take(&mut clearing.queue)) else {
         return Vec::new();
     };
-    let mut found = queue.look(segment, waiting_ms);
+    let found = queue.look(segment, waiting_ms);
     queue.deleveragings_left = DELEVERAGINGS_MAX;
     if let Some(clearing) = segment.clearing.as_mut() {
         clearing.queue = queue;
     }
-    found.sort_unstable_by(|(left, left_health), (right, right_health)| {
-        let ratio =
-            |health: &Health, other: &Health| i128::from(health.equity).saturating_mul(other.maintenance.into());
-        ratio(left_health, right_health).cmp(&ratio(right_health, left_health)).then(left.cmp(right))
-    });
-    found.into_iter().map(|(account, _)| AccountId::new(account)).collect()
+    due_first(found, count)
 }
 
-impl Segment {
-    /// Accounts below maintenance margin by a scan of all rows, by number: what the queue must find (INVARIANT(L1)).
-    #[must_use]
-    pub fn scan_below_maintenance(&self, waiting_ms: DurationMs) -> Vec<AccountId> {
-        let risk = Risk::new(self.markets(), waiting_ms);
-        let is_held = |row: &SubAccount| row.positions().iter().any(|position| position.lots() != 0);
-        let rows = self.sub_accounts.iter().filter(|(_, row)| is_held(row) && !risk.health(row).is_safe());
-        rows.map(|(account, _)| AccountId::new(account)).collect()
-    }
+/// What a look says about an account.
+enum Standing {
+    Below(Health),
+    /// Safe, by no more than its reserve.
+    Near,
+    /// Safe up to its bounds, or without a position.
+    Bounded,
 }
 
 impl RiskQueue {
-    fn look(&mut self, segment: &Segment, waiting_ms: DurationMs) -> Vec<(u64, Health)> {
+    /// Accounts below maintenance margin, by number.
+    fn look(&mut self, segment: &Segment, waiting_ms: DurationMs) -> Vec<Below> {
         self.prepare(segment);
         let mut passed = Vec::new();
         for (market, queues) in segment.markets().iter().zip(&mut self.markets) {
@@ -136,22 +142,18 @@ impl RiskQueue {
         }
         let mut accounts = core::mem::take(&mut self.changed);
         accounts.extend(passed.into_iter().map(u64::from));
-        accounts.extend(&self.at_risk);
+        accounts.extend(self.at_risk.iter().chain(&self.near));
         accounts.sort_unstable();
         accounts.dedup();
         let risk = Risk::new(segment.markets(), waiting_ms);
         let mut found = Vec::new();
         for account in accounts {
-            let health =
-                segment.sub_account(AccountId::new(account)).and_then(|row| self.bound(segment, &risk, account, row));
-            match health {
-                Some(health) => {
-                    self.at_risk.insert(account);
-                    found.push((account, health));
-                }
-                None => {
-                    self.at_risk.remove(&account);
-                }
+            let row = segment.sub_account(AccountId::new(account));
+            let standing = row.map_or(Standing::Bounded, |row| self.judge(segment, &risk, account, row));
+            include(&mut self.at_risk, account, matches!(standing, Standing::Below(_)));
+            include(&mut self.near, account, matches!(standing, Standing::Near));
+            if let (Standing::Below(health), Some(row)) = (standing, row) {
+                found.push(Below { account, health, is_within_reach: is_within_reach(segment, row) });
             }
         }
         found
@@ -163,6 +165,7 @@ impl RiskQueue {
             self.is_primed = true;
             self.markets = segment.markets().iter().map(MarketQueues::new).collect();
             self.changed.extend(holders(segment, |_| true));
+            self.changed.extend(debtors(segment));
         }
         let mut drifted = Vec::new();
         for (place, (market, queues)) in segment.markets().iter().zip(&mut self.markets).enumerate() {
@@ -181,17 +184,17 @@ impl RiskQueue {
         }
     }
 
-    /// Gives an account its bounds; its health if it is below maintenance margin.
-    fn bound(&mut self, segment: &Segment, risk: &Risk<'_>, account: u64, row: &SubAccount) -> Option<Health> {
-        if row.positions().iter().all(|position| position.lots() == 0) {
-            return None;
-        }
+    /// Gives an account its bounds, if it is safe and they are known.
+    fn judge(&mut self, segment: &Segment, risk: &Risk<'_>, account: u64, row: &SubAccount) -> Standing {
         let health = risk.health(row);
         if !health.is_safe() {
-            return Some(health);
+            return Standing::Below(health);
         }
-        let share = safe_share(segment, risk, row, &health);
+        if row.positions().iter().all(|position| position.lots() == 0) {
+            return Standing::Bounded;
+        }
         self.note_spread(account, row);
+        let Some(share) = self.safe_share(segment, risk, row, &health) else { return Standing::Near };
         let account = u32::try_from(account).unwrap_or(u32::MAX);
         for position in row.positions().iter().filter(|position| position.lots() != 0) {
             let place = usize::from(position.market);
@@ -203,35 +206,57 @@ impl RiskQueue {
             let price = adjusted_mark(market, margin);
             if position.lots() > 0 {
                 queues.falling.set(account, price.saturating_sub(distance));
-            } else {
+            }
+            if queues.is_hurt_by_rise(position) {
                 queues.rising.set(account, price.saturating_add(distance));
             }
         }
-        None
+        Standing::Bounded
+    }
+
+    /// The share of all marks that may move against the account, in parts of 2^30, rounded down and at most a half. `None` if
+    /// all that it has above maintenance margin is its reserve.
+    fn safe_share(&self, segment: &Segment, risk: &Risk<'_>, row: &SubAccount, health: &Health) -> Option<i128> {
+        let (mut exposure, mut reserve) = (0i128, 0i128);
+        for position in row.positions().iter().filter(|position| position.lots() != 0) {
+            let place = usize::from(position.market);
+            let (Some(market), Some(queues)) = (segment.markets().get(place), self.markets.get(place)) else {
+                continue;
+            };
+            let Some(margin) = market.margin() else { continue };
+            let held = risk.held(position, market, margin);
+            let growth = growth_by_doubling(margin, &held);
+            exposure = exposure.saturating_add(held.notional.into());
+            if queues.is_hurt_by_rise(position) {
+                exposure = exposure.saturating_add(growth);
+            }
+            reserve = reserve.saturating_add(growth / i128::from(FUNDING_RESERVE)).saturating_add(ROUNDING_MICROS);
+        }
+        let slack = i128::from(health.equity).saturating_sub(health.maintenance.into()).saturating_sub(reserve);
+        if slack <= 0 {
+            return None;
+        }
+        let share = slack.saturating_mul(1 << SHARE_BITS).checked_div(exposure).unwrap_or(SHARE_MAX);
+        Some(share.min(SHARE_MAX))
     }
 }
 
-/// The share of all marks that may move against the account, in parts of 2^30, rounded down and at most the whole.
-fn safe_share(segment: &Segment, risk: &Risk<'_>, row: &SubAccount, health: &Health) -> i128 {
-    let (mut exposure, mut reserve) = (0i128, 0i128);
-    for position in row.positions().iter().filter(|position| position.lots() != 0) {
-        let Some(market) = segment.markets().get(usize::from(position.market)) else { continue };
-        let Some(margin) = market.margin() else { continue };
-        let held = risk.held(position, market, margin);
-        let doubled = margin.rules.maintenance_margin(QuoteMicros::from_micros(held.notional.saturating_mul(2)));
-        let growth = i128::from(doubled.map_or(i64::MAX, QuoteMicros::micros).saturating_sub(held.maintenance));
-        exposure = exposure.saturating_add(held.notional.into());
-        if position.lots() < 0 {
-            exposure = exposure.saturating_add(growth);
-        }
-        reserve = reserve.saturating_add(growth / i128::from(FUNDING_RESERVE)).saturating_add(ROUNDING_MICROS);
+/// What a position of twice the size needs more of maintenance margin.
+fn growth_by_doubling(margin: &Margin, held: &Held) -> i128 {
+    let doubled = margin.rules.maintenance_margin(QuoteMicros::from_micros(held.notional.saturating_mul(2)));
+    i128::from(doubled.map_or(i64::MAX, QuoteMicros::micros)).saturating_sub(held.maintenance.into())
+}
+
+fn include(accounts: &mut BTreeSet<u64>, account: u64, is_in: bool) {
+    if is_in {
+        accounts.insert(account);
+    } else {
+        accounts.remove(&account);
     }
-    let slack = i128::from(health.equity).saturating_sub(health.maintenance.into()).saturating_sub(reserve).max(0);
-    let share = slack.saturating_mul(1 << SHARE_BITS).checked_div(exposure).unwrap_or(1 << SHARE_BITS);
-    share.min(1 << SHARE_BITS)
 }
 
 const SHARE_BITS: u32 = 30;
+const SHARE_MAX: i128 = 1 << (SHARE_BITS - 1);
 /// One part in this of what doubling a position adds to its maintenance margin is kept for funding.
 const FUNDING_RESERVE: u64 = 64;
 /// What rounding of values, funding and brackets can make of one position, generously.
@@ -245,10 +270,37 @@ impl MarketQueues {
         Self {
             falling: BoundQueue::new(Direction::Falling, width),
             rising: BoundQueue::new(Direction::Rising, width),
+            rise_safe_lots: market.margin().map_or(0, |margin| rise_safe_lots(market, margin)),
             funding_anchor: funding_fine(market),
             seen: None,
         }
     }
+
+    const fn is_hurt_by_rise(&self, position: &Position) -> bool {
+        position.lots() < 0 || position.lots().unsigned_abs() > self.rise_safe_lots
+    }
+}
+
+/// Lots whose maintenance margin grows by at most half of what they gain, wherever their price may rise to: the largest of
+/// the market's limit for positions, half of it, a quarter, and so on.
+fn rise_safe_lots(market: &Market, margin: &Margin) -> u64 {
+    let rules = market.rules();
+    // No price is above the market's highest, rounded down, and no mark above twice that.
+    let highest = i128::from(rules.price_max.ticks()).saturating_add(1).saturating_mul(2);
+    let per_lot = highest.saturating_mul(rules.tick_value.micros().into());
+    let needs = |notional: i128| {
+        let notional = QuoteMicros::from_micros(i64::try_from(notional).ok()?);
+        margin.rules.maintenance_margin(notional).map(|needed| i128::from(needed.micros()))
+    };
+    // No slope below a size is steeper than what follows it.
+    let is_safe = |lots: u64| {
+        let notional = per_lot.saturating_mul(lots.into());
+        let growth =
+            needs(notional.saturating_mul(2)).zip(needs(notional)).map(|(more, less)| more.saturating_sub(less));
+        growth.is_some_and(|growth| growth.saturating_mul(2) <= notional)
+    };
+    let limit = rules.position_lots_max.lots();
+    (0..u64::BITS).map(|halvings| limit >> halvings).find(|lots| is_safe(*lots)).unwrap_or(0)
 }
 
 /// Buckets between zero and the mark.
@@ -271,3 +323,11 @@ fn holders(segment: &Segment, wanted: impl Fn(u16) -> bool) -> Vec<u64> {
         |row: &SubAccount| row.positions().iter().any(|position| position.lots() != 0 && wanted(position.market));
     segment.sub_accounts.iter().filter(|(_, row)| holds(row)).map(|(account, _)| account).collect()
 }
+
+/// Accounts that owe cash.
+fn debtors(segment: &Segment) -> impl Iterator<Item = u64> {
+    segment.sub_accounts.iter().filter(|(_, row)| row.cash().is_negative()).map(|(account, _)| account)
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ use crate::segment::{Segment, TotalField};
 /// The example's market on margin: a tick is 0.1, a tick of a lot 100 micro-quote, so a lot at 64,000 is worth 64 quote.
 const MARKET: MarketId = MarketId::new(1);
 const START_TICKS: u64 = 640_000;
+/// Steps of a block.
+const COUNT: usize = 64;
 
 struct Bench {
     segment: Segment,
@@ -97,7 +99,7 @@ impl Bench {
 
     /// One step for each account below maintenance, in the order of the queue.
     fn step(&mut self) -> Vec<Event> {
-        let due = liquidatable(&mut self.segment, self.block.waiting_ms);
+        let due = liquidatable(&mut self.segment, self.block.waiting_ms, COUNT);
         let events = self.work(|work| {
             for account in due {
                 liquidate(work, account).unwrap();
@@ -286,6 +288,6 @@ fn the_worst_ratio_comes_first_and_equal_ones_by_account() {
         bench.trade(account, 8, 10, START_TICKS);
     }
     bench.price(605_000);
-    let due = liquidatable(&mut bench.segment, bench.block.waiting_ms);
+    let due = liquidatable(&mut bench.segment, bench.block.waiting_ms, COUNT);
     assert_eq!(due, [2, 3, 1].map(AccountId::new));
 }

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use casemate_ledger::Ledger;
+use casemate_gate::BuiltInTable;
 use casemate_ledger::risk::Risk;
+use casemate_ledger::{BlockContext, Ledger};
 use casemate_protocol::clearing::MarginRules;
 use casemate_protocol::command::{
     Beneficiary, CancelAllOrders, CancelScope, PlaceOrder, RequestWithdrawal, SubmitPrice, TimeInForce,
 };
 use casemate_protocol::event::PassCause;
 use casemate_protocol::genesis::Genesis;
+use casemate_protocol::parallel::Sequential;
 use casemate_protocol::{
     AccountId, BreakerState, Command, DurationMs, Event, FeedId, MarketId, PriceNanos, RejectCode, SegmentId, Side,
     TimeMs,
 };
+use casemate_replica::Replica;
 use proptest::prelude::*;
 
 use crate::kit::margined::{FIRST, NANOS_PER_TICK, PUBLISHERS, patient_venue};
@@ -167,6 +170,37 @@ proptest! {
                 if let Err(wrong) = everything_less_risky(&mut venue, account) {
                     return Err(TestCaseError::fail(wrong));
                 }
+            }
+        }
+    }
+
+    /// INVARIANT(L1): a queue of liquidations made anew from a snapshot, whenever that is, lists whom the one that ran through
+    /// lists, and the next block has the same events. Else replicas that started at different times part.
+    #[test]
+    fn prop_a_replica_restored_before_any_block_liquidates_as_the_one_that_ran_through(bytes in script()) {
+        let mut choices = Choices::new(&bytes);
+        let mut venue = storm::venue();
+        while !choices.is_over() {
+            let written = venue.snapshot();
+            let restored = Replica::read_snapshot(&venue.genesis, BuiltInTable, &mut written.as_slice(), &Sequential);
+            let mut restored = restored.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let due = |ledger: &Ledger| {
+                let (mut ledger, chain) = (ledger.clone(), *ledger.chain());
+                ledger.due_liquidations(&BlockContext {
+                    height: chain.height,
+                    time_ms: chain.time_ms,
+                    step_ms: DurationMs::ZERO,
+                    waiting_ms: chain.waiting_ms,
+                })
+            };
+            prop_assert_eq!(due(venue.ledger()), due(restored.ledger()));
+            let letters = storm::block(&mut choices, &mut venue);
+            let step_ms = storm::step_ms(&mut choices);
+            let step = venue.propose(step_ms, seal(&letters));
+            venue.replica.adopt();
+            match restored.execute(&step.block, &Sequential) {
+                Ok(executed) => prop_assert!(executed.is_some_and(|own| own.bodies == step.executed.bodies)),
+                Err(wrong) => prop_assert!(false, "{wrong:?}"),
             }
         }
     }

@@ -70,7 +70,7 @@ impl Floor {
                 self.segment.markets[usize::from(market)].facts.funding_cumulative += by * tick_value;
             }
             Step::Deposit { account, quote } => self.deposit(account, quote),
-            Step::Look => drop(liquidatable(&mut self.segment, WAITING_MS)),
+            Step::Look => drop(liquidatable(&mut self.segment, WAITING_MS, 64)),
         }
     }
 

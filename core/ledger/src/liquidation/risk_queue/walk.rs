@@ -10,13 +10,13 @@
 //! The queues do not keep `m0`. For a long it is its bound and more, `m0 >= m - D` but for funding; for a short that is further
 //! from its bound than it was, it is `m` and more; and for one that is nearer to it, the maintenance margin of now takes its
 //! place, because the distance covers its growth. So `m - D` serves for all. Funding since then is at most 1/256 of either
-//! mark, as [`RiskQueue::prepare`] sees to. Rounding is a few micro-quote a position where the bound has 64 in reserve, which
+//! mark, as [`RiskQueue::prepare`] sees to. Rounding is a few micro-quote a position where every bound has 64 in reserve, which
 //! counts only for an account worth next to nothing: below a leverage of 1/32 nothing is told.
 //!
 //! So buckets are walked in all queues at once, the one that allows most leverage first. Whoever has not been met then has all
 //! of his bounds in buckets that allow less. Other queues than that of the market and side matter only for accounts that hold
-//! several positions. Accounts that changed since the last look have no bound and come first; those that the look found below
-//! maintenance margin, and that have not changed, do not come at all.
+//! several positions. Accounts that changed since the last look, and those that it found with no more than their reserve, have no
+//! bound and come first; those that it found below maintenance margin, and that have not changed, do not come at all.
 
 use core::iter::Peekable;
 use core::ops::ControlFlow;
@@ -41,7 +41,7 @@ pub(in crate::liquidation) fn walk_most_levered(
         return false;
     };
     let mut cursors = queue.cursors(segment, market, is_long);
-    let mut accounts = queue.changed.clone();
+    let mut accounts: Vec<u64> = queue.changed.iter().chain(&queue.near).copied().collect();
     loop {
         let nearest = cursors.iter_mut().filter_map(|cursor| Some((cursor.leverage_max()?, cursor)));
         let nearest = nearest.max_by_key(|(leverage, _)| *leverage);

@@ -56,6 +56,9 @@ impl Tally {
     }
 }
 
+/// Steps that a block takes in a segment.
+const STEPS_MAX: usize = 64;
+
 /// The order in which things happen to an account that is liquidated, and so the order of losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -111,14 +114,14 @@ impl Model {
         let listed: Vec<AccountId> = records.iter().filter_map(liquidated).collect();
         tally.queues += u32::from(listed.len() > 1);
         let mut is_first = true;
-        let mut was_anybody_below = true;
+        let mut was_anybody_due = true;
         for record in records {
-            was_anybody_below &= !self.below_maintenance().is_empty();
+            was_anybody_due &= !self.due().is_empty();
             match &record.source {
                 RecordSource::System(command) => match command.work {
                     SystemWork::Liquidate(target) => {
                         if core::mem::take(&mut is_first) {
-                            self.require_worst_first(&listed)?;
+                            self.require_in_order(&listed)?;
                         }
                         self.liquidation(target.account, record.events.as_slice(), &mut tally)?;
                     }
@@ -127,9 +130,9 @@ impl Model {
                 RecordSource::Command { .. } => self.follow_all(record.events.as_slice(), &mut tally)?,
             }
         }
-        was_anybody_below &= !self.below_maintenance().is_empty();
-        if listed.is_empty() && was_anybody_below && self.breaker != BreakerState::Halted {
-            return Err(format!("{:?} are below maintenance and nobody is liquidated", self.below_maintenance()));
+        was_anybody_due &= !self.due().is_empty();
+        if listed.is_empty() && was_anybody_due && self.breaker != BreakerState::Halted {
+            return Err(format!("{:?} are due and nobody is liquidated", self.due()));
         }
         Ok(tally)
     }
@@ -154,18 +157,39 @@ impl Model {
         Ok(())
     }
 
-    /// Accounts below maintenance margin, the worst ratio of equity to maintenance first, then by number.
+    /// Accounts below maintenance margin, or that owe cash and hold nothing; the worst ratio of equity to maintenance first,
+    /// then by number.
     pub fn below_maintenance(&self) -> Vec<AccountId> {
-        let held = self.accounts.iter().filter(|(_, row)| !row.positions.is_empty());
-        let all = held.map(|(account, _)| (*account, self.equity(*account), self.maintenance(*account)));
+        let all = self.accounts.keys().map(|account| (*account, self.equity(*account), self.maintenance(*account)));
         let mut below: Vec<_> = all.filter(|(_, equity, maintenance)| equity < maintenance).collect();
         below.sort_by(|one, other| (one.1 * other.2).cmp(&(other.1 * one.2)).then(one.0.cmp(&other.0)));
         below.into_iter().map(|(account, ..)| account).collect()
     }
 
-    fn require_worst_first(&self, listed: &[AccountId]) -> Result<(), Wrong> {
-        let below = self.below_maintenance();
-        require(below == listed, || format!("below maintenance are {below:?}, and {listed:?} are liquidated"))
+    /// Of these, one by one, those whom a block takes a step for: not whose every price is unusable, and whoever has nothing
+    /// left only while half of the steps are free, or nobody else comes.
+    fn due(&self) -> Vec<AccountId> {
+        let is_usable = |market: &usize| self.markets[*market].grade != PriceGrade::Unusable;
+        let mut waiting = self.below_maintenance();
+        waiting.retain(|account| {
+            let held = &self.accounts[account].positions;
+            held.is_empty() || held.keys().any(is_usable)
+        });
+        let solvent = waiting.iter().filter(|account| self.equity(**account) > 0).count();
+        let (mut spent, mut due) = (0, Vec::new());
+        for account in waiting {
+            let is_spent = self.equity(account) <= 0;
+            if due.len() < STEPS_MAX && (!is_spent || spent < STEPS_MAX / 2 || spent + solvent < STEPS_MAX) {
+                spent += usize::from(is_spent);
+                due.push(account);
+            }
+        }
+        due
+    }
+
+    fn require_in_order(&self, listed: &[AccountId]) -> Result<(), Wrong> {
+        let due = self.due();
+        require(due == listed, || format!("due are {due:?}, and {listed:?} are liquidated"))
     }
 
     fn liquidation(&mut self, account: AccountId, events: &[Event], tally: &mut Tally) -> Result<(), Wrong> {
