@@ -2,7 +2,9 @@
 //! the block is undone and it is halted; the rest of the block stands.
 
 #[cfg(feature = "testing")]
-use casemate_protocol::Height;
+use casemate_protocol::limits::RECORD_EVENTS_MAX;
+#[cfg(feature = "testing")]
+use casemate_protocol::{Event, Height};
 use casemate_protocol::{SegmentId, Side};
 
 use crate::ledger::{Faulted, Ledger};
@@ -23,6 +25,8 @@ pub enum Law {
     /// What resting orders reserve is what their owners' rows say, and every order is in book and row. Held by the
     /// segment's primitives and checked from the rows alone.
     Reserves,
+    /// The events of a command, or of a piece of internal work, fit one record. Checked by who executes blocks.
+    RecordFits,
 }
 
 /// A law that does not hold.
@@ -42,10 +46,19 @@ impl Ledger {
     /// the failed segments are refused. Only so does the rest of the block stand as if the failed segment had never
     /// been touched, also where a command read one segment to decide about another or about an account.
     pub fn enforce_laws(&mut self) -> Vec<BrokenLaw> {
+        self.enforce_laws_and(&[])
+    }
+
+    /// As [`Self::enforce_laws`], where the caller has found laws broken besides.
+    pub fn enforce_laws_and(&mut self, found: &[BrokenLaw]) -> Vec<BrokenLaw> {
         #[cfg(feature = "testing")]
         self.break_law_as_told();
         let is_new = |broken: &BrokenLaw| self.faulted.iter().all(|faulted| faulted.segment != broken.segment);
-        let broken: Vec<BrokenLaw> = self.segments.iter().filter_map(broken_law).filter(is_new).collect();
+        let of_segment = |segment: &Segment| {
+            let found = || found.iter().find(|broken| broken.segment == segment.id()).copied();
+            broken_law(segment).or_else(found)
+        };
+        let broken: Vec<BrokenLaw> = self.segments.iter().filter_map(of_segment).filter(is_new).collect();
         if !broken.is_empty() {
             self.take_commands_back();
         }
@@ -82,6 +95,21 @@ impl Ledger {
         }
         if let Some(segment) = self.segment_mut(id) {
             segment.add_total(TotalField::Cash, 1);
+        }
+    }
+
+    /// Makes the first thing that a segment does in the block of a height have more events than a record holds, as a bug of
+    /// ours would.
+    #[cfg(feature = "testing")]
+    pub fn flood_record_for_testing(&mut self, segment: SegmentId, height: Height) {
+        self.floods_record_at = Some((segment, height));
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn flood_as_told(&self, segment: Option<SegmentId>, events: &mut Vec<Event>) {
+        let is_told = self.floods_record_at.is_some_and(|told| (segment, self.chain.height) == (Some(told.0), told.1));
+        if let Some(last) = events.last().cloned().filter(|_| is_told) {
+            events.extend(core::iter::repeat_n(last, RECORD_EVENTS_MAX));
         }
     }
 

@@ -10,10 +10,11 @@ use std::ops::Range;
 
 use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
 use casemate_gate::{Included, PolicyDecider, pipeline};
-use casemate_ledger::{BlockContext, BrokenLaw, Ledger};
+use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::Command;
 use casemate_protocol::envelope::GroupMode;
+use casemate_protocol::limits::RECORD_EVENTS_MAX;
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{Digest, Event, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand};
 
@@ -161,7 +162,7 @@ impl<'a> Execution<'a> {
             self.phase_commands();
             self.phase_releases();
             self.phase_reliefs();
-            let broken = self.ledger.enforce_laws();
+            let broken = self.ledger.enforce_laws_and(&self.too_long());
             if broken.is_empty() {
                 return all_broken;
             }
@@ -170,6 +171,13 @@ impl<'a> Execution<'a> {
             self.events.clear();
             self.done_early.clear();
         }
+    }
+
+    /// Segments of which something has more events than its record holds. Without its events nobody could replay it, so it
+    /// is undone like whatever breaks a law. Commands of no segment have a handful, and credits at most `CREDITS_MAX`.
+    fn too_long(&self) -> Vec<BrokenLaw> {
+        let too_long = self.entries.iter().filter(|entry| entry.events.len() > RECORD_EVENTS_MAX);
+        too_long.filter_map(|entry| Some(BrokenLaw { segment: entry.segment?, law: Law::RecordFits })).collect()
     }
 
     /// Phase 1.
@@ -490,7 +498,7 @@ impl<'a> Execution<'a> {
                 Err(reject) => Verdict::Refused(reject),
             };
             let encoded = encode_body(&mut piece.bodies, &self.source_of(entry), &verdict, self.events_of(entry));
-            debug_assert!(encoded.is_ok(), "the limits of the protocol bound the events of a command");
+            debug_assert!(encoded.is_ok(), "what is too long was undone before");
             let range = start..piece.bodies.len();
             if let Some(length) = piece.bodies.get_mut(length_at..start) {
                 length.copy_from_slice(&length_bytes(range.len()));

@@ -228,6 +228,16 @@ impl<D: PolicyDecider> Replica<D> {
         self.ledger.break_law_for_testing(segment, height);
     }
 
+    /// Makes what a segment does in the block of a height have more events than a record holds, as a bug of ours would.
+    #[cfg(feature = "testing")]
+    pub fn flood_record_for_testing(
+        &mut self,
+        segment: casemate_protocol::SegmentId,
+        height: casemate_protocol::Height,
+    ) {
+        self.ledger.flood_record_for_testing(segment, height);
+    }
+
     fn begin(&mut self, time_ms: TimeMs) -> Result<BlockContext, InvalidBlock> {
         let height = self.ledger.chain().height.next();
         self.ledger.begin_block(height, time_ms).ok_or(InvalidBlock::HeightOrTime)

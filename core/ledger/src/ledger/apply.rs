@@ -50,6 +50,10 @@ impl Ledger {
                 segment.roll_back(savepoint);
             }
         }
+        #[cfg(feature = "testing")]
+        if verdict.is_ok() {
+            self.flood_as_told(segment, events);
+        }
         verdict
     }
 

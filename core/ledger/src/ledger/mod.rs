@@ -60,6 +60,9 @@ pub struct Ledger {
     /// A segment whose cash is made wrong in a block, to see what follows.
     #[cfg(feature = "testing")]
     pub(crate) breaks_law_at: Option<(SegmentId, Height)>,
+    /// A segment whose records are made too long in a block, to see what follows.
+    #[cfg(feature = "testing")]
+    pub(crate) floods_record_at: Option<(SegmentId, Height)>,
     /// Follow-up work of commands of this block, to be done right after them.
     follow_ups: Vec<SystemCommand>,
 }
@@ -121,6 +124,8 @@ impl Ledger {
             faulted: Vec::new(),
             #[cfg(feature = "testing")]
             breaks_law_at: None,
+            #[cfg(feature = "testing")]
+            floods_record_at: None,
             follow_ups: Vec::new(),
         };
         for (_, principal) in genesis.principals() {

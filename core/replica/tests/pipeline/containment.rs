@@ -1,5 +1,6 @@
 //! A segment that breaks a law falls alone, and the block stands without it.
 
+use casemate_ledger::{BrokenLaw, Law};
 use casemate_protocol::command::{
     Beneficiary, CancelAllOrders, CancelScope, CloseAccount, RequestTransfer, RequestWithdrawal, RevokeGrant,
 };
@@ -70,6 +71,25 @@ fn a_segment_that_breaks_a_law_loses_its_write_set_and_the_other_segments_trades
     assert_eq!(again.executed.state_root, step.executed.state_root);
     venue.replica.adopt();
     assert!(is_halted(&venue, ONE));
+    assert_eq!(venue.ledger().check_laws_from_rows(), []);
+}
+
+/// Regression: where a command had more events than its record holds, the error was dropped and an empty body was sealed. Its
+/// effects stood, and nobody could replay them.
+#[test]
+fn a_record_with_more_events_than_it_holds_faults_its_segment_and_is_not_sealed_empty() {
+    let mut venue = with_makers();
+    let height = next_height(&venue);
+    venue.replica.flood_record_for_testing(ONE, height);
+    let (taker, before) = (FIRST + 1, venue.lots(1, FIRST + 1));
+    let letter = venue.root(taker, vec![bid(1, 1_000, 4), bid(3, 1_000, 4)]);
+    let step = venue.step(&[letter]);
+    assert_eq!(step.executed.broken, [BrokenLaw { segment: ONE, law: Law::RecordFits }]);
+    assert_eq!(step.verdict(0, 0), Err(RejectCode::SegmentFaulted));
+    assert_eq!(step.verdict(0, 1), Ok(()));
+    assert!(step.executed.body_ranges.iter().all(|range| !range.is_empty()), "every body is there");
+    assert!(is_halted(&venue, ONE) && !is_halted(&venue, TWO));
+    assert_eq!((venue.lots(1, taker), venue.lots(3, taker)), (before, 4));
     assert_eq!(venue.ledger().check_laws_from_rows(), []);
 }
 
