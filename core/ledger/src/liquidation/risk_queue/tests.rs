@@ -65,7 +65,7 @@ impl Hall {
 
     /// An account gets lots at the mark, or gives them.
     fn trade(&mut self, market: u16, account: u64, lots: i64) {
-        let worth = i128::from(self.fine[usize::from(market)]) * i128::from(lots.abs()) * 100 >> 16;
+        let worth = (i128::from(self.fine[usize::from(market)]) * i128::from(lots.abs()) * 100) >> 16;
         let notional = QuoteMicros::from_micros(i64::try_from(worth).unwrap());
         self.segment.remember_facts(market);
         let sides = if lots > 0 { [Side::Bid, Side::Ask] } else { [Side::Ask, Side::Bid] };
