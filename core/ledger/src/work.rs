@@ -12,7 +12,8 @@ use casemate_protocol::{
 
 use crate::breaker;
 use crate::context::BlockContext;
-use crate::funds::{limiter, may_release, may_release_exit, release_weight};
+use crate::funds::limiter::{self, Leaving, LimiterState};
+use crate::funds::{exit_left, require_may_exit, require_may_leave, weight_now};
 use crate::ledger::Ledger;
 use crate::liquidation::{liquidatable, repayable};
 use crate::price;
@@ -40,47 +41,21 @@ impl Ledger {
         let share = self.work_share();
         let mut due = Vec::new();
         for segment in self.segments.iter().filter(|segment| !segment.totals().is_halted) {
-            let mut limiter = segment.limiter.clone();
-            let capacity_max = limiter::capacity_max(&segment.rules, segment.totals().vault());
-            let counted_times = release_weight(segment.breaker_state()).unwrap_or(1);
-            let mut exits = Exits::of(segment, block);
-            let (mut room, mut is_limiter_used_up) = (share, false);
-            for &(_, kind, number) in segment.outbound.range(..=(block.waiting_ms.ms(), u8::MAX, u64::MAX)) {
-                if room == 0 {
-                    break;
-                }
-                let Some((account, amount, command)) = outbound(segment, kind, number) else { continue };
-                if kind == OUTBOUND_WITHDRAWAL
-                    && segment.withdrawals.get(&number).is_some_and(|row| row.is_principal_exit)
-                {
-                    // The slow exit has a queue and a window of its own: what waits in one holds up nobody in the other.
-                    if exits.lets(segment, block, account, amount) {
-                        due.push(command);
-                        room = room.saturating_sub(1);
-                    }
-                    continue;
-                }
-                if is_limiter_used_up {
-                    continue;
-                }
-                // What the limiter cannot let through now waits, and so does everything behind it: first come, first
-                // served. An account that may not withdraw now is passed over, and holds up nobody; so is an amount that
-                // not even full windows let through, since the vault became smaller: it waits for a larger vault, or
-                // for its owner to take it back in parts.
-                if amount > capacity_max || may_release(segment, block, account, QuoteMicros::ZERO).is_err() {
-                    continue;
-                }
-                let counted = QuoteMicros::from_micros(amount.micros().saturating_mul(counted_times));
-                if !limiter.has_room_out(&segment.rules, counted) {
-                    is_limiter_used_up = true;
-                    continue;
-                }
-                limiter.charge_out(&segment.rules, amount);
-                due.push(command);
-                room = room.saturating_sub(1);
-            }
+            let mut releases = Releases::of(segment, block);
+            let waiting = segment.outbound.range(..=(block.waiting_ms.ms(), u8::MAX, u64::MAX));
+            let waiting = waiting
+                .filter_map(|&(_, kind, number)| outbound(segment, kind, number))
+                .filter(|waiting| self.may_arrive(&waiting.command.work));
+            due.extend(waiting.filter(|waiting| releases.lets(waiting)).take(share).map(|waiting| waiting.command));
         }
         due
+    }
+
+    /// Whether what leaves can arrive: in a segment that failed a law nothing does, so it stays where its owner can take it
+    /// back.
+    fn may_arrive(&self, work: &SystemWork) -> bool {
+        let SystemWork::ReleaseTransfer(transfer) = work else { return true };
+        self.segment(transfer.to).is_some_and(|target| !target.totals().is_halted)
     }
 
     /// Phase 3, after the price commands: one aggregate for each feed that needs one.
@@ -204,32 +179,80 @@ const fn without_origin(work: SystemWork) -> SystemCommand {
     SystemCommand { origin: RecordIndex::NONE, work }
 }
 
-/// What the slow principal exit still lets through in this block.
-struct Exits {
-    left: i64,
+/// A withdrawal or transfer whose delay is over.
+struct Outbound {
+    account: AccountId,
+    amount: QuoteMicros,
+    is_principal_exit: bool,
+    command: SystemCommand,
 }
 
-impl Exits {
-    fn of(segment: &Segment, block: &BlockContext) -> Self {
-        let left = segment.clearing().map_or(0, |clearing| {
-            let limit = clearing.rules.principal_exit.limit;
-            let used = clearing.facts.exit_used.left(block.waiting_ms, limit.window_ms);
-            limit.amount_max.micros().saturating_sub(used)
-        });
-        Self { left }
+/// What limiter and slow exit still let through in this block. The slow exit has a queue and a window of its own: what
+/// waits in one holds up nobody in the other.
+struct Releases<'a> {
+    segment: &'a Segment,
+    block: &'a BlockContext,
+    limiter: LimiterState,
+    /// The vault after what leaves before.
+    vault: i128,
+    exit_left: QuoteMicros,
+    is_limiter_used_up: bool,
+}
+
+impl<'a> Releases<'a> {
+    fn of(segment: &'a Segment, block: &'a BlockContext) -> Self {
+        Self {
+            segment,
+            block,
+            limiter: segment.limiter.clone(),
+            vault: segment.totals().vault(),
+            exit_left: exit_left(segment, block),
+            is_limiter_used_up: false,
+        }
     }
 
-    /// Whether an exit can go now; counts it if it can. First come, first served.
-    fn lets(&mut self, segment: &Segment, block: &BlockContext, account: AccountId, amount: QuoteMicros) -> bool {
-        if amount.micros() > self.left {
-            self.left = 0;
-            return false;
-        }
-        let lets = may_release_exit(segment, block, account, amount).is_ok();
+    /// Whether this can go now; counts it if it can. First come, first served: who may go and finds no room waits, and so
+    /// does everybody behind. Who may not go himself is passed over and holds up nobody.
+    fn lets(&mut self, waiting: &Outbound) -> bool {
+        let lets = if waiting.is_principal_exit { self.lets_exit(waiting) } else { self.lets_out(waiting) };
         if lets {
-            self.left = self.left.saturating_sub(amount.micros());
+            self.vault = self.vault.saturating_sub(waiting.amount.micros().into());
         }
         lets
+    }
+
+    fn lets_exit(&mut self, waiting: &Outbound) -> bool {
+        // Whether it may go comes before whether it fits: otherwise an account that keeps itself uncovered would hold the
+        // place at the head for ever.
+        if !self.exit_left.is_positive() || require_may_exit(self.segment, self.block, waiting.account).is_err() {
+            return false;
+        }
+        if waiting.amount > self.exit_left {
+            self.exit_left = QuoteMicros::ZERO;
+            return false;
+        }
+        self.exit_left = self.exit_left.saturating_sub(waiting.amount);
+        true
+    }
+
+    fn lets_out(&mut self, waiting: &Outbound) -> bool {
+        let leaving = Leaving { amount: waiting.amount, weight: weight_now(self.segment) };
+        let counted = QuoteMicros::from_micros(leaving.amount.micros().saturating_mul(leaving.weight));
+        // What not even unused windows let through is passed over too: it waits for a looser state or a larger vault, or
+        // for its owner to take it back in parts.
+        let is_too_large = counted > limiter::capacity_max(&self.segment.rules, self.vault);
+        if self.is_limiter_used_up
+            || is_too_large
+            || require_may_leave(self.segment, self.block, waiting.account).is_err()
+        {
+            return false;
+        }
+        if !self.limiter.has_room_out(&self.segment.rules, self.vault, leaving) {
+            self.is_limiter_used_up = true;
+            return false;
+        }
+        self.limiter.charge_out(&self.segment.rules, leaving);
+        true
     }
 }
 
@@ -268,24 +291,20 @@ fn origin_of(segment: &Segment, account: AccountId, number: OrderNumber) -> Opti
     segment.orders().order(orders.get(place)?.slot).map(|order| order.origin)
 }
 
-fn outbound(segment: &Segment, kind: u8, number: u64) -> Option<(AccountId, QuoteMicros, SystemCommand)> {
+fn outbound(segment: &Segment, kind: u8, number: u64) -> Option<Outbound> {
     let id: SegmentId = segment.id();
-    match kind {
+    let (account, amount, is_principal_exit, origin, work) = match kind {
         OUTBOUND_WITHDRAWAL => {
             let row = segment.withdrawals.get(&number)?;
-            let withdrawal = WithdrawalNumber::new(number);
-            let work = SystemWork::ReleaseWithdrawal(SegmentWithdrawal { segment: id, withdrawal });
-            Some((row.account, row.amount, SystemCommand { origin: row.origin, work }))
+            let named = SegmentWithdrawal { segment: id, withdrawal: WithdrawalNumber::new(number) };
+            (row.account, row.amount, row.is_principal_exit, row.origin, SystemWork::ReleaseWithdrawal(named))
         }
         OUTBOUND_TRANSFER => {
             let row = segment.transfers.get(&number)?;
-            let transfer = SegmentTransfer { from: id, to: row.to, transfer: TransferNumber::new(number) };
-            Some((
-                row.account,
-                row.amount,
-                SystemCommand { origin: row.origin, work: SystemWork::ReleaseTransfer(transfer) },
-            ))
+            let named = SegmentTransfer { from: id, to: row.to, transfer: TransferNumber::new(number) };
+            (row.account, row.amount, false, row.origin, SystemWork::ReleaseTransfer(named))
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Outbound { account, amount, is_principal_exit, command: SystemCommand { origin, work } })
 }

@@ -24,8 +24,8 @@ pub(crate) use transfer::{
     arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
 };
 pub(crate) use withdraw::{
-    cancel as cancel_withdrawal, may_release, may_release_exit, release as release_withdrawal, release_weight,
-    request as request_withdrawal, request_bond, request_exit,
+    cancel as cancel_withdrawal, exit_left, may_release, release as release_withdrawal, request as request_withdrawal,
+    request_bond, request_exit, require_may_exit, require_may_leave, weight_now,
 };
 
 use crate::context::BlockContext;

@@ -6,6 +6,7 @@ use casemate_protocol::event::{TransferArrived, TransferEnded, TransferReleased,
 use casemate_protocol::limits::BALANCE_MICROS_MAX;
 use casemate_protocol::{Event, QuoteMicros, Reject, RejectCode, TransferNumber};
 
+use super::withdraw::charge;
 use super::{may_release, require_leave};
 use crate::market::Work;
 use crate::segment::{Segment, TotalField, Transfer, TransferState};
@@ -123,8 +124,7 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
                 segment.release_aside(row.account, row.amount);
                 segment.add_total(TotalField::TransferredOut, i128::from(row.amount.micros()));
                 segment.add_left(row.to, released.sequence, released.number.number());
-                let rules = segment.rules.clone();
-                segment.change_limiter(|limiter| limiter.charge_out(&rules, row.amount));
+                charge(segment, row.amount);
             }
         }
         Event::TransferArrived(arrived) => {

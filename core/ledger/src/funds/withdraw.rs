@@ -6,6 +6,7 @@ use casemate_protocol::{
     AccountId, BreakerState, DurationMs, Event, QuoteMicros, Reject, RejectCode, WithdrawalNumber,
 };
 
+use super::limiter::Leaving;
 use super::{require_enough_stays, require_leave, require_pending_room};
 use crate::context::BlockContext;
 use crate::market::Work;
@@ -111,68 +112,100 @@ pub(crate) fn release(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<(
     Ok(())
 }
 
-/// Whether an account's money may leave now: the breaker lets it, its collateral covers what it holds, and the limiter has
-/// room. While the breaker is Elevated only half of the limiter may be used, in ReduceOnly only a quarter and by principal
-/// alone, and from WithdrawGated on none (R§5.2).
+/// Whether an account's money may leave now: see [`require_may_leave`], and the limiter has room. While the breaker is
+/// Elevated each amount counts twice, in ReduceOnly four times, so half or a quarter of the limiter lets as much through
+/// however it is split (R§5.2).
 ///
 /// # Errors
-/// `BreakerForbids`, `TransferMarginShort` or `InsufficientFreeCollateral`, `LimiterCapacityExceeded`.
+/// What [`require_may_leave`] refuses, and `LimiterCapacityExceeded`.
 pub(crate) fn may_release(
     segment: &Segment,
     block: &BlockContext,
     account: AccountId,
     amount: QuoteMicros,
 ) -> Result<(), Reject> {
-    let state = segment.breaker_state();
-    let row = segment.sub_account(account);
-    let weight = release_weight(state).ok_or(forbids(BreakerState::ReduceOnly, state))?;
-    // What was asked for is off the balance: below zero, some of it was profit.
-    if state == BreakerState::ReduceOnly && row.is_some_and(|row| row.net_deposits().is_negative()) {
-        return Err(forbids(BreakerState::Elevated, state));
-    }
-    require_covered(segment, block, account)?;
+    require_may_leave(segment, block, account)?;
     // INVARIANT(F4)
-    let counted = QuoteMicros::from_micros(amount.micros().saturating_mul(weight));
-    if !segment.limiter.has_room_out(&segment.rules, counted) {
-        let capacity = super::limiter::capacity_max(&segment.rules, segment.totals.vault());
+    let weight = weight_now(segment);
+    let vault = segment.totals.vault();
+    if !segment.limiter.has_room_out(&segment.rules, vault, Leaving { amount, weight }) {
+        let capacity = super::limiter::capacity_max(&segment.rules, vault);
+        let counted = QuoteMicros::from_micros(amount.micros().saturating_mul(weight));
         return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(capacity, counted));
     }
     Ok(())
 }
 
-/// How many times an amount counts against the limiter in a state; none where nothing leaves.
-pub(crate) const fn release_weight(state: BreakerState) -> Option<i64> {
-    match state {
-        BreakerState::Normal => Some(1),
-        BreakerState::Elevated => Some(2),
-        BreakerState::ReduceOnly => Some(4),
-        BreakerState::WithdrawGated | BreakerState::Halted => None,
+/// Whether an account's money may leave now, but for the limiter: the breaker lets it, in ReduceOnly only principal, and
+/// the account's collateral covers what it holds.
+///
+/// # Errors
+/// `BreakerForbids`, `TransferMarginShort` or `InsufficientFreeCollateral`.
+pub(crate) fn require_may_leave(segment: &Segment, block: &BlockContext, account: AccountId) -> Result<(), Reject> {
+    let state = segment.breaker_state();
+    let row = segment.sub_account(account);
+    if state > BreakerState::ReduceOnly {
+        return Err(forbids(BreakerState::ReduceOnly, state));
+    }
+    // What was asked for is off the balance: below zero, some of it was profit.
+    if state == BreakerState::ReduceOnly && row.is_some_and(|row| row.net_deposits().is_negative()) {
+        return Err(forbids(BreakerState::Elevated, state));
+    }
+    require_covered(segment, block, account)
+}
+
+/// How many times an amount counts against the limiter in the segment's state. From WithdrawGated on nothing leaves.
+pub(crate) fn weight_now(segment: &Segment) -> i64 {
+    match segment.breaker_state() {
+        BreakerState::Normal => 1,
+        BreakerState::Elevated => 2,
+        BreakerState::ReduceOnly | BreakerState::WithdrawGated | BreakerState::Halted => 4,
     }
 }
 
-/// Whether principal may leave by the slow way now.
+/// Charges to the limiter what leaves now.
+pub(super) fn charge(segment: &mut Segment, amount: QuoteMicros) {
+    let (rules, weight) = (segment.rules.clone(), weight_now(segment));
+    segment.change_limiter(|limiter| limiter.charge_out(&rules, Leaving { amount, weight }));
+}
+
+/// Whether principal may leave by the slow way now: see [`require_may_exit`], and its window has room.
 ///
 /// # Errors
-/// `BreakerForbids`, `TransferMarginShort`, `LimiterCapacityExceeded`.
+/// What [`require_may_exit`] refuses, and `LimiterCapacityExceeded`.
 pub(crate) fn may_release_exit(
     segment: &Segment,
     block: &BlockContext,
     account: AccountId,
     amount: QuoteMicros,
 ) -> Result<(), Reject> {
-    let state = segment.breaker_state();
-    if state == BreakerState::Halted {
-        return Err(forbids(BreakerState::WithdrawGated, state));
-    }
-    require_covered(segment, block, account)?;
-    let Some(clearing) = segment.clearing() else { return Ok(()) };
-    let limit = clearing.rules.principal_exit.limit;
-    let used = clearing.facts.exit_used.left(block.waiting_ms, limit.window_ms);
-    let left = limit.amount_max.saturating_sub(QuoteMicros::from_micros(used));
+    require_may_exit(segment, block, account)?;
+    let left = exit_left(segment, block);
     if amount > left {
         return Err(Reject::of(RejectCode::LimiterCapacityExceeded).quote(left, amount));
     }
     Ok(())
+}
+
+/// Whether an account's principal may leave by the slow way now, but for its window.
+///
+/// # Errors
+/// `BreakerForbids`, `TransferMarginShort`.
+pub(crate) fn require_may_exit(segment: &Segment, block: &BlockContext, account: AccountId) -> Result<(), Reject> {
+    let state = segment.breaker_state();
+    if state == BreakerState::Halted {
+        return Err(forbids(BreakerState::WithdrawGated, state));
+    }
+    require_covered(segment, block, account)
+}
+
+/// What the window of the slow exit lets through now; nothing in a segment without one.
+pub(crate) fn exit_left(segment: &Segment, block: &BlockContext) -> QuoteMicros {
+    segment.clearing().map_or(QuoteMicros::ZERO, |clearing| {
+        let limit = clearing.rules.principal_exit.limit;
+        let used = clearing.facts.exit_used.left(block.waiting_ms, limit.window_ms);
+        limit.amount_max.saturating_sub(QuoteMicros::from_micros(used))
+    })
 }
 
 /// What is left covers what the account holds.
@@ -212,8 +245,7 @@ pub(super) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
                     });
                     return;
                 }
-                let rules = segment.rules.clone();
-                segment.change_limiter(|limiter| limiter.charge_out(&rules, row.amount));
+                charge(segment, row.amount);
             }
         }
         _ => {}

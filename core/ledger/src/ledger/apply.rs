@@ -270,10 +270,13 @@ impl Ledger {
         Ok(Attesting { operator, quorum: self.genesis.attestor_quorum, owner, is_output_taken })
     }
 
-    /// A transfer moves one asset: its target exists and its vault holds the same one.
+    /// A transfer moves one asset and arrives: its target exists, its vault holds the same one, and it failed no law.
     pub(crate) fn require_transfer_target(&self, request: &RequestTransfer, from: SegmentId) -> Result<(), Reject> {
         let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(request.to.number()));
         let target = self.segment(request.to).ok_or(missing)?;
+        if target.totals.is_halted {
+            return Err(Reject::of(RejectCode::SegmentHalted).present(u64::from(request.to.number())));
+        }
         match self.segment(from).map(|source| source.rules.asset) {
             Some(asset) if asset != target.rules.asset => {
                 Err(Reject::of(RejectCode::AssetNotOfSegment).present(u64::from(asset.number())))

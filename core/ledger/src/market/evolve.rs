@@ -36,7 +36,8 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         }
         Event::AccountClosed(closed) if closed.segment == segment.id() => {
             segment.add_total(TotalField::Bonds, i128::from(closed.bond.micros()).saturating_neg());
-            segment.add_cash(closed.account, closed.bond);
+            // It came in with the deposit that opened the account, so it is principal.
+            segment.add_deposited(closed.account, closed.bond);
         }
         Event::AccountOpened(_) | Event::AccountClosed(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => {}
         Event::PriceObserved(_) | Event::PriceAggregated(_) | Event::MarkMoved(_) | Event::FundingSettled(_) => {

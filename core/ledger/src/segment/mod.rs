@@ -360,7 +360,7 @@ impl Segment {
             orders: OrderSlab::default(),
             totals: Totals::default(),
             clearing: Clearing::of(rules.id, genesis),
-            limiter: LimiterState::full(rules),
+            limiter: LimiterState::unused(rules),
             withdrawals: BTreeMap::new(),
             transfers: BTreeMap::new(),
             deposits: Vec::new(),

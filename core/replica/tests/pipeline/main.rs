@@ -12,6 +12,7 @@ mod golden;
 mod kit;
 mod laws;
 mod model;
+mod outflow;
 mod phases;
 mod preview;
 mod refusals;

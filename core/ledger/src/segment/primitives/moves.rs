@@ -135,7 +135,7 @@ impl Segment {
 
     /// Advances the limiter's clock; the vault's size sets its capacity.
     pub(crate) fn refill_limiter(&mut self, step_ms: DurationMs) {
-        if self.limiter.is_full(&self.rules, self.totals.vault()) {
+        if self.limiter.is_unused() {
             return;
         }
         let (rules, vault) = (self.rules.clone(), self.totals.vault());
