@@ -63,8 +63,9 @@ pub const FEED_PUBLISHERS_MAX: usize = 16;
 pub const MARGIN_TIERS_MAX: usize = 8;
 /// Members of a set of officers.
 pub const OFFICERS_MAX: usize = 32;
-/// Proposals of a segment that are neither carried out nor over.
-pub const PROPOSALS_OPEN_MAX: usize = 16;
+/// Proposals of one operator in a segment that are neither carried out nor over. Of a segment there are as many for each
+/// operator of one set of officers, since those of a state that was left are over.
+pub const PROPOSALS_OPEN_MAX: usize = 2;
 /// Longest life of a proposal.
 pub const PROPOSAL_LIFE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Most that unused time saves up for caps that are named per second.

@@ -197,7 +197,7 @@ reject_codes! {
     702 ChangeNotAllowed Count "state `{present}` is not looser than `{required}`", "tightening needs no proposal: triggers do it";
     703 AlreadyApproved Count "operator `{present}` has approved this proposal", "nothing to do: an operator counts once";
     704 ProposalLifeNotAllowed Milliseconds "the proposal would live `{present}`, at least 1 and at most `{required}` is allowed", "choose another end";
-    705 ProposalsMax Count "the segment has `{present}` open proposals, the maximum is `{required}`", "wait until one is over";
+    705 ProposalsMax Count "the operator has `{present}` open proposals in the segment, the maximum is `{required}`", "wait until one is over";
     706 GovernorRequired Count "leaving state `{present}` is for governors to decide", "ask a governor to propose and approve";
 
     // 9xx: the segment.

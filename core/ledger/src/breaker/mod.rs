@@ -4,7 +4,8 @@
 //! Commands:    `Propose`, `Approve`, and the `System` work that moves the breaker and carries out or ends proposals.
 //!              Events: `BreakerMoved`, `ProposalMade`, `ProposalApproved`, `ProposalEnded`.
 //! Invariants:  B1 figures only ever tighten; by itself a breaker loosens from Elevated alone. B2 nothing loosens before its
-//!              clear tests have held for their time and its cool-down is over. B3 an operator counts once.
+//!              clear tests have held for their time and its cool-down is over. B3 an operator counts once. B4 a
+//!              proposal ends with the state that it was made for.
 //! Not here:    what a state forbids (`market`, `funds`, `liquidation`); who officers are (genesis).
 
 mod evolve;
@@ -50,6 +51,7 @@ pub(crate) fn move_breaker(work: &mut Work<'_>) {
     let segment = work.segment.id();
     if let Some(change) = wanted {
         work.emit(moved(segment, &change));
+        proposals::end_superseded(work);
     }
 }
 

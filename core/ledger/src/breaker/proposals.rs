@@ -44,7 +44,8 @@ pub(crate) fn propose(work: &mut Work<'_>, command: &Propose, officer: &Officer)
             .required(officer.rules.life_ms_max.ms())
             .present(life_ms.ms()));
     }
-    let open = work.segment.clearing().map_or(0, |clearing| clearing.proposals.len());
+    // Each operator has room of its own: nobody can fill that of others, least of all that of those who end a halt.
+    let open = open_of(work.segment, officer.operator);
     if open >= PROPOSALS_OPEN_MAX {
         return Err(Reject::of(RejectCode::ProposalsMax)
             .required(u64::try_from(PROPOSALS_OPEN_MAX).unwrap_or(u64::MAX))
@@ -118,56 +119,70 @@ fn numbers(code: RejectCode, required: BreakerState, present: BreakerState) -> R
     Reject::of(code).required(u64::from(required.number())).present(u64::from(present.number()))
 }
 
+/// Open proposals that an operator made: its approval is their first.
+fn open_of(segment: &Segment, operator: OperatorId) -> usize {
+    let is_own = |proposal: &&Proposal| proposal.approvals.as_slice().first() == Some(&operator);
+    segment.clearing().map_or(0, |clearing| clearing.proposals.values().filter(is_own).count())
+}
+
 fn proposal(segment: &Segment, number: ProposalNumber) -> Option<&Proposal> {
     segment.clearing()?.proposals.get(&number.number())
 }
 
-/// Proposals whose time is over, and those whose approvals and delay are complete and that can be carried out or are
-/// overtaken.
+/// Proposals whose time is over, and the first whose approvals and delay are complete and that can be carried out: it ends
+/// all others.
 pub(crate) fn due_proposals<'a>(
     segment: &'a Segment,
     block: &'a BlockContext,
 ) -> impl Iterator<Item = SystemWork> + 'a {
-    let proposals = segment.clearing().map(|clearing| clearing.proposals.iter()).into_iter().flatten();
-    proposals.filter_map(move |(number, proposal)| {
-        let named = SegmentProposal { segment: segment.id(), proposal: ProposalNumber::new(*number) };
-        if proposal.expires_ms <= block.time_ms {
-            return Some(SystemWork::ExpireProposal(named));
-        }
-        let is_due = !proposal.due_waiting_ms.is_zero() && proposal.due_waiting_ms <= block.waiting_ms;
-        (is_due && outcome(segment, proposal, block).is_some()).then_some(SystemWork::CarryOutProposal(named))
-    })
+    let named = |number: &u64| SegmentProposal { segment: segment.id(), proposal: ProposalNumber::new(*number) };
+    let all = segment.clearing().map(|clearing| clearing.proposals.iter());
+    let (expired, open): (Vec<_>, Vec<_>) =
+        all.into_iter().flatten().partition(|(_, proposal)| proposal.expires_ms <= block.time_ms);
+    let due = open.into_iter().find(|(_, proposal)| decided(segment, proposal, block).is_some());
+    let expired = expired.into_iter().map(move |(number, _)| SystemWork::ExpireProposal(named(number)));
+    expired.chain(due.map(|(number, _)| SystemWork::CarryOutProposal(named(number))))
 }
 
-/// What becomes of a proposal now; none while its clear tests do not hold.
-fn outcome(
-    segment: &Segment,
-    proposal: &Proposal,
-    block: &BlockContext,
-) -> Option<(Option<machine::Move>, ProposalOutcome)> {
+/// The move of a proposal that can be carried out now.
+fn decided(segment: &Segment, proposal: &Proposal, block: &BlockContext) -> Option<machine::Move> {
     let clearing = segment.clearing()?;
+    let is_due = !proposal.due_waiting_ms.is_zero() && proposal.due_waiting_ms <= block.waiting_ms;
     let Change::LeaveBreaker(leave) = proposal.change;
-    if segment.breaker_state() != leave.from {
-        return Some((None, ProposalOutcome::Superseded));
+    if !is_due || segment.breaker_state() != leave.from {
+        return None;
     }
-    let change = machine::decide(&clearing.facts.breaker, leave.to, &clearing.rules.breakers, block.waiting_ms)?;
-    Some((Some(change), ProposalOutcome::CarriedOut))
+    machine::decide(&clearing.facts.breaker, leave.to, &clearing.rules.breakers, block.waiting_ms)
 }
 
-/// `System`: carries a proposal out, or ends it if another move overtook it.
+/// `System`: carries a proposal out.
 ///
 /// # Errors
 /// `ProposalNotFound`.
 pub(crate) fn carry_out(work: &mut Work<'_>, number: ProposalNumber) -> Result<(), Reject> {
     let missing = Reject::of(RejectCode::ProposalNotFound).present(number.number());
     let named = proposal(work.segment, number).ok_or(missing)?;
-    let (change, outcome) = outcome(work.segment, named, work.block()).ok_or(missing)?;
+    let change = decided(work.segment, named, work.block()).ok_or(missing)?;
     let segment = work.segment.id();
-    if let Some(change) = change {
-        work.emit(moved(segment, &change));
-    }
-    work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome }));
+    work.emit(moved(segment, &change));
+    work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::CarriedOut }));
+    end_superseded(work);
     Ok(())
+}
+
+/// Ends what was proposed for a state that has been left. INVARIANT(B4): at once, so that no approval of what was then
+/// outlives it and is carried out when the state comes back.
+pub(super) fn end_superseded(work: &mut Work<'_>) {
+    let (segment, state) = (work.segment.id(), work.segment.breaker_state());
+    let proposals = work.segment.clearing().map(|clearing| clearing.proposals.iter()).into_iter().flatten();
+    let is_over = |proposal: &Proposal| {
+        let Change::LeaveBreaker(leave) = proposal.change;
+        leave.from != state
+    };
+    let over: Vec<u64> = proposals.filter(|(_, proposal)| is_over(proposal)).map(|(number, _)| *number).collect();
+    for number in over.into_iter().map(ProposalNumber::new) {
+        work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::Superseded }));
+    }
 }
 
 /// `System`: ends a proposal whose time is over.
