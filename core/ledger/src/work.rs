@@ -117,6 +117,12 @@ impl Ledger {
         due
     }
 
+    /// Whether the state of a segment lets liquidations happen now.
+    #[must_use]
+    pub fn may_liquidate(&self, segment: SegmentId) -> bool {
+        self.segment(segment).is_some_and(|segment| segment.breaker_state() != BreakerState::Halted)
+    }
+
     /// Segments that clear on margin and have not failed a law.
     fn clearing_segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| segment.clearing().is_some() && !segment.totals().is_halted)

@@ -233,11 +233,13 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Phase 7.
+    /// Phase 7. A liquidation can trip its segment to Halted, which ends those behind it.
     fn phase_liquidations(&mut self) {
         for command in self.ledger.due_liquidations(&self.block) {
-            self.run_system(command);
-            self.look_at_breakers();
+            if self.ledger.may_liquidate(command.work.segment()) {
+                self.run_system(command);
+                self.look_at_breakers();
+            }
         }
     }
 

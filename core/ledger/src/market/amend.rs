@@ -34,14 +34,10 @@ pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Rej
     }
     let free_before = work.free_collateral();
     remove(work, &market, &order, RemovalCause::Amended);
-    let mut quantity = command.quantity;
-    if order.is_reduce_only {
-        quantity = reduce_only_quantity(work, &market, order.side, quantity)?;
-    }
-    let arriving = Arriving {
+    let mut arriving = Arriving {
         side: order.side,
         limit: command.price,
-        quantity,
+        quantity: command.quantity,
         taking: if order.is_ladder { Taking::Refused } else { Taking::Allowed },
         remainder: Remainder::Rests,
         self_trade: SelfTradeMode::CancelResting,
@@ -52,5 +48,8 @@ pub(crate) fn amend(work: &mut Work<'_>, command: &AmendOrder) -> Result<(), Rej
         expires_ms: order.expires_ms,
         number: Some(order.number),
     };
+    if order.is_reduce_only {
+        arriving.quantity = reduce_only_quantity(work, &market, &arriving)?;
+    }
     enter(work, &market, arriving, Some(free_before))
 }

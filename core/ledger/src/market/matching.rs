@@ -2,7 +2,7 @@
 
 use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{OrderRemoved, RemovalCause, TradeExecuted};
-use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX};
+use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX, OPEN_ORDERS_MAX};
 use casemate_protocol::{
     AccountId, Event, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TradeNumber,
 };
@@ -45,7 +45,7 @@ pub(crate) fn match_order(
     if order.taking != Taking::Allowed {
         return Ok(end);
     }
-    let (mut makers_removed, mut has_traded) = (0u32, false);
+    let (mut makers_removed, mut has_traded, mut looked_at_left) = (0u32, false, LOOKED_AT_MAX);
     for _ in 0..MATCH_STEPS_MAX {
         if makers_removed == MAKERS_REMOVED_MAX {
             break;
@@ -72,6 +72,12 @@ pub(crate) fn match_order(
                     maker_fee,
                     taker_fee,
                 }));
+                // A slice leaves them to whoever meets them: its record has enough in it.
+                if !order.is_liquidation {
+                    for (account, side) in [(maker.owner(), maker.side), (work.context.account, order.side)] {
+                        remove_nothing_to_reduce(work, market, (account, side, quantity), &mut looked_at_left);
+                    }
+                }
             }
             Step::Remove { maker, cause, is_failing_maker } => {
                 remove(work, market, &maker, cause);
@@ -89,6 +95,38 @@ pub(crate) fn match_order(
     }
     end.is_stopped = crossing_best(work, market, order).is_some();
     Ok(end)
+}
+
+/// Resting orders that one command looks at, for accounts whose position it closed.
+const LOOKED_AT_MAX: u32 = 4 * OPEN_ORDERS_MAX;
+
+/// After a fill that closed the position of an account: its resting orders that could only have reduced it go, as long as
+/// the command may look at more. Otherwise they would stand in the way of others with nothing behind them.
+fn remove_nothing_to_reduce(
+    work: &mut Work<'_>,
+    market: &MarketNow,
+    (account, side, quantity): (AccountId, Side, QuantityLots),
+    looked_at_left: &mut u32,
+) {
+    let Some(row) = work.segment.sub_account(account) else { return };
+    let (lots, filled) = (row.position(market.place).lots, i64::try_from(quantity.lots()).unwrap_or(i64::MAX));
+    let before = match side {
+        Side::Bid => lots.saturating_sub(filled),
+        Side::Ask => lots.saturating_add(filled),
+    };
+    if row.orders().is_empty() || reducible(before, side).is_zero() || !reducible(lots, side).is_zero() {
+        return;
+    }
+    let most = usize::try_from(*looked_at_left).unwrap_or(usize::MAX);
+    let own = row.orders().iter().filter(|order| order.market == market.place).take(most);
+    let slots: Vec<u32> = own.map(|order| order.slot).collect();
+    *looked_at_left = looked_at_left.saturating_sub(u32::try_from(slots.len()).unwrap_or(u32::MAX));
+    for slot in slots {
+        let order = work.segment.orders.order(slot).copied();
+        if let Some(order) = order.filter(|order| order.is_reduce_only && order.side == side) {
+            remove(work, market, &order, RemovalCause::NothingToReduce);
+        }
+    }
 }
 
 /// Best resting order that the arriving one trades with.
@@ -130,9 +168,10 @@ fn next_step(
     let notional = market.notional(price, quantity)?;
     let overflow = Reject::of(RejectCode::AmountOverflow);
     let maker_fee = notional.fee(market.rules.maker_fee).ok_or(overflow)?;
-    let taker_fee = match order.is_liquidation {
-        true => QuoteMicros::ZERO,
-        false => notional.fee(market.rules.taker_fee).ok_or(overflow)?,
+    let (maker_fee, taker_fee) = match order.is_liquidation {
+        // Nobody pays for a rebate: it would come out of insurance and of fees of others.
+        true => (maker_fee.max(QuoteMicros::ZERO), QuoteMicros::ZERO),
+        false => (maker_fee, notional.fee(market.rules.taker_fee).ok_or(overflow)?),
     };
     let fill = |side, fee, reserved| ProposedFill { market: market.place, side, quantity, price, fee, reserved };
     let maker_reserved = if maker.is_reduce_only { Reserved::NotAtAll } else { Reserved::ByOrder };

@@ -5,6 +5,7 @@
 //!              that expires orders and grants.   Events: `OrderRested`, `OrderRemoved`, `OrderReduced`, `TradeExecuted`, and kin.
 //! Invariants:  M1 best price first, then place in the queue. M2 longs equal shorts. M3 what a session trades with orders
 //!              that can add risk, plus what they reserve, stays within its budget. M4 no position passes its maximum.
+//!              M5 resting reduce-only orders of an account never promise more than its position when they are placed.
 //! Not here:    what an account needs (`risk`); who may act (`gate`); money over the border (`funds`).
 
 mod amend;

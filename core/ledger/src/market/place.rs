@@ -7,6 +7,7 @@ use casemate_protocol::{PriceTicks, QuantityLots, Reject, RejectCode, Side, Time
 use super::matching::reducible;
 use super::order::{Arriving, Remainder, Taking, enter};
 use super::{MarketNow, Work};
+use crate::segment::SubAccount;
 
 /// Places an order: checks in the order of docs/trading-rules.md, then matches.
 ///
@@ -39,7 +40,7 @@ pub(crate) fn place(work: &mut Work<'_>, command: &PlaceOrder) -> Result<(), Rej
     }
     require_client_id_free(work, command)?;
     if command.is_reduce_only {
-        order.quantity = reduce_only_quantity(work, &market, command.side, command.quantity)?;
+        order.quantity = reduce_only_quantity(work, &market, &order)?;
     }
     if let OrderKind::Market(terms) = command.kind {
         order.limit = market_limit(work, &market, command.side, terms)?;
@@ -78,19 +79,36 @@ fn require_client_id_free(work: &Work<'_>, command: &PlaceOrder) -> Result<(), R
     if is_taken { Err(Reject::of(RejectCode::ClientIdInUse).present(client_id)) } else { Ok(()) }
 }
 
-/// Check 7: the quantity of a reduce-only order, cut to the position.
+/// Check 7: the quantity of a reduce-only order, cut to the position. INVARIANT(M5): one that can rest is cut to what the
+/// account's resting orders of its kind leave of the position, so together they never promise more than there is. One that
+/// cannot rest may close all of it, whatever rests.
 pub(super) fn reduce_only_quantity(
     work: &Work<'_>,
     market: &MarketNow,
-    side: Side,
-    quantity: QuantityLots,
+    order: &Arriving,
 ) -> Result<QuantityLots, Reject> {
-    let lots = work.account_row().position(market.place).lots;
-    let reducible = reducible(lots, side);
-    if reducible.is_zero() {
-        return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(lots.unsigned_abs()));
+    let row = work.account_row();
+    let lots = row.position(market.place).lots;
+    let promised = match order.remainder {
+        Remainder::Rests => promised(work, &row, market.place, order.side),
+        Remainder::Dropped | Remainder::Kills => QuantityLots::ZERO,
+    };
+    let room = reducible(lots, order.side).saturating_sub(promised);
+    if room.is_zero() {
+        return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease)
+            .required(promised.lots())
+            .present(lots.unsigned_abs()));
     }
-    Ok(reducible.min(quantity))
+    Ok(room.min(order.quantity))
+}
+
+/// Lots of an account's resting reduce-only orders of a side of a market.
+fn promised(work: &Work<'_>, row: &SubAccount, place: u16, side: Side) -> QuantityLots {
+    let resting = row.orders().iter().filter(|order| order.market == place);
+    resting
+        .filter_map(|order| work.segment.orders.order(order.slot))
+        .filter(|order| order.is_reduce_only && order.side == side)
+        .fold(QuantityLots::ZERO, |sum, order| sum.saturating_add(order.remaining))
 }
 
 /// Check 8: the furthest price that a bounded market order accepts.

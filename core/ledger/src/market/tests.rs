@@ -358,6 +358,27 @@ fn the_rest_rests_if_the_last_removal_allowed_cleared_the_way() {
     }
 }
 
+/// Cause: each reduce-only order was cut to the position by itself and outlived it, so one position put sixty-four orders
+/// in front of the book that the next order met one by one, and then ended without a fill. Fix: together they promise no
+/// more than the position, and they go with it.
+#[test]
+fn orders_that_reduce_a_position_that_is_gone_do_not_end_the_order_of_somebody_else() {
+    let most = u64::from(MAKERS_REMOVED_MAX);
+    let mut bench = Bench::new();
+    bench.place(2, order(Ask, 100, most)).unwrap();
+    bench.place(1, order(Bid, 100, most)).unwrap();
+    bench.place(1, order(Ask, 100, most)).unwrap(); // Closes the position, and is the first in line.
+    (0..most).for_each(|_| drop(bench.place(1, reducing(order(Ask, 100, 1))).unwrap()));
+    let beyond = bench.place(1, reducing(order(Ask, 100, 1)));
+    assert_eq!(refusal(beyond), (RejectCode::ReduceOnlyWouldIncrease, 64, 64), "it promises no more than it has");
+    bench.place(2, order(Ask, 100, 10)).unwrap();
+    let events = bench.place(3, order(Bid, 100, most)).unwrap();
+    assert_eq!((traded_lots(&events), removed(&events).len()), (most, 64), "an accomplice closes it");
+    assert_eq!(bench.resting(), 1);
+    let events = bench.place(3, order(Bid, 100, 10)).unwrap();
+    assert_eq!(traded_lots(&events), 10, "before, sixty-four removals and nothing else");
+}
+
 #[test]
 fn cancel_all_takes_every_order_of_an_account_whatever_the_limits_of_matching() {
     let mut bench = Bench::new();

@@ -12,7 +12,7 @@ use super::aggregate::{Median, Observation, Standing, cap_move, grade, median};
 use super::mark::{basis_step, funding_per_lot, mark, premium_ppm};
 use crate::context::BlockContext;
 use crate::market::Work;
-use crate::segment::{Feed, Margin, Market, Segment, next_boundary};
+use crate::segment::{Feed, Margin, Market, RestingOrder, Segment, next_boundary};
 
 /// Feeds whose price must be put together anew: something was published, or what there is has aged, or the cap holds the
 /// price back and lets it move on.
@@ -120,7 +120,8 @@ fn mark_now(segment: &Segment, market: &Market, block: &BlockContext) -> Option<
     let (margin, feed) = priced(segment, market)?;
     let (index, published) = index_of(margin, feed)?;
     let (pricing, rules) = (&margin.pricing, &margin.rules);
-    let best = |side| market.book().best_price(side).map(|price| price.ticks().saturating_mul(FINE_PER_TICK));
+    let best =
+        |side| shown(segment, market, side).next().map(|order| order.price.ticks().saturating_mul(FINE_PER_TICK));
     let middle = best(Side::Bid).zip(best(Side::Ask)).map(|(bid, ask)| bid.midpoint(ask));
     let sample = middle.and_then(|middle| middle.checked_signed_diff(index.fine()));
     // A market's first mark is its index.
@@ -139,16 +140,22 @@ fn mark_now(segment: &Segment, market: &Market, block: &BlockContext) -> Option<
     })
 }
 
-/// Orders of a side that depth and impact look at.
+/// Orders of a side that middle, depth and impact look at.
 const LOOKED_AT_MAX: usize = 256;
+
+/// The best orders of a side that somebody stands behind. A reduce-only order reserves nothing and may outlive the position
+/// that it reduces, so it moves no price and is no depth.
+fn shown<'a>(segment: &'a Segment, market: &'a Market, side: Side) -> impl Iterator<Item = &'a RestingOrder> {
+    let slots = market.book().slots(side, segment.orders()).take(LOOKED_AT_MAX);
+    slots.filter_map(|slot| segment.orders().order(slot)).filter(|order| !order.is_reduce_only)
+}
 
 /// Average price of a side for a notional, in fine ticks; none if the best orders do not reach it.
 fn impact_price(segment: &Segment, market: &Market, side: Side, wanted: QuoteMicros) -> Option<FineTicks> {
     let tick_value = market.rules.tick_value;
     let (mut lots, mut taken) = (0u128, 0u128);
     let wanted = u128::try_from(wanted.micros()).ok()?;
-    for slot in market.book().slots(side, segment.orders()).take(LOOKED_AT_MAX) {
-        let order = segment.orders().order(slot)?;
+    for order in shown(segment, market, side) {
         let each = u128::from(order.price.ticks()).saturating_mul(u128::from(tick_value.micros()));
         let all = each.saturating_mul(u128::from(order.remaining.lots()));
         if taken.saturating_add(all) >= wanted {
@@ -179,9 +186,7 @@ fn depth(segment: &Segment, market: &Market, index: FineTicks, distance_ppm: i64
             Side::Ask => price_moved(ticks, distance_ppm, Round::Down),
         };
         let edge = edge.unwrap_or(ticks);
-        let orders = market.book().slots(side, segment.orders()).take(LOOKED_AT_MAX);
-        let orders = orders.filter_map(|slot| segment.orders().order(slot));
-        let near = orders.take_while(|order| order.side.opposite().crosses(edge, order.price));
+        let near = shown(segment, market, side).take_while(|order| order.side.opposite().crosses(edge, order.price));
         near.fold(QuoteMicros::ZERO, |sum, order| {
             sum.saturating_add(notional(order.price, order.remaining, market.rules.tick_value).unwrap_or_default())
         })

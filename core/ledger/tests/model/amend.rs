@@ -28,7 +28,7 @@ impl Model {
         let free = self.free(rules.segment, asker.account);
         let mut events = vec![self.remove(&rules, old, RemovalCause::Amended)];
         let quantity =
-            if old.is_reduce_only { self.reduced(asker, amend.market, old.side, quantity)? } else { quantity };
+            if old.is_reduce_only { self.reduced(asker, &rules, old.side, quantity, true)? } else { quantity };
         if old.is_ladder {
             self.check_post_only(amend.market, old.side, price)?;
         }

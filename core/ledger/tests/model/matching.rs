@@ -1,4 +1,4 @@
-//! Matching: the seven rules before each fill, and the fill.
+//! Matching: the rules before each fill, the fill, and what it leaves behind.
 
 use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{RemovalCause, TradeExecuted};
@@ -6,7 +6,7 @@ use casemate_protocol::genesis::MarketRules;
 use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX};
 use casemate_protocol::{Event, OrderNumber, Reject, TimeMs};
 
-use super::account::{Fill, fee, tick_value};
+use super::account::{Fill, Position, fee, sign, tick_value};
 use super::market::Order;
 use super::{Asker, Model, Trade, lots, micros, ticks};
 
@@ -135,8 +135,28 @@ impl Model {
                 is_taker_reducing: taker.is_reduce_only,
             });
             matched.events.push(Event::TradeExecuted(event));
+            // 8.
+            for fill in [maker_fill, taker_fill] {
+                matched.events.extend(self.remove_nothing_to_reduce(rules, &fill));
+            }
         }
         Ok(matched)
+    }
+
+    /// After a fill that closed its account's position: what rests to reduce it goes, in the order of numbers.
+    fn remove_nothing_to_reduce(&mut self, rules: &MarketRules, fill: &Fill) -> Vec<Event> {
+        let after = self.position_of(rules.id, fill.account);
+        let before = Position { lots: after.lots - sign(fill.side) * fill.quantity, ..after };
+        if before.reducible_by(fill.side) == 0 || after.reducible_by(fill.side) > 0 {
+            return Vec::new();
+        }
+        let mut resting = self.orders_of(rules.segment, fill.account);
+        resting.sort_by_key(|(_, order)| order.number);
+        let gone = resting
+            .into_iter()
+            .filter(|(market, order)| *market == rules.id && order.is_reduce_only && order.side == fill.side);
+        let gone: Vec<Order> = gone.map(|(_, order)| order).collect();
+        gone.into_iter().map(|order| self.remove(rules, order, RemovalCause::NothingToReduce)).collect()
     }
 
     /// Whether the grant that an order rests under is over. The root key's orders have none.

@@ -39,7 +39,10 @@ impl Model {
             return Err(Reject::of(RejectCode::ClientIdInUse).present(place.client_id.number()));
         }
         // 7.
-        let quantity = if place.is_reduce_only { self.reduced(asker, place.market, place.side, asked)? } else { asked };
+        let quantity = match place.is_reduce_only {
+            true => self.reduced(asker, &rules, place.side, asked, can_rest(place.kind))?,
+            false => asked,
+        };
         // 8 and 9.
         let price = match place.kind {
             OrderKind::Market(terms) => self.bounded_price(&rules, place.side, terms.slippage_ppm_max.ppm())?,
@@ -79,14 +82,27 @@ impl Model {
         Ok(events)
     }
 
-    /// Check 7: the quantity of a reduce-only order, cut to the position.
-    pub(super) fn reduced(&self, asker: Asker, market: MarketId, side: Side, quantity: i128) -> Result<i128, Reject> {
-        let position = self.position_of(market, asker.account);
-        let reducible = position.reducible_by(side);
-        if reducible == 0 {
-            return Err(Reject::of(RejectCode::ReduceOnlyWouldIncrease).present(bare(position.lots.abs())));
+    /// Check 7: the quantity of a reduce-only order, cut to the position, or if it can rest to what resting ones leave of it.
+    pub(super) fn reduced(
+        &self,
+        asker: Asker,
+        rules: &MarketRules,
+        side: Side,
+        quantity: i128,
+        can_rest: bool,
+    ) -> Result<i128, Reject> {
+        let position = self.position_of(rules.id, asker.account);
+        let resting = self
+            .orders_of(rules.segment, asker.account)
+            .into_iter()
+            .filter(|(market, order)| can_rest && *market == rules.id && order.is_reduce_only && order.side == side);
+        let promised: i128 = resting.map(|(_, order)| order.quantity).sum();
+        let room = (position.reducible_by(side) - promised).max(0);
+        if room == 0 {
+            let reject = Reject::of(RejectCode::ReduceOnlyWouldIncrease);
+            return Err(reject.required(bare(promised)).present(bare(position.lots.abs())));
         }
-        Ok(quantity.min(reducible))
+        Ok(quantity.min(room))
     }
 
     /// What becomes of the rest of an order that has matched.

@@ -944,13 +944,34 @@ fn a_reduce_only_maker_fills_no_more_than_its_position() {
 }
 
 #[test]
-fn what_a_reduce_only_maker_cannot_fill_stays_if_the_taker_is_done() {
+fn what_rests_to_reduce_goes_with_the_fill_that_closes_the_position() {
     let mut bench = with_position(Bid, 10);
     bench.ok(1, ask(102, 10).reducing());
     bench.ok(1, ask(101, 6));
-    bench.ok(3, bid(102, 10));
-    assert_eq!(bench.book(), ["#3 of 1 rests: Ask 6@102"]);
-    assert_eq!(bench.ok(3, bid(102, 1)), ["#3 of 1 removed with 6: NothingToReduce", "#6 of 3 rests: Bid 1@102"]);
+    bench.ok(3, bid(102, 8));
+    assert_eq!(bench.book(), ["#3 of 1 rests: Ask 8@102"], "two lots of position are left");
+    assert_eq!(
+        bench.ok(3, bid(102, 2)),
+        ["#6 of 3 meets #3 of 1: 2@102, fees 0 0", "#3 of 1 removed with 6: NothingToReduce"]
+    );
+}
+
+#[test]
+fn reduce_only_orders_that_rest_promise_no_more_than_the_position_and_one_that_cannot_rest_closes_all_of_it() {
+    let mut bench = with_position(Bid, 10);
+    bench.ok(1, ask(102, 6).reducing());
+    assert_eq!(bench.ok(1, ask(103, 6).reducing()), ["#4 of 1 rests: Ask 4@103"]);
+    assert_eq!(bench.no(1, ask(104, 1).reducing()), (Code::ReduceOnlyWouldIncrease, 10, 10));
+    bench.ok(3, bid(100, 10));
+    let now = ask(100, 10).reducing().with(TimeInForce::ImmediateOrCancel);
+    assert_eq!(
+        bench.ok(1, now),
+        [
+            "#6 of 1 meets #5 of 3: 10@100, fees 0 0",
+            "#3 of 1 removed with 6: NothingToReduce",
+            "#4 of 1 removed with 4: NothingToReduce",
+        ]
+    );
 }
 
 /// Account 1 has a bid of 10@100 and cash such that its band-edge equity would be `equity` after the fill.
@@ -1266,11 +1287,12 @@ fn an_amended_reduce_only_order_is_cut_to_its_position_like_a_new_one() {
         ["#3 of 1 removed with 4: Amended", "#3 of 1 meets #4 of 3: 4@100, fees 0 0"]
     );
     let mut bench = with_position(Bid, 10);
-    bench.ok(1, ask(105, 10).reducing());
-    bench.ok(1, ask(101, 10));
-    bench.ok(3, bid(101, 10)); // Nothing is left.
-    assert_eq!(bench.no(1, amend(3, 104, 9)), (Code::ReduceOnlyWouldIncrease, 0, 0));
-    bench.ok(1, amend(3, 105, 9)); // Only smaller.
+    bench.ok(1, ask(105, 6).reducing());
+    bench.ok(1, ask(106, 4).reducing());
+    bench.ok(1, ask(101, 6));
+    bench.ok(3, bid(101, 6)); // Four are left, which the other order promises.
+    assert_eq!(bench.no(1, amend(3, 104, 5)), (Code::ReduceOnlyWouldIncrease, 4, 4));
+    bench.ok(1, amend(3, 105, 5)); // Only smaller.
 }
 
 #[test]

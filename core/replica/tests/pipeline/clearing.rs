@@ -1,10 +1,13 @@
 //! A segment on margin through the whole pipeline: prices, margin, liquidation, breakers, proposals.
 
-use casemate_protocol::command::{Approve, Change, LeaveBreaker, Propose, RequestWithdrawal, SubmitPrice, TimeInForce};
+use casemate_protocol::clearing::RatioLevels;
+use casemate_protocol::command::{
+    Approve, Change, LeaveBreaker, PlaceOrder, Propose, RequestWithdrawal, SubmitPrice, TimeInForce,
+};
 use casemate_protocol::event::ProposalOutcome;
 use casemate_protocol::{
-    AccountId, BreakerState, Command, Event, FeedId, PriceGrade, PriceNanos, ProposalNumber, RejectCode, SegmentId,
-    Side, TimeMs,
+    AccountId, BreakerState, Command, Event, FeedId, PriceGrade, PriceNanos, ProposalNumber, RatioPpm, RejectCode,
+    SegmentId, Side, TimeMs,
 };
 
 use crate::kit::margined::{
@@ -328,6 +331,64 @@ fn an_account_below_maintenance_is_closed_on_the_book_and_pays_its_fee() {
     assert!(venue.cash(1, FIRST) > 0, "closed in time, so something is left");
 }
 
+/// Cause: a slice pays no taker fee and its maker had its rebate all the same, out of insurance and other fees.
+#[test]
+fn a_slice_pays_no_rebate_because_nobody_pays_for_it() {
+    let mut venue = priced();
+    quoted(&mut venue, 3_500);
+    venue.ask(FIRST, bid(1, REFERENCE + 1, 3_500)).unwrap();
+    venue.deposit(1, FIRST + 1, 50_000_000);
+    let below: Vec<Command> = (965..=985).step_by(5).map(|price| bid(1, price, 1_500)).collect();
+    let letter = venue.root(FIRST + 1, below);
+    venue.step(&[letter]);
+    let totals = |venue: &Venue| *venue.ledger().segment(SegmentId::new(1)).unwrap().totals();
+    let fees = |venue: &Venue| (totals(venue).fees_venue, totals(venue).fees_validators);
+    let before = fees(&venue);
+    let mut slices = 0;
+    for ticks in (955..1_000).rev().step_by(5) {
+        venue.wait(980);
+        let step = venue.publish(1, ticks);
+        slices += step.events().filter(|event| matches!(event, Event::TradeExecuted(_))).count();
+        venue.publish(2, REFERENCE);
+    }
+    assert!(slices > 0);
+    assert_eq!(fees(&venue), before);
+}
+
+/// Cause: who is liquidated was listed before the first of them, and the list was gone through although the segment had
+/// been halted meanwhile.
+#[test]
+fn a_liquidation_that_trips_to_halted_ends_those_listed_behind_it() {
+    let mut genesis = genesis();
+    let mut clearing = genesis.clearing.clone().into_vec();
+    let levels = [50_000, 100_000, 250_000, 300_000, 350_000].map(RatioPpm::from_ppm);
+    let [leave, elevated, reduce_only, withdraw_gated, halted] = levels;
+    clearing[0].breakers.insurance_draw = RatioLevels { leave, elevated, reduce_only, withdraw_gated, halted };
+    clearing[0].breakers.deficit_floor = micros(1);
+    genesis.clearing = list(clearing);
+    let mut venue = Venue::of(genesis);
+    for feed in [1, 2] {
+        venue.publish(feed, REFERENCE);
+    }
+    let maker = FIRST + 5;
+    venue.deposit(1, maker, 60_000_000);
+    venue.ask(maker, ask(1, REFERENCE + 1, 4_800)).unwrap();
+    for account in [FIRST, FIRST + 1] {
+        venue.ask(account, bid(1, REFERENCE + 1, 2_400)).unwrap();
+    }
+    // Nobody bids, so both are below zero in the same block.
+    let count = |step: &Step, wanted: fn(&&Event) -> bool| step.events().filter(wanted).count();
+    let (mut stepped, mut paid, mut ticks) = (0, 0, REFERENCE);
+    while paid == 0 && ticks > 900 {
+        ticks -= 8;
+        venue.wait(980);
+        let step = venue.publish(1, ticks);
+        stepped = count(&step, |event| matches!(event, Event::LiquidationStepped(_)));
+        paid = count(&step, |event| matches!(event, Event::InsurancePaid(_)));
+    }
+    assert_eq!((margin_state(&venue), paid, stepped), (BreakerState::Halted, 1, 1), "before, both");
+}
+
 #[test]
 fn what_the_book_cannot_close_goes_to_the_backstop_and_what_it_cannot_carry_is_deleveraged() {
     let mut venue = priced();
@@ -527,6 +588,31 @@ fn a_sold_profit_does_not_leave_before_it_is_old_enough() {
     assert_eq!(margin_state(&venue), BreakerState::Normal);
     let verdict = venue.ask(FIRST, withdraw(20_500_000));
     assert_ne!(verdict, Err(RejectCode::TransferMarginShort));
+}
+
+/// Cause: orders that reserve nothing and may outlive their position counted as depth and moved the middle and the impact
+/// price, and with them mark, funding and the size of slices.
+#[test]
+fn reduce_only_orders_move_neither_mark_nor_premium_and_are_no_depth() {
+    let pricing = |lots: u64| {
+        let mut venue = priced();
+        let letter = venue.root(FIRST + 5, vec![bid(1, REFERENCE - 1, 2_000), ask(1, REFERENCE + 1, 2_000)]);
+        venue.step(&[letter]);
+        venue.ask(FIRST, bid(1, REFERENCE + 1, 1_000)).unwrap();
+        let ways = [(crate::kit::cancel(1, 2), FIRST + 5), (ask(1, REFERENCE + 9, 2_000), FIRST + 5)];
+        ways.into_iter().for_each(|(command, account)| venue.ask(account, command).unwrap());
+        for _ in 0..lots / 100 {
+            let near = order(1, Side::Ask, REFERENCE + 2, 100, TimeInForce::PostOnly);
+            venue.ask(FIRST, Command::PlaceOrder(PlaceOrder { is_reduce_only: true, ..near })).unwrap();
+        }
+        venue.wait((100 - lots / 100) * 10 + 1_000);
+        venue.wait(1_000);
+        venue.publish(1, REFERENCE);
+        let margin = venue.ledger().segment(SegmentId::new(1)).unwrap().markets()[0].margin().unwrap().clone();
+        let now = margin.pricing();
+        (venue.time_ms, now.mark, now.basis, now.premium_sum, now.depth_samples)
+    };
+    assert_eq!(pricing(1_000), pricing(0));
 }
 
 #[test]

@@ -121,8 +121,10 @@ impl Model {
                 RecordSource::System(command) => match command.work {
                     SystemWork::Liquidate(target) => {
                         if core::mem::take(&mut is_first) {
-                            self.require_in_order(&listed)?;
+                            self.require_in_order(&listed, halts(records))?;
                         }
+                        let may = self.breaker != BreakerState::Halted;
+                        require(may, || format!("{target:?} is liquidated in a halted segment"))?;
                         self.liquidation(target.account, record.events.as_slice(), &mut tally)?;
                     }
                     _ => self.follow_all(record.events.as_slice(), &mut tally)?,
@@ -187,9 +189,12 @@ impl Model {
         due
     }
 
-    fn require_in_order(&self, listed: &[AccountId]) -> Result<(), Wrong> {
+    /// All of them, unless the segment halts meanwhile.
+    fn require_in_order(&self, listed: &[AccountId], halts: bool) -> Result<(), Wrong> {
         let due = self.due();
-        require(due == listed, || format!("due are {due:?}, and {listed:?} are liquidated"))
+        require(due == listed || halts && due.starts_with(listed), || {
+            format!("due are {due:?}, and {listed:?} are liquidated")
+        })
     }
 
     fn liquidation(&mut self, account: AccountId, events: &[Event], tally: &mut Tally) -> Result<(), Wrong> {
@@ -291,7 +296,8 @@ impl Model {
     fn require_trade(&self, course: &mut Course, trade: &TradeExecuted) -> Result<(), Wrong> {
         let market = place(trade.market).expect("on margin");
         let is_own = trade.taker == course.account && trade.taker_fee.is_zero();
-        require(is_own, || "a slice is its account's and pays no taker fee".into())?;
+        let is_free = !trade.maker_fee.is_negative();
+        require(is_own && is_free, || "a slice is its account's, and pays no taker fee and no rebate".into())?;
         let (price, tick_value) = (i128::from(trade.price.ticks()), self.markets[market].tick_value());
         let slippage = i128::from(self.markets[market].margin.liquidation.slippage_max.ppm());
         let (index, scaled) = (self.markets[market].index, price * FINE * MILLION);
@@ -478,6 +484,12 @@ fn passed_lots(event: &Event) -> Option<i128> {
         Event::PositionPassed(passed) => Some(passed.quantity.lots().into()),
         _ => None,
     }
+}
+
+/// Whether the segment is halted in the block of these records.
+fn halts(records: &[RecordBody]) -> bool {
+    let is_halt = |event: &Event| matches!(event, Event::BreakerMoved(moved) if moved.segment == SEGMENT && moved.to == BreakerState::Halted);
+    records.iter().flat_map(|record| record.events.iter()).any(is_halt)
 }
 
 fn liquidated(record: &RecordBody) -> Option<AccountId> {
