@@ -481,9 +481,15 @@ fn genesis() -> Genesis {
     };
     let seeded =
         full.seeded.map(|seeded| casemate_protocol::genesis::SeededAccounts { balance: micros(BALANCE), ..seeded });
-    let wide = QuantityLots::from_lots(1 << 40);
-    let markets =
-        full.markets.iter().map(|market| MarketRules { order_lots_max: wide, position_lots_max: wide, ..*market });
+    // Wide enough for the maker, and worth no more than a position may be at the highest price.
+    let wide = QuantityLots::from_lots(1 << 36);
+    let price_max = PriceTicks::from_ticks(2 * MIDDLE_TICKS);
+    let markets = full.markets.iter().map(|market| MarketRules {
+        price_max,
+        order_lots_max: wide,
+        position_lots_max: wide,
+        ..*market
+    });
     let markets = list(markets.collect());
     Genesis {
         markets,
