@@ -183,10 +183,11 @@ fn what_lies_in_the_second_bracket_needs_ten_per_cent_of_itself() {
     let mut bench = Bench::new();
     bench.deposit(TRADER, 1_000_000 * QUOTE);
     bench.trade(0, TRADER, OTHER, 6_000_000, PAR);
-    // 5 % of five million and 10 % of one, and 2 % of six million times the root of 0.6, kept to 0.77.
-    assert_eq!(bench.initial(TRADER).requirement, (250_000 + 100_000 + 92_400) * QUOTE);
+    // 5 % of five million and 10 % of one, and 2 % of six million times the root of 0.6: between 91,306.6 at 0.77 and 93,110.4
+    // at 0.78 on a straight line, a little above the curve's 92,951.6.
+    assert_eq!(bench.initial(TRADER).requirement, (250_000 + 100_000) * QUOTE + 92_957_372_904);
     // 3 % of five million and 6 % of one are 210,000; half of initial margin is more.
-    assert_eq!(bench.health(TRADER).maintenance, 221_200 * QUOTE);
+    assert_eq!(bench.health(TRADER).maintenance, 221_478_686_452);
 }
 
 #[test]
