@@ -145,14 +145,26 @@ impl Ageing {
         let Some(margin) = market.margin.as_deref() else { return Self::default() };
         let (prices, tick_value) = (Prices::of(margin), market.rules.tick_value);
         let closed = before.lots.saturating_sub(effect.lots.clamp(before.lots.min(0), before.lots.max(0)));
-        let cost = closed_cost(before.lots, before.entry_notional, closed.saturating_abs());
-        let cost_at_mark = closed_cost(before.lots, before.entry_at_mark(), closed.saturating_abs());
         let opened = effect.lots.saturating_sub(before.lots.saturating_sub(closed));
-        let opened_notional = effect.entry_notional.saturating_sub(before.entry_notional.saturating_sub(cost));
-        // Rounded up, so that no part of a unit is profit at once.
-        let at_mark = value_at(opened.saturating_neg(), prices.mark, tick_value).saturating_neg();
-        let of_entry = at_mark.saturating_sub(opened_notional).max(0).saturating_sub(cost_at_mark.saturating_sub(cost));
-        let matured = if closed == 0 { 0 } else { old_profit(closed, cost_at_mark, margin, &prices, tick_value) };
+        let mut made = 0;
+        let mut cost = before.entry_notional.saturating_sub(effect.entry_notional);
+        if opened != 0 {
+            // What opens lots closes all that were held on the other side, or nothing.
+            cost = if closed == 0 { 0 } else { before.entry_notional };
+            let paid = effect.entry_notional.saturating_sub(before.entry_notional.saturating_sub(cost));
+            // Rounded up, so that no part of a unit is profit at once.
+            let at_mark = value_at(opened.saturating_neg(), prices.mark, tick_value).saturating_neg();
+            made = at_mark.saturating_sub(paid).max(0);
+        }
+        let (mut settled, mut matured) = (0, 0);
+        if closed != 0 {
+            if before.entry_gain != 0 {
+                let cost_at_mark = closed_cost(before.lots, before.entry_at_mark(), closed.saturating_abs());
+                settled = cost_at_mark.saturating_sub(cost);
+            }
+            matured = old_profit(closed, cost.saturating_add(settled), margin, &prices, tick_value);
+        }
+        let of_entry = made.saturating_sub(settled);
         Self { entry_gain: before.entry_gain.saturating_add(of_entry), of_entry, matured }
     }
 
