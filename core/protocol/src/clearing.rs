@@ -489,8 +489,17 @@ impl MarginRules {
         let size = i128::from(notional.micros());
         let constant = i128::from(self.size_notional.micros());
         let rate = i128::from(self.size_rate.ppm());
+        // Most positions are that small, and every one is judged again and again.
+        if size.saturating_mul(NO_ADD_ON_BELOW) <= constant {
+            return Some(QuoteMicros::ZERO);
+        }
         let scaled = size.checked_mul(ROOT_SCALE_SQUARED)?;
-        let root = scaled.checked_div(constant)?.checked_isqrt()?.max(1);
+        let square = scaled.checked_div(constant)?;
+        let root = match u64::try_from(square) {
+            Ok(square) => square.isqrt().into(),
+            Err(_) => square.checked_isqrt()?,
+        };
+        let root = root.max(1);
         let beyond = scaled.checked_sub(constant.checked_mul(root)?.checked_mul(root)?)?;
         // With r for the root, size · r at its own hundredth, and from there (r + 1)²/(2r + 1) more for each of size.
         let (next, both) = (root.checked_add(1)?, root.checked_mul(2)?.checked_add(1)?);
@@ -504,6 +513,9 @@ impl MarginRules {
 /// The add-on for size is exact at each multiple of one part in this of the square root.
 const ROOT_SCALE: i128 = 100;
 const ROOT_SCALE_SQUARED: i128 = ROOT_SCALE * ROOT_SCALE;
+/// A notional of one part in this of the constant, or less, has no add-on: the line between one and two hundredths is at
+/// zero there.
+const NO_ADD_ON_BELOW: i128 = 7 * ROOT_SCALE_SQUARED / 4;
 
 impl FundingRules {
     fn validate(&self) -> Result<(), GenesisRule> {

@@ -282,7 +282,9 @@ fn order_and_position_margin(position: &Position, market: &Market, margin: &Marg
         let size = QuoteMicros::from_micros(notional_at(lots, prices.high, tick_value));
         margin.rules.initial_margin(size).map_or(i64::MAX, QuoteMicros::micros).saturating_add(order_loss)
     };
-    let mut most = need(position.lots, 0);
+    // Margin never falls with size, so bids of a long and asks of a short need at least what the position does.
+    let is_less = position.lots >= 0 && position.bid_lots != 0 || position.lots <= 0 && position.ask_lots != 0;
+    let mut most = if is_less { 0 } else { need(position.lots, 0) };
     if position.bid_lots != 0 {
         let worth = value_at(position.bid_lots, prices.low, tick_value);
         let loss = position.bid_notional.saturating_sub(worth).max(0);

@@ -66,6 +66,20 @@ fn margin_does_not_jump_where_the_root_was_cut_to_hundredths() {
     }
 }
 
+proptest! {
+    /// The larger of two positions never needs less, which lets risk skip the smaller one; close to where the add-on begins and
+    /// where its lines meet, too.
+    #[test]
+    fn prop_margin_never_falls_with_size(
+        near in prop_oneof![0..1i64 << 50, (1..1_000i64).prop_map(|root| root * root * 1_000_000_000), Just(571_428_571)],
+        below in 0..1_000i64, above in 0..1_000i64,
+    ) {
+        let rules = examples::margin(3, 1);
+        let of = |notional: i64| rules.initial_margin(micros(notional.max(0))).unwrap();
+        prop_assert!(of(near - below) <= of(near + above));
+    }
+}
+
 #[test]
 fn small_notionals_have_no_size_add_on() {
     let rules = examples::margin(3, 1);
