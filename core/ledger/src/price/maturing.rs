@@ -143,7 +143,7 @@ pub fn after_realising(
 /// How much of a market's profit in the list does not count yet, each gain rounded up.
 #[must_use]
 pub fn unmatured(list: &[Maturing], market: u16, now_ms: DurationMs, maturity: Maturity) -> QuoteMicros {
-    let gains = list.iter().filter(|gain| gain.market == market);
+    let gains = of_market(list, market).iter();
     sum(gains.map(|gain| maturity.unmatured(gain.amount, gain.age_ms(now_ms))))
 }
 
@@ -158,7 +158,7 @@ pub fn unmatured_after_loss(
     maturity: Maturity,
 ) -> QuoteMicros {
     let mut left = loss.max(QuoteMicros::ZERO);
-    let gains = list.iter().rev().filter(|gain| gain.market == market);
+    let gains = of_market(list, market).iter().rev();
     sum(gains.map(|gain| {
         let taken = left.min(gain.amount);
         left = left.saturating_sub(taken);
@@ -177,6 +177,14 @@ impl Maturing {
     fn age_ms(&self, now_ms: DurationMs) -> DurationMs {
         now_ms.saturating_sub(self.start_ms)
     }
+}
+
+/// The part of a list, which is sorted by market, that is one market's.
+fn of_market(list: &[Maturing], market: u16) -> &[Maturing] {
+    let first = list.partition_point(|gain| gain.market < market);
+    let of_and_after = list.get(first..).unwrap_or_default();
+    let count = of_and_after.partition_point(|gain| gain.market == market);
+    of_and_after.get(..count).unwrap_or_default()
 }
 
 /// The first point of the grid that is not before a moment.

@@ -15,9 +15,13 @@ const _: () = assert!(FINE_PER_TICK == 1 << FINE_BITS, "values and prices have t
 
 /// Value of signed lots at a price: positive for longs, rounded down.
 pub(crate) fn value_at(lots: i64, price: FineTicks, tick_value: TickValueMicros) -> i64 {
+    // A shift to the right rounds down, also below zero. Most values fit, and 64 bits cost a third.
+    let fine = i64::try_from(price.fine()).ok();
+    if let Some(product) = fine.and_then(|fine| lots.checked_mul(fine)?.checked_mul(tick_value.micros().into())) {
+        return product >> FINE_BITS;
+    }
     let product =
         i128::from(lots).saturating_mul(i128::from(price.fine())).saturating_mul(i128::from(tick_value.micros()));
-    // A shift to the right rounds down, also below zero.
     saturate(product >> FINE_BITS)
 }
 
@@ -37,6 +41,9 @@ pub(crate) struct FundingDue {
 
 /// What a position owes up to a cumulative funding.
 pub(crate) fn funding_due(position: &Position, cumulative: i64) -> FundingDue {
+    if position.funding_entry == cumulative {
+        return FundingDue { owed: QuoteMicros::ZERO, dust: 0 };
+    }
     let exact = exact_funding_due(position.lots, cumulative, position.funding_entry);
     let owed = exact.saturating_neg().div_euclid(FINE).saturating_neg();
     FundingDue { owed: QuoteMicros::from_micros(saturate(owed)), dust: owed.saturating_mul(FINE).saturating_sub(exact) }
