@@ -395,22 +395,42 @@ fn drain_hundred_thousand() {
 
 fn genesis() -> Genesis {
     let full = venue::genesis(ACCOUNTS + 1);
-    let principal = |kind, operator: u16| Principal {
-        operator: OperatorId::new(operator),
-        root_key: named_key(kind, operator.into()),
-    };
     let officers = |kind| Officers { members: list(vec![principal(kind, 1), principal(kind, 2)]), quorum: 2 };
+    let seeded = full.seeded.map(|seeded| casemate_protocol::genesis::SeededAccounts {
+        balance: QuoteMicros::from_micros(BALANCE),
+        ..seeded
+    });
+    // Wide enough for the maker, and worth no more than a position may be at the highest price.
+    let wide = QuantityLots::from_lots(1 << 36);
+    let price_max = PriceTicks::from_ticks(2 * MIDDLE_TICKS);
+    let markets = full.markets.iter().map(|market| MarketRules {
+        price_max,
+        order_lots_max: wide,
+        position_lots_max: wide,
+        ..*market
+    });
+    let markets = list(markets.collect());
+    Genesis {
+        markets,
+        publishers: list(vec![principal("root", 2)]),
+        risk_officers: officers("officer"),
+        governors: officers("governor"),
+        feeds: list(vec![feed()]),
+        clearing: list(vec![clearing()]),
+        margins: list(vec![margin()]),
+        seeded,
+        ..full
+    }
+}
+
+fn principal(kind: &'static str, operator: u16) -> Principal {
+    Principal { operator: OperatorId::new(operator), root_key: named_key(kind, operator.into()) }
+}
+
+fn feed() -> FeedRules {
     let duration = DurationMs::from_ms;
     let ppm = RatioPpm::from_ppm;
-    let micros = QuoteMicros::from_micros;
-    let levels = RatioLevels {
-        leave: ppm(900_000),
-        elevated: ppm(1_000_000),
-        reduce_only: ppm(2_000_000),
-        withdraw_gated: ppm(3_000_000),
-        halted: ppm(4_000_000),
-    };
-    let feed = FeedRules {
+    FeedRules {
         id: FeedId::new(1),
         segment: SEGMENT,
         publishers: list(vec![0]),
@@ -421,13 +441,19 @@ fn genesis() -> Genesis {
         liquidate_age_ms_max: duration(60_000),
         confidence_max: ppm(5_000),
         move_per_second_max: ppm(2_500),
-    };
+    }
+}
+
+fn margin() -> MarginRules {
+    let duration = DurationMs::from_ms;
+    let ppm = RatioPpm::from_ppm;
+    let micros = QuoteMicros::from_micros;
     let tier = |from, initial, maintenance| MarginTier {
         notional_from: micros(from),
         initial: ppm(initial),
         maintenance: ppm(maintenance),
     };
-    let margin = MarginRules {
+    MarginRules {
         market: MARKET,
         feed: FeedId::new(1),
         tick_size: PriceNanos::from_nanos(TICK_NANOS),
@@ -458,8 +484,22 @@ fn genesis() -> Genesis {
             insurance_share_max: ppm(400_000),
             insurance_window_ms: duration(3_600_000),
         },
+    }
+}
+
+/// Breakers that let a market fall as far as it likes.
+fn clearing() -> ClearingRules {
+    let duration = DurationMs::from_ms;
+    let ppm = RatioPpm::from_ppm;
+    let micros = QuoteMicros::from_micros;
+    let levels = RatioLevels {
+        leave: ppm(900_000),
+        elevated: ppm(1_000_000),
+        reduce_only: ppm(2_000_000),
+        withdraw_gated: ppm(3_000_000),
+        halted: ppm(4_000_000),
     };
-    let clearing = ClearingRules {
+    ClearingRules {
         segment: SEGMENT,
         backstop: principal("backstop", 1),
         transfer_margin: ppm(100_000),
@@ -478,28 +518,5 @@ fn genesis() -> Genesis {
             cooldown_ms: duration(1),
             cooldown_ms_max: duration(1),
         },
-    };
-    let seeded =
-        full.seeded.map(|seeded| casemate_protocol::genesis::SeededAccounts { balance: micros(BALANCE), ..seeded });
-    // Wide enough for the maker, and worth no more than a position may be at the highest price.
-    let wide = QuantityLots::from_lots(1 << 36);
-    let price_max = PriceTicks::from_ticks(2 * MIDDLE_TICKS);
-    let markets = full.markets.iter().map(|market| MarketRules {
-        price_max,
-        order_lots_max: wide,
-        position_lots_max: wide,
-        ..*market
-    });
-    let markets = list(markets.collect());
-    Genesis {
-        markets,
-        publishers: list(vec![principal("root", 2)]),
-        risk_officers: officers("officer"),
-        governors: officers("governor"),
-        feeds: list(vec![feed]),
-        clearing: list(vec![clearing]),
-        margins: list(vec![margin]),
-        seeded,
-        ..full
     }
 }
