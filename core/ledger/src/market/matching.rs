@@ -2,7 +2,7 @@
 
 use casemate_protocol::command::SelfTradeMode;
 use casemate_protocol::event::{OrderRemoved, RemovalCause, TradeExecuted};
-use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX, OPEN_ORDERS_MAX};
+use casemate_protocol::limits::{MAKERS_REMOVED_MAX, MATCH_STEPS_MAX, OPEN_ORDERS_MAX, RECORD_EVENTS_MAX};
 use casemate_protocol::{
     AccountId, Event, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, Side, TradeNumber,
 };
@@ -98,7 +98,12 @@ pub(crate) fn match_order(
 }
 
 /// Resting orders that one command looks at, for accounts whose position it closed.
-const LOOKED_AT_MAX: u32 = 4 * OPEN_ORDERS_MAX;
+const LOOKED_AT_MAX: u32 = 2 * OPEN_ORDERS_MAX;
+#[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
+const _: () = assert!(
+    RECORD_EVENTS_MAX > (MATCH_STEPS_MAX + LOOKED_AT_MAX) as usize + 8,
+    "a step is one event and so is each order that goes with a position: a record that does not fit halts its segment"
+);
 
 /// After a fill that closed the position of an account: its resting orders that could only have reduced it go, as long as
 /// the command may look at more. Otherwise they would stand in the way of others with nothing behind them.

@@ -358,6 +358,28 @@ fn the_rest_rests_if_the_last_removal_allowed_cleared_the_way() {
     }
 }
 
+/// Cause: an order might look at 4,096 orders that go with the positions it closes, and its trades came on top, so its record
+/// did not fit and halted the segment for good.
+#[test]
+fn an_order_that_closes_many_positions_at_once_fits_its_record() {
+    let makers = 10..=30u64;
+    let lots = 200;
+    let wide = QuantityLots::from_lots(10_000);
+    let mut bench = Bench::with_markets(1, |rules| (rules.order_lots_max, rules.position_lots_max) = (wide, wide));
+    makers.clone().chain([2, 3]).for_each(|account| bench.add_cash(account, 1_000_000_000));
+    for maker in makers.clone() {
+        bench.place(2, order(Ask, 100, lots)).unwrap();
+        bench.place(maker, order(Bid, 100, lots)).unwrap();
+        bench.place(maker, order(Ask, 100, lots)).unwrap();
+        (0..lots).for_each(|_| drop(bench.place(maker, reducing(order(Ask, 101, 1))).unwrap()));
+    }
+    let all = lots * u64::try_from(makers.count()).unwrap();
+    let events = bench.place(3, order(Bid, 100, all)).unwrap();
+    assert_eq!(traded_lots(&events), all);
+    assert_eq!(removed(&events).len(), 2 * usize::try_from(OPEN_ORDERS_MAX).unwrap());
+    assert!(events.len() <= RECORD_EVENTS_MAX, "{}", events.len());
+}
+
 /// Cause: each reduce-only order was cut to the position by itself and outlived it, so one position put sixty-four orders
 /// in front of the book that the next order met one by one, and then ended without a fill. Fix: together they promise no
 /// more than the position, and they go with it.
