@@ -14,7 +14,7 @@ mod deleverage;
 pub mod draining;
 mod evolve;
 mod losses;
-pub mod queue;
+mod queue;
 mod risk_queue;
 pub mod slice;
 mod step;

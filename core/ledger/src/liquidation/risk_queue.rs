@@ -24,7 +24,8 @@ use std::num::NonZeroU32;
 use casemate_protocol::{AccountId, DurationMs, FineTicks, QuoteMicros};
 
 use self::due::{Below, due_first, is_within_reach};
-use super::queue::{BoundQueue, Direction};
+use super::queue::{BoundQueues, Direction};
+use crate::paged::Row;
 use crate::risk::value::Prices;
 use crate::risk::{Health, Held, Risk};
 use crate::segment::{Margin, Market, Position, Segment, SubAccount};
@@ -34,7 +35,8 @@ pub(super) use walk::walk_most_levered;
 /// The queues of a segment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RiskQueue {
-    markets: Vec<MarketQueues>,
+    bounds: BoundQueues,
+    markets: Vec<MarketWatch>,
     /// Accounts whose cash or positions changed since their last bound.
     changed: Vec<u64>,
     /// Accounts that were below maintenance margin when last looked at.
@@ -47,16 +49,19 @@ pub(crate) struct RiskQueue {
     spread: Vec<u64>,
     /// Deleveragings that this block still allows.
     deleveragings_left: u32,
+    /// Positions of the account that is judged; empty between judgements but for its memory.
+    held: Vec<(Position, Held)>,
 }
 
 /// Positions of a segment that one block deleverages at most; the others wait for the next. One looks at a few accounts as a
 /// rule, but at every row of the segment where nobody on the other side is in profit.
 const DELEVERAGINGS_MAX: u32 = 1;
 
+/// Accounts whose rows are read ahead of judging them.
+const TOUCHED_AHEAD: usize = 16;
+
 #[derive(Clone, Debug)]
-struct MarketQueues {
-    falling: BoundQueue,
-    rising: BoundQueue,
+struct MarketWatch {
     /// The longest position whose margin never grows faster than a rising price makes it worth more.
     rise_safe_lots: u64,
     /// Cumulative funding, in fine ticks, when the bounds of all holders were last made anew.
@@ -76,9 +81,9 @@ impl RiskQueue {
 }
 
 impl RiskQueue {
-    /// Notes whether an account holds positions in several markets.
-    fn note_spread(&mut self, account: u64, row: &SubAccount) {
-        let is_spread = row.positions().iter().filter(|position| position.lots() != 0).count() > 1;
+    /// Notes whether the account that is judged holds positions in several markets.
+    fn note_spread(&mut self, account: u64) {
+        let is_spread = self.held.len() > 1;
         let (word, bit) = spread_place(account);
         if is_spread && word >= self.spread.len() {
             self.spread.resize(word.saturating_add(1), 0);
@@ -133,12 +138,13 @@ impl RiskQueue {
     fn look(&mut self, segment: &Segment, waiting_ms: DurationMs) -> Vec<Below> {
         self.prepare(segment);
         let mut passed = Vec::new();
-        for (market, queues) in segment.markets().iter().zip(&mut self.markets) {
+        for ((place, market), watch) in (0u16..).zip(segment.markets()).zip(&mut self.markets) {
             let Some(margin) = market.margin() else { continue };
             let price = adjusted_mark(market, margin);
-            queues.seen = Some((Prices::of(margin).mark, price));
-            queues.falling.take_passed(price, &mut passed);
-            queues.rising.take_passed(price, &mut passed);
+            watch.seen = Some((Prices::of(margin).mark, price));
+            for direction in [Direction::Falling, Direction::Rising] {
+                self.bounds.take_passed(place, direction, price, &mut passed);
+            }
         }
         let mut accounts = core::mem::take(&mut self.changed);
         accounts.extend(passed.into_iter().map(u64::from));
@@ -147,7 +153,11 @@ impl RiskQueue {
         accounts.dedup();
         let risk = Risk::new(segment.markets(), waiting_ms);
         let mut found = Vec::new();
-        for account in accounts {
+        for (place, &account) in accounts.iter().enumerate() {
+            if place % TOUCHED_AHEAD == 0 {
+                let ahead = accounts.get(place..).unwrap_or_default().iter().take(TOUCHED_AHEAD);
+                core::hint::black_box(ahead.fold(0u64, |sum, account| sum.wrapping_add(self.touch(segment, *account))));
+            }
             let row = segment.sub_account(AccountId::new(account));
             let standing = row.map_or(Standing::Bounded, |row| self.judge(segment, &risk, account, row));
             include(&mut self.at_risk, account, matches!(standing, Standing::Below(_)));
@@ -159,24 +169,31 @@ impl RiskQueue {
         found
     }
 
-    /// Makes queues for markets that have none, and has all holders looked at where funding has used up the reserve.
+    /// Reads what judging an account will need; see `touch`.
+    fn touch(&self, segment: &Segment, account: u64) -> u64 {
+        let Some(row) = segment.sub_account(AccountId::new(account)) else { return 0 };
+        row.touch() ^ u32::try_from(account).map_or(0, |account| self.bounds.touch(account))
+    }
+
+    /// Makes the queues at the first look, and has all holders looked at where funding has used up the reserve.
     fn prepare(&mut self, segment: &Segment) {
         if !self.is_primed {
             self.is_primed = true;
-            self.markets = segment.markets().iter().map(MarketQueues::new).collect();
+            self.markets = segment.markets().iter().map(MarketWatch::new).collect();
+            self.bounds = BoundQueues::new(segment.markets().iter().map(bucket_width));
             self.changed.extend(holders(segment, |_| true));
             self.changed.extend(debtors(segment));
         }
         let mut drifted = Vec::new();
-        for (place, (market, queues)) in segment.markets().iter().zip(&mut self.markets).enumerate() {
+        for ((place, market), watch) in (0u16..).zip(segment.markets()).zip(&mut self.markets) {
             let Some(margin) = market.margin() else { continue };
             let funding = funding_fine(market);
             let mark = i64::try_from(Prices::of(margin).mark.fine()).unwrap_or(i64::MAX);
             // Half of the reserve, because a bound may stem from as far on the other side of the anchor; and half of that,
             // because it may stem from half of this mark.
-            if funding.abs_diff(queues.funding_anchor) > mark.unsigned_abs() / (4 * FUNDING_RESERVE) {
-                queues.funding_anchor = funding;
-                drifted.push(u16::try_from(place).unwrap_or(u16::MAX));
+            if funding.abs_diff(watch.funding_anchor) > mark.unsigned_abs() / (4 * FUNDING_RESERVE) {
+                watch.funding_anchor = funding;
+                drifted.push(place);
             }
         }
         if !drifted.is_empty() {
@@ -186,48 +203,55 @@ impl RiskQueue {
 
     /// Gives an account its bounds, if it is safe and they are known.
     fn judge(&mut self, segment: &Segment, risk: &Risk<'_>, account: u64, row: &SubAccount) -> Standing {
-        let health = risk.health(row);
+        self.held.clear();
+        let health = risk.health_of_each(row, |position, held| {
+            if position.lots() != 0 {
+                self.held.push((*position, held));
+            }
+        });
         if !health.is_safe() {
             return Standing::Below(health);
         }
-        if row.positions().iter().all(|position| position.lots() == 0) {
+        if self.held.is_empty() {
             return Standing::Bounded;
         }
-        self.note_spread(account, row);
-        let Some(share) = self.safe_share(segment, risk, row, &health) else { return Standing::Near };
+        self.note_spread(account);
+        let Some(share) = self.safe_share(segment, &health) else { return Standing::Near };
         let account = u32::try_from(account).unwrap_or(u32::MAX);
-        for position in row.positions().iter().filter(|position| position.lots() != 0) {
+        for (position, _) in &self.held {
             let place = usize::from(position.market);
-            let Some(market) = segment.markets().get(place) else { continue };
-            let (Some(margin), Some(queues)) = (market.margin(), self.markets.get_mut(place)) else { continue };
+            let Some((market, margin)) = market_on_margin(segment, place) else { continue };
+            let Some(watch) = self.markets.get(place) else { continue };
             let mark = i128::from(Prices::of(margin).mark.fine());
             let distance =
                 i64::try_from(mark.saturating_mul(share) >> SHARE_BITS).unwrap_or(i64::MAX).saturating_sub(1);
+            // A bound that is nearer than this costs a look early; one that is not costs less than moving it.
+            let near = distance / 2;
             let price = adjusted_mark(market, margin);
             if position.lots() > 0 {
-                queues.falling.set(account, price.saturating_sub(distance));
+                let (bound, near) = (price.saturating_sub(distance), price.saturating_sub(near));
+                self.bounds.set(position.market, Direction::Falling, account, bound, near);
             }
-            if queues.is_hurt_by_rise(position) {
-                queues.rising.set(account, price.saturating_add(distance));
+            if watch.is_hurt_by_rise(position) {
+                let (bound, near) = (price.saturating_add(distance), price.saturating_add(near));
+                self.bounds.set(position.market, Direction::Rising, account, bound, near);
             }
         }
         Standing::Bounded
     }
 
-    /// The share of all marks that may move against the account, in parts of 2^30, rounded down and at most a half. `None` if
-    /// all that it has above maintenance margin is its reserve.
-    fn safe_share(&self, segment: &Segment, risk: &Risk<'_>, row: &SubAccount, health: &Health) -> Option<i128> {
+    /// The share of all marks that may move against the account that is judged, in parts of 2^30, rounded down and at most a
+    /// half. `None` if all that it has above maintenance margin is its reserve.
+    fn safe_share(&self, segment: &Segment, health: &Health) -> Option<i128> {
         let (mut exposure, mut reserve) = (0i128, 0i128);
-        for position in row.positions().iter().filter(|position| position.lots() != 0) {
+        for (position, held) in &self.held {
             let place = usize::from(position.market);
-            let (Some(market), Some(queues)) = (segment.markets().get(place), self.markets.get(place)) else {
+            let (Some((_, margin)), Some(watch)) = (market_on_margin(segment, place), self.markets.get(place)) else {
                 continue;
             };
-            let Some(margin) = market.margin() else { continue };
-            let held = risk.held(position, market, margin);
-            let growth = growth_by_doubling(margin, &held);
+            let growth = growth_by_doubling(margin, held);
             exposure = exposure.saturating_add(held.notional.into());
-            if queues.is_hurt_by_rise(position) {
+            if watch.is_hurt_by_rise(position) {
                 exposure = exposure.saturating_add(growth);
             }
             reserve = reserve.saturating_add(growth / i128::from(FUNDING_RESERVE)).saturating_add(ROUNDING_MICROS);
@@ -239,6 +263,11 @@ impl RiskQueue {
         let share = slack.saturating_mul(1 << SHARE_BITS).checked_div(exposure).unwrap_or(SHARE_MAX);
         Some(share.min(SHARE_MAX))
     }
+}
+
+fn market_on_margin(segment: &Segment, place: usize) -> Option<(&Market, &Margin)> {
+    let market = segment.markets().get(place)?;
+    Some((market, market.margin()?))
 }
 
 /// What a position of twice the size needs more of maintenance margin.
@@ -262,14 +291,9 @@ const FUNDING_RESERVE: u64 = 64;
 /// What rounding of values, funding and brackets can make of one position, generously.
 const ROUNDING_MICROS: i128 = 64;
 
-impl MarketQueues {
+impl MarketWatch {
     fn new(market: &Market) -> Self {
-        let mark = market.margin().map_or(FineTicks::ZERO, |margin| Prices::of(margin).mark);
-        let width = u32::try_from(mark.fine() / BUCKETS_PER_PRICE).unwrap_or(u32::MAX);
-        let width = NonZeroU32::new(width).unwrap_or(NonZeroU32::MIN);
         Self {
-            falling: BoundQueue::new(Direction::Falling, width),
-            rising: BoundQueue::new(Direction::Rising, width),
             rise_safe_lots: market.margin().map_or(0, |margin| rise_safe_lots(market, margin)),
             funding_anchor: funding_fine(market),
             seen: None,
@@ -301,6 +325,12 @@ fn rise_safe_lots(market: &Market, margin: &Margin) -> u64 {
     };
     let limit = rules.position_lots_max.lots();
     (0..u64::BITS).map(|halvings| limit >> halvings).find(|lots| is_safe(*lots)).unwrap_or(0)
+}
+
+fn bucket_width(market: &Market) -> NonZeroU32 {
+    let mark = market.margin().map_or(FineTicks::ZERO, |margin| Prices::of(margin).mark);
+    let width = u32::try_from(mark.fine() / BUCKETS_PER_PRICE).unwrap_or(u32::MAX);
+    NonZeroU32::new(width).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Buckets between zero and the mark.

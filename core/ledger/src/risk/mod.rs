@@ -118,20 +118,30 @@ impl<'a> Risk<'a> {
 
     /// Also the size of all its positions at the mark.
     pub(crate) fn health_and_size(&self, account: &SubAccount) -> (Health, i64) {
-        let mut health = Health { equity: account.cash().micros(), maintenance: 0 };
         let mut size = 0i64;
+        let health = self.health_of_each(account, |_, held| size = size.saturating_add(held.notional));
+        (health, size)
+    }
+
+    /// Also calls `visit` with each position on margin at the mark.
+    pub(crate) fn health_of_each(&self, account: &SubAccount, mut visit: impl FnMut(&Position, Held)) -> Health {
+        let mut health = Health { equity: account.cash().micros(), maintenance: 0 };
         for position in account.positions() {
             let Some((market, margin)) = self.margin(position) else { continue };
             let held = self.held(position, market, margin);
             health.equity = health.equity.saturating_add(held.profit);
             health.maintenance = health.maintenance.saturating_add(held.maintenance);
-            size = size.saturating_add(held.notional);
+            visit(position, held);
         }
-        (health, size)
+        health
     }
 
     /// Value, profit and maintenance of one position at the mark.
     pub(crate) fn held(&self, position: &Position, market: &Market, margin: &Margin) -> Held {
+        if position.lots == 0 {
+            // Orders alone; and what rounding left in a closed position, which is nothing but for damage.
+            return Held { profit: position.entry_notional.saturating_neg(), ..Held::default() };
+        }
         let (value, profit) = self.value_and_profit(position, market, margin);
         Held {
             value,
@@ -262,7 +272,7 @@ pub(crate) fn maintenance_at_mark(lots: i64, market: &Market, margin: &Margin) -
 }
 
 /// One position at the mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     /// Signed value.
     pub(crate) value: i64,

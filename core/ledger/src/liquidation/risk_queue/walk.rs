@@ -21,7 +21,7 @@
 use core::iter::Peekable;
 use core::ops::ControlFlow;
 
-use super::{RiskQueue, adjusted_mark};
+use super::{Direction, RiskQueue, adjusted_mark};
 use crate::liquidation::draining::{LEVEL_BITS, Level};
 use crate::risk::value::Prices;
 use crate::segment::{Market, Segment};
@@ -68,9 +68,9 @@ struct Cursor<Buckets: Iterator> {
 impl RiskQueue {
     /// Whether no mark has moved since the last look.
     fn is_current(&self, segment: &Segment) -> bool {
-        let is_seen = |(market, queues): (&Market, &super::MarketQueues)| {
+        let is_seen = |(market, watch): (&Market, &super::MarketWatch)| {
             let now = market.margin().map(|margin| (Prices::of(margin).mark, adjusted_mark(market, margin)));
-            now == queues.seen
+            now == watch.seen
         };
         self.markets.len() == segment.markets().len() && segment.markets().iter().zip(&self.markets).all(is_seen)
     }
@@ -82,14 +82,15 @@ impl RiskQueue {
         is_long: bool,
     ) -> Vec<Cursor<impl Iterator<Item = (i64, impl Iterator<Item = u32>)>>> {
         let mut cursors = Vec::new();
-        for ((place, market), queues) in (0u16..).zip(segment.markets()).zip(&self.markets) {
+        let hurts_target = if is_long { Direction::Falling } else { Direction::Rising };
+        for (place, market) in (0u16..).zip(segment.markets()) {
             let Some(margin) = market.margin() else { continue };
-            for (queue, is_of_longs) in [(&queues.falling, true), (&queues.rising, false)] {
+            for direction in [Direction::Falling, Direction::Rising] {
                 // Nobody holds both sides of a market.
-                let is_needed = if place == target { is_of_longs == is_long } else { !self.spread.is_empty() };
+                let is_needed = if place == target { direction == hurts_target } else { !self.spread.is_empty() };
                 if is_needed {
                     cursors.push(Cursor {
-                        buckets: queue.nearest(adjusted_mark(market, margin)).peekable(),
+                        buckets: self.bounds.nearest(place, direction, adjusted_mark(market, margin)).peekable(),
                         mark: i64::try_from(Prices::of(margin).mark.fine()).unwrap_or(i64::MAX),
                         maintenance_ppm: margin.rules.tiers.iter().next().map_or(0, |tier| tier.maintenance.ppm()),
                         is_for_spread: place != target,
