@@ -193,7 +193,9 @@ fn has_bound(bounds_of: &[Vec<Bound>], account: u32, queue: u16, bucket: i32) ->
 /// Takes an account's bound away, if it is in this bucket of a queue.
 fn take_bound(bounds_of: &mut [Vec<Bound>], account: u32, queue: u16, bucket: i32) -> bool {
     let Some(bounds) = bounds_of.get_mut(place(account)) else { return false };
-    let Some(found) = bounds.iter().position(|bound| bound.queue == queue && bound.bucket == bucket) else { return false };
+    let Some(found) = bounds.iter().position(|bound| bound.queue == queue && bound.bucket == bucket) else {
+        return false;
+    };
     bounds.remove(found);
     true
 }

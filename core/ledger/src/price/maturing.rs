@@ -1,5 +1,5 @@
-//! Maturity of profit that a fill makes, by realising it or by a price better than the mark: a gain counts for nothing until its cliff, then by equal parts until the end of its
-//! ramp.
+//! Maturity of profit that a fill makes, by realising it or by a price better than the mark: a gain counts for nothing until
+//! its cliff, then by equal parts until the end of its ramp.
 //!
 //! Each gain has its own clock, losses consume the youngest gain first, and whatever merges gains makes them wait
 //! longer, never shorter. So closing, reopening and closing again gains no time.
@@ -140,36 +140,35 @@ pub fn after_realising(
     Some(list)
 }
 
-/// How much of a market's profit in the list does not count yet, each gain rounded up.
-#[must_use]
-pub fn unmatured(list: &[Maturing], market: u16, now_ms: DurationMs, maturity: Maturity) -> QuoteMicros {
-    let gains = of_market(list, market).iter();
-    sum(gains.map(|gain| maturity.unmatured(gain.amount, gain.age_ms(now_ms))))
-}
-
-/// How much of a market's profit in the list would not count yet after a loss in the market, each gain rounded up. A loss that
-/// is not positive changes nothing.
+/// How much of the listed gains of one market would not count yet after a loss in it, each gain rounded up. A loss that is
+/// not positive changes nothing.
 #[must_use]
 pub fn unmatured_after_loss(
-    list: &[Maturing],
-    market: u16,
+    gains: &[Maturing],
     loss: QuoteMicros,
     now_ms: DurationMs,
     maturity: Maturity,
 ) -> QuoteMicros {
     let mut left = loss.max(QuoteMicros::ZERO);
-    let gains = of_market(list, market).iter().rev();
-    sum(gains.map(|gain| {
+    let kept = gains.iter().rev().map(|gain| {
         let taken = left.min(gain.amount);
         left = left.saturating_sub(taken);
         maturity.unmatured(gain.amount.saturating_sub(taken), gain.age_ms(now_ms))
-    }))
+    });
+    kept.fold(QuoteMicros::ZERO, QuoteMicros::saturating_add)
 }
 
-/// How much of the listed profit of all markets does not count yet, each gain rounded up.
-#[must_use]
-pub fn unmatured_all(list: &[Maturing], now_ms: DurationMs, maturity_of: impl Fn(u16) -> Maturity) -> QuoteMicros {
-    sum(list.iter().map(|gain| maturity_of(gain.market).unmatured(gain.amount, gain.age_ms(now_ms))))
+/// Takes the entries off the front of a list, sorted by market, that come before those of a market, and then its own.
+pub fn take_up_to<'a>(list: &mut &'a [Maturing], market: u16) -> (&'a [Maturing], &'a [Maturing]) {
+    let before = take_while(list, |other| other < market);
+    (before, take_while(list, |other| other == market))
+}
+
+fn take_while<'a>(list: &mut &'a [Maturing], wanted: impl Fn(u16) -> bool) -> &'a [Maturing] {
+    let count = list.iter().take_while(|gain| wanted(gain.market)).count();
+    let (taken, left) = list.split_at_checked(count).unwrap_or((list, &[]));
+    *list = left;
+    taken
 }
 
 impl Maturing {
@@ -179,22 +178,10 @@ impl Maturing {
     }
 }
 
-/// The part of a list, which is sorted by market, that is one market's.
-fn of_market(list: &[Maturing], market: u16) -> &[Maturing] {
-    let first = list.partition_point(|gain| gain.market < market);
-    let of_and_after = list.get(first..).unwrap_or_default();
-    let count = of_and_after.partition_point(|gain| gain.market == market);
-    of_and_after.get(..count).unwrap_or_default()
-}
-
 /// The first point of the grid that is not before a moment.
 fn rounded_up(moment_ms: DurationMs, quantum_ms: DurationMs) -> DurationMs {
     let up = moment_ms.ms().checked_next_multiple_of(quantum_ms.ms());
     DurationMs::from_ms(up.unwrap_or(u64::MAX))
-}
-
-fn sum(amounts: impl Iterator<Item = QuoteMicros>) -> QuoteMicros {
-    amounts.fold(QuoteMicros::ZERO, QuoteMicros::saturating_add)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use casemate_protocol::units::{Round, div_round, notional};
 use casemate_protocol::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject, RejectCode, Side};
 
 use crate::market::fill::{Fill, fill_effect};
-use crate::price::maturing::{Maturing, Maturity, Realised, after_realising, unmatured_after_loss};
+use crate::price::maturing::{Maturing, Maturity, Realised, after_realising, take_up_to, unmatured_after_loss};
 use crate::segment::{Margin, Market, Position, SubAccount};
 use value::{Ageing, Prices, counted_profit, notional_at, value_at};
 
@@ -93,20 +93,15 @@ impl<'a> Risk<'a> {
     /// As [`Self::initial`], with other young profit than the account's own.
     fn initial_with(&self, account: &SubAccount, instead: Option<&Position>, young: &[Maturing]) -> InitialView {
         let mut view = InitialView { counted_equity: account.cash().micros(), ..InitialView::default() };
-        let replaced = instead.map_or(u16::MAX, |position| position.market);
-        for position in account.positions() {
-            if instead.is_none() || position.market != replaced {
-                self.add_initial(&mut view, position, young);
-            }
+        let (below, above) = around(account.positions(), instead);
+        let mut young_left = young;
+        // Positions and young profit are both in the order of markets.
+        for position in below.iter().chain(instead).chain(above) {
+            let (of_no_position, own) = take_up_to(&mut young_left, position.market);
+            view.counted_equity = view.counted_equity.saturating_sub(self.unmatured(of_no_position));
+            self.add_initial(&mut view, position, own);
         }
-        if let Some(position) = instead {
-            self.add_initial(&mut view, position, young);
-        }
-        if !young.is_empty() {
-            let is_held = |market| market == replaced || account.positions().iter().any(|held| held.market == market);
-            view.counted_equity =
-                view.counted_equity.saturating_sub(self.unmatured_where(young, |market| !is_held(market)));
-        }
+        view.counted_equity = view.counted_equity.saturating_sub(self.unmatured(young_left));
         view
     }
 
@@ -221,6 +216,7 @@ impl<'a> Risk<'a> {
         Some((market, market.margin.as_deref()?))
     }
 
+    /// Adds a position with the young profit of its market.
     fn add_initial(&self, view: &mut InitialView, position: &Position, young: &[Maturing]) {
         let Some(market) = self.markets.get(usize::from(position.market)) else { return };
         let Some(margin) = market.margin.as_deref() else {
@@ -235,7 +231,7 @@ impl<'a> Risk<'a> {
             0
         } else {
             let loss = QuoteMicros::from_micros(profit.min(0).saturating_neg());
-            unmatured_after_loss(young, position.market, loss, self.waiting_ms, Maturity::of(&margin.rules)).micros()
+            unmatured_after_loss(young, loss, self.waiting_ms, Maturity::of(&margin.rules)).micros()
         };
         let counted = profit.saturating_add(position.entry_gain).saturating_sub(unmatured);
         view.counted_equity = view.counted_equity.saturating_add(counted);
@@ -248,12 +244,12 @@ impl<'a> Risk<'a> {
     /// Profit that fills made and that is too young to count, in all markets.
     #[must_use]
     pub fn young_realised(&self, account: &SubAccount) -> QuoteMicros {
-        QuoteMicros::from_micros(self.unmatured_where(account.maturing(), |_market| true))
+        QuoteMicros::from_micros(self.unmatured(account.maturing()))
     }
 
-    /// Profit that fills made in some markets and that is too young to count.
-    fn unmatured_where(&self, young: &[Maturing], wanted: impl Fn(u16) -> bool) -> i64 {
-        young.iter().filter(|entry| wanted(entry.market)).fold(0i64, |sum, entry| {
+    /// What of this profit is too young to count.
+    fn unmatured(&self, young: &[Maturing]) -> i64 {
+        young.iter().fold(0i64, |sum, entry| {
             let market = self.markets.get(usize::from(entry.market)).and_then(|market| market.margin.as_deref());
             let young = market.map_or(0, |margin| {
                 let age = self.waiting_ms.saturating_sub(entry.start_ms);
@@ -262,6 +258,14 @@ impl<'a> Risk<'a> {
             sum.saturating_add(young)
         })
     }
+}
+
+/// Positions of markets before and after one that is looked at instead; all and none if none is.
+fn around<'a>(positions: &'a [Position], instead: Option<&Position>) -> (&'a [Position], &'a [Position]) {
+    let Some(market) = instead.map(|position| position.market) else { return (positions, &[]) };
+    let below = positions.partition_point(|position| position.market < market);
+    let up_to = positions.partition_point(|position| position.market <= market);
+    (positions.get(..below).unwrap_or_default(), positions.get(up_to..).unwrap_or_default())
 }
 
 /// Maintenance margin of signed lots at the mark.
