@@ -13,7 +13,7 @@ pub const SIGNATURE_WEIGHT: u32 = 84;
 /// One signature by a wallet: the typed data is built and hashed again, and a key is recovered.
 pub const WALLET_SIGNATURE_WEIGHT: u32 = 320;
 
-/// One assertion by a passkey: two hashes, a square root and a signature on P-256.
+/// One assertion by a passkey: two hashes, a square root and a signature on P-256, 24 times an Ed25519 signature in a batch.
 pub const PASSKEY_SIGNATURE_WEIGHT: u32 = 2_200;
 
 /// One command: looking up who may, deciding and recording. With a signature and the bytes around them, an envelope
