@@ -90,8 +90,12 @@ fn bench_single(criterion: &mut Criterion) {
 fn library_alone(items: &[Decoded]) -> bool {
     let mut verifier = Verifier::new();
     for item in items {
-        let PublicKey::Ed25519(key) = item.envelope().intent.signer.key;
-        let signature = Signature::from_bytes(&item.envelope().signature.0);
+        let (PublicKey::Ed25519(key), SignatureBytes::Ed25519(signature)) =
+            (item.envelope().intent.signer.key, &item.envelope().signature)
+        else {
+            return false;
+        };
+        let signature = Signature::from_bytes(signature);
         let message = item.digests().envelope.bytes();
         verifier.queue(Item::from((VerificationKeyBytes::from(key), signature, message)));
     }
@@ -135,6 +139,6 @@ fn envelope(key_number: u64, nonce: u64) -> Vec<u8> {
         group: GroupMode::EachAlone,
         commands: BoundedVec::new(vec![Command::PlaceOrder(order)]).expect("one command is not too many"),
     };
-    let signature = SignatureBytes(key.sign(digests_without_evidence(&intent).envelope.bytes()).to_bytes());
+    let signature = SignatureBytes::Ed25519(key.sign(digests_without_evidence(&intent).envelope.bytes()).to_bytes());
     Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()
 }

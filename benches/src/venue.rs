@@ -82,6 +82,7 @@ pub fn genesis(accounts: u64) -> Genesis {
         }]),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: accounts,
             seed: [7; 32],
@@ -161,7 +162,7 @@ pub fn sealed(chain_id: Digest, account: u64, key: &SigningKey, nonce: u64, comm
         group: GroupMode::EachAlone,
         commands: list(vec![command]),
     };
-    let signature = SignatureBytes(key.sign(digests_without_evidence(&intent).envelope.bytes()).into());
+    let signature = SignatureBytes::Ed25519(key.sign(digests_without_evidence(&intent).envelope.bytes()).into());
     Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()
 }
 

@@ -246,7 +246,12 @@ fn rule_of(code: RejectCode) -> &'static str {
 fn status_of(code: RejectCode) -> StatusCode {
     match code {
         RejectCode::EnvelopeTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        RejectCode::SignatureInvalid | RejectCode::KeyNotOfAccount => StatusCode::UNAUTHORIZED,
+        RejectCode::SignatureInvalid
+        | RejectCode::KeyNotOfAccount
+        | RejectCode::PasskeyChallengeWrong
+        | RejectCode::PasskeyUserNotVerified
+        | RejectCode::PasskeyOriginNotAllowed
+        | RejectCode::PasskeyCounterNotHigher => StatusCode::UNAUTHORIZED,
         RejectCode::AccountNotFound | RejectCode::MarketNotFound | RejectCode::SegmentNotFound => StatusCode::NOT_FOUND,
         RejectCode::AccountClosed | RejectCode::GrantRevoked | RejectCode::GrantExpired => StatusCode::FORBIDDEN,
         RejectCode::NonceOutOfWindow

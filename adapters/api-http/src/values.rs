@@ -143,15 +143,14 @@ impl PartialSchema for HexBytes {
 
 impl ToSchema for HexBytes {}
 
-/// A public key as people read and write it: `ed25519:` and 64 hexadecimal digits.
+/// A public key as people read and write it: `ed25519:` and 64 hexadecimal digits, `secp256k1:0x` and the 40 of an address,
+/// or `p256:` and the 64 of a passkey's x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyText(pub PublicKey);
 
 impl Display for KeyText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            PublicKey::Ed25519(bytes) => write!(formatter, "{ED25519_PREFIX}{}", Hex(bytes)),
-        }
+        self.0.fmt(formatter)
     }
 }
 
@@ -159,10 +158,12 @@ impl FromStr for KeyText {
     type Err = NotHex;
 
     fn from_str(text: &str) -> Result<Self, NotHex> {
-        let HexArray(bytes) = text.strip_prefix(ED25519_PREFIX).ok_or(NotHex)?.parse()?;
-        Ok(Self(PublicKey::Ed25519(bytes)))
+        PublicKey::from_text(text).map(Self).ok_or(NotHex)
     }
 }
+
+/// What a key must look like, for people.
+pub const KEY_FORMS: &str = "a key: `ed25519:` and 64 hexadecimal digits, `secp256k1:0x` and 40, or `p256:` and 64";
 
 impl Serialize for KeyText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,19 +174,17 @@ impl Serialize for KeyText {
 impl<'de> Deserialize<'de> for KeyText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|_not_hex| de::Error::custom("expected `ed25519:` and 64 hexadecimal digits"))
+        text.parse().map_err(|_not_hex| de::Error::custom(format_args!("expected {KEY_FORMS}")))
     }
 }
 
 impl PartialSchema for KeyText {
     fn schema() -> RefOr<Schema> {
-        string_schema("A public key.", "^ed25519:[0-9a-f]{64}$")
+        string_schema("A public key.", "^(ed25519:[0-9a-f]{64}|secp256k1:0x[0-9a-f]{40}|p256:[0-9a-f]{64})$")
     }
 }
 
 impl ToSchema for KeyText {}
-
-const ED25519_PREFIX: &str = "ed25519:";
 
 fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -221,9 +220,12 @@ mod tests {
 
     #[test]
     fn bytes_and_keys_come_back_as_they_went() {
-        let key = KeyText(PublicKey::Ed25519([0xa5; 32]));
-        let text = serde_json::to_string(&key).unwrap();
-        assert_eq!(serde_json::from_str::<KeyText>(&text).unwrap(), key);
+        let keys = [PublicKey::Ed25519([0xa5; 32]), PublicKey::Secp256k1([0xb6; 20]), PublicKey::P256([0xc7; 32])];
+        for key in keys.map(KeyText) {
+            let text = serde_json::to_string(&key).unwrap();
+            assert_eq!(serde_json::from_str::<KeyText>(&text).unwrap(), key);
+        }
+        assert!(serde_json::from_str::<KeyText>("\"rsa:00\"").unwrap_err().to_string().contains("expected a key"));
         assert_eq!("0G".parse::<HexArray<1>>(), Err(NotHex));
         assert_eq!("é0".parse::<HexArray<1>>(), Err(NotHex));
         assert!(serde_json::from_str::<HexArray<2>>("\"00\"").unwrap_err().to_string().contains("expected 4 hex"));

@@ -75,7 +75,7 @@ pub fn public_key(key: &SigningKey) -> PublicKey {
 #[must_use]
 pub fn sign_envelope(intent: Intent, key: &SigningKey) -> Envelope {
     let digest = digests_without_evidence(&intent).envelope;
-    let signature = SignatureBytes(key.sign(digest.bytes()).to_bytes());
+    let signature = SignatureBytes::Ed25519(key.sign(digest.bytes()).to_bytes());
     Envelope { intent, evidence: BoundedVec::empty(), signature }
 }
 
@@ -97,21 +97,17 @@ fn derive(purpose: &[u8; 8], seed: &[u8; 32], index: u64) -> SigningKey {
     SigningKey::from(hash::digest(Domain::Development, &[purpose, seed, &index.to_le_bytes()]).0)
 }
 
-/// A public key as people read and write it: `ed25519:` and 64 hexadecimal digits.
+/// A public key as people read and write it; see [`PublicKey::from_text`].
 #[must_use]
 pub fn public_key_text(key: &PublicKey) -> String {
-    match key {
-        PublicKey::Ed25519(bytes) => format!("{ED25519_PREFIX}{}", Hex(bytes)),
-    }
+    key.to_string()
 }
 
 /// Reads what [`public_key_text`] writes. `None` for anything else; whether the bytes are a good key is for `gate`.
 #[must_use]
 pub fn parse_public_key(text: &str) -> Option<PublicKey> {
-    bytes_of_hex(text.strip_prefix(ED25519_PREFIX)?).map(PublicKey::Ed25519)
+    PublicKey::from_text(text)
 }
-
-const ED25519_PREFIX: &str = "ed25519:";
 
 /// Exactly 32 bytes in hexadecimal, either case.
 pub(crate) fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
@@ -344,7 +340,8 @@ mod tests {
         let envelope = sign_envelope(intent, &key);
         let (decoded, digests) = Envelope::decode(&envelope.encode()).unwrap();
         assert_eq!(decoded, envelope);
-        let signature = Signature::from(decoded.signature.0);
+        let SignatureBytes::Ed25519(bytes) = decoded.signature else { panic!("another form") };
+        let signature = Signature::from(bytes);
         VerificationKey::from(&key).verify(&signature, digests.envelope.bytes()).unwrap();
     }
 

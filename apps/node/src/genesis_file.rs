@@ -6,7 +6,8 @@
 //!
 //! One convention for all values: a name ends in its unit. Amounts of the quote asset (`_quote`) are decimal strings,
 //! exact to a millionth; prices of one unit of an underlying (`_quote_per_unit`) are too, exact to a billionth; durations and times (`_ms`), ratios (`_ppm`), prices (`_ticks`) and quantities (`_lots`) are
-//! whole numbers. Keys are written `ed25519:` and 64 hexadecimal digits.
+//! whole numbers. Keys are written `ed25519:` and 64 hexadecimal
+//! digits, `secp256k1:0x` and the 40 of an address, or `p256:` and the 64 of x.
 //!
 //! Deliberately absent: the chain id. It is the hash of the canonical bytes of [`Genesis`], so comments and layout of
 //! the file do not change it.
@@ -25,13 +26,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use casemate_protocol::genesis::{Genesis, GenesisPlace, LogMode};
-use casemate_protocol::limits::{ATTESTORS_MAX, FEEDS_MAX, MARKETS_MAX, SEGMENTS_MAX};
+use casemate_protocol::limits::{ATTESTORS_MAX, FEEDS_MAX, MARKETS_MAX, PASSKEY_ORIGINS_MAX, SEGMENTS_MAX};
 use casemate_protocol::{BoundedVec, MarketId, SegmentId, TimeMs};
 use serde::Deserialize;
 use toml::Spanned;
 
 use clearing::{ClearingTable, FeedTable, MarginTable, ProposalsTable, PublishersTable, QuorumTable};
-use tables::{AccountsTable, LogModeWord, MarketTable, SeededTable, SegmentTable};
+use tables::{AccountsTable, LogModeWord, MarketTable, PasskeyOriginTable, SeededTable, SegmentTable};
 use values::ChainName;
 
 pub use development::{
@@ -213,6 +214,7 @@ struct GenesisFile {
     feed: Vec<Spanned<FeedTable>>,
     segment: Vec<Spanned<SegmentTable>>,
     market: Vec<Spanned<MarketTable>>,
+    passkey_origin: Vec<Spanned<PasskeyOriginTable>>,
     /// The one part that may be absent: a chain without seeded accounts has nothing to say about them.
     seeded: Option<SeededTable>,
 }
@@ -242,6 +244,9 @@ impl GenesisFile {
             markets: bounded::<_, _, MARKETS_MAX>(self.market, "markets", |market| Ok(market.into_rules()))?,
             clearing: bounded::<_, _, SEGMENTS_MAX>(clearing, "segments", |(id, table)| Ok(table.into_rules(id)))?,
             margins: bounded::<_, _, MARKETS_MAX>(margins, "markets", |(id, table)| table.into_rules(id))?,
+            passkey_origins: bounded::<_, _, PASSKEY_ORIGINS_MAX>(self.passkey_origin, "passkey origins", |origin| {
+                Ok(origin.into_origin())
+            })?,
             seeded: self.seeded.map(SeededTable::into_accounts),
         })
     }

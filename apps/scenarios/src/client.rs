@@ -255,7 +255,7 @@ impl Client {
             commands,
         };
         let digests = digests_without_evidence(&intent);
-        let signature = SignatureBytes(key.sign(digests.envelope.bytes()).into());
+        let signature = SignatureBytes::Ed25519(key.sign(digests.envelope.bytes()).into());
         Ok((digests.intent, Envelope { intent, evidence: BoundedVec::empty(), signature }.encode()))
     }
 }

@@ -237,6 +237,7 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
         markets: BoundedVec::empty(),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: u64::try_from(seeded).unwrap_or(u64::MAX),
             seed: [0; 32],

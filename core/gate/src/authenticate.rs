@@ -1,6 +1,8 @@
-//! Stage 2: the signature fits key and envelope digest, under the rules of ZIP-215.
+//! Stage 2: the signature fits key and envelope digest: Ed25519 under the rules of ZIP-215, ECDSA by wallets and passkeys
+//! as `eip712` and `webauthn` say.
 //!
-//! This is the floor under the engine's speed, so envelopes are checked in batches: one equation over many signatures
+//! A batch may mix them. Wallets and passkeys sign now and then, so theirs are checked one by one in the same pieces;
+//! what follows is about Ed25519. This is the floor under the engine's speed, so envelopes are checked in batches: one equation over many signatures
 //! costs about half of checking each. Single check and batch come from one library and use the same cofactored
 //! equation, so they accept the same signatures, also under keys and points of mixed order, where most libraries
 //! disagree with themselves.
@@ -27,8 +29,9 @@
 
 use casemate_protocol::envelope::EnvelopeDigests;
 use casemate_protocol::hash::{Domain, Hasher};
+use casemate_protocol::keys::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
 use casemate_protocol::parallel::Parallel;
-use casemate_protocol::{Envelope, PublicKey, Reject, RejectCode};
+use casemate_protocol::{Envelope, PublicKey, Reject, RejectCode, SignatureBytes};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{CryptoRng, SeedableRng};
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -36,6 +39,9 @@ use ed25519_zebra::batch::{Item, Verifier};
 use ed25519_zebra::{Signature, VerificationKeyBytes};
 
 use crate::decode::{Decoded, EnvelopeParts};
+use crate::ecdsa::{P256Key, recover_address};
+use crate::eip712::TypedData;
+use crate::webauthn;
 
 /// An envelope of this chain whose signature was checked. Whether its key may act is for the next stage.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ impl Authenticated {
     /// Checks one envelope by itself. In a batch it costs half as much.
     ///
     /// # Errors
-    /// `KeyInvalid`, `SignatureInvalid`.
+    /// `KeyInvalid`, `SignatureInvalid`, and what a wallet's or passkey's signature can be refused with.
     pub fn one(item: Decoded) -> Result<Self, Reject> {
         match refusal_alone(&item) {
             None => Ok(Self(item)),
@@ -112,7 +118,7 @@ pub fn authenticate_batch<P: Parallel>(items: Vec<Decoded>, parallel: &P) -> Vec
 /// Checks a proposed block, which one bad signature makes invalid.
 ///
 /// # Errors
-/// Index and refusal (`KeyInvalid`, `SignatureInvalid`) of the first envelope that fails.
+/// Index and refusal (as of [`Authenticated::one`]) of the first envelope that fails.
 pub fn authenticate_block<P: Parallel>(
     items: Vec<Decoded>,
     parallel: &P,
@@ -137,8 +143,9 @@ pub fn authenticate_block<P: Parallel>(
     Ok(items.into_iter().map(Authenticated).collect())
 }
 
-/// Checks that a key may become a root or session key: its bytes are the one encoding of their point, so two names
-/// never stand for one key, and the point is not of small order, so a signature by it binds to its message.
+/// Checks that a key may become a root key: its bytes are the one encoding of their point, so two names never stand for
+/// one key, and the point is not of small order, so a signature by it binds to its message. An address is a hash and
+/// proves itself with the first signature.
 ///
 /// Keys of mixed order pass: ZIP-215 treats them consistently, and their owner gains nothing by them. Costs about
 /// as much as a signature in a batch, so callers check what is cheap first.
@@ -146,10 +153,23 @@ pub fn authenticate_block<P: Parallel>(
 /// # Errors
 /// `KeyInvalid`.
 pub fn require_valid_key(key: &PublicKey) -> Result<(), Reject> {
-    let compressed = CompressedEdwardsY(*key.bytes());
-    let is_valid =
-        compressed.decompress().is_some_and(|point| !point.is_small_order() && point.compress() == compressed);
+    let is_valid = match key {
+        PublicKey::Ed25519(bytes) => {
+            let compressed = CompressedEdwardsY(*bytes);
+            compressed.decompress().is_some_and(|point| !point.is_small_order() && point.compress() == compressed)
+        }
+        PublicKey::Secp256k1(_) => true,
+        PublicKey::P256(x) => P256Key { x: *x, is_y_odd: false }.is_on_curve(),
+    };
     if is_valid { Ok(()) } else { Err(RejectCode::KeyInvalid.into()) }
+}
+
+/// Checks that a key may become a session key: as [`require_valid_key`], and of the one scheme that sessions have.
+///
+/// # Errors
+/// `KeyInvalid`.
+pub fn require_valid_session_key(key: &PublicKey) -> Result<(), Reject> {
+    if key.is_for_sessions() { require_valid_key(key) } else { Err(RejectCode::KeyInvalid.into()) }
 }
 
 /// Most signatures in one batch. The cost of one falls with the size of its batch, from 1.2 times the least in batches
@@ -175,17 +195,20 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Writes down the refusals, if there are any.
+    /// Writes down the refusals, if there are any. Whatever is not Ed25519 is judged once, by itself.
     fn judge(&mut self) {
-        if holds(self.items) {
+        for (item, refusal) in self.items.iter().zip(self.refusals.iter_mut()).filter(|(item, _)| !is_ed25519(item)) {
+            *refusal = refusal_alone(item);
+        }
+        if ed25519_holds(self.items) {
             return;
         }
         let slices = self.items.chunks(SLICE_SIGNATURES).zip(self.refusals.chunks_mut(SLICE_SIGNATURES));
         for (items, refusals) in slices {
-            if holds(items) {
+            if ed25519_holds(items) {
                 continue;
             }
-            for (item, refusal) in items.iter().zip(refusals) {
+            for (item, refusal) in items.iter().zip(refusals).filter(|(item, _)| is_ed25519(item)) {
                 *refusal = refusal_alone(item);
             }
         }
@@ -227,16 +250,49 @@ fn refusal_alone(item: &Decoded) -> Option<Reject> {
     if let Err(refusal) = require_opening_key(item) {
         return Some(refusal);
     }
-    signature_of(item).verify_single().is_err().then(|| RejectCode::SignatureInvalid.into())
+    verify_alone(item).err().map(Reject::from)
+}
+
+fn verify_alone(item: &Decoded) -> Result<(), RejectCode> {
+    let envelope = item.envelope();
+    match (&envelope.intent.signer.key, &envelope.signature) {
+        (PublicKey::Ed25519(key), SignatureBytes::Ed25519(signature)) => {
+            signed(item, key, signature).verify_single().map_err(|_error| RejectCode::SignatureInvalid)
+        }
+        (PublicKey::Secp256k1(address), SignatureBytes::Eip712(signature)) => {
+            let shown =
+                TypedData::of_envelope(envelope, item.digests().intent).ok_or(RejectCode::WalletCommandCount)?;
+            let is_by_key = recover_address(&shown.signing_hash(), signature)? == *address;
+            if is_by_key { Ok(()) } else { Err(RejectCode::SignatureInvalid) }
+        }
+        (PublicKey::P256(x), SignatureBytes::WebAuthn(assertion)) => {
+            webauthn::verify(x, assertion, &item.digests().envelope)
+        }
+        (PublicKey::Ed25519(_) | PublicKey::Secp256k1(_) | PublicKey::P256(_), _) => {
+            Err(RejectCode::SignatureFormUnfit)
+        }
+    }
 }
 
 /// Whether no envelope of a batch is refused.
 fn holds(items: &[Decoded]) -> bool {
+    ed25519_holds(items) && items.iter().filter(|item| !is_ed25519(item)).all(|item| refusal_alone(item).is_none())
+}
+
+/// Whether no envelope of a batch that an Ed25519 key signs is refused.
+fn ed25519_holds(items: &[Decoded]) -> bool {
     match items {
         // The batch equation costs more than the single one until there are two signatures to share it.
-        [item] => refusal_alone(item).is_none(),
-        _ => items.iter().all(|item| require_opening_key(item).is_ok()) && equation_holds(items, coefficients(items)),
+        [item] => !is_ed25519(item) || refusal_alone(item).is_none(),
+        _ => {
+            items.iter().all(|item| !is_ed25519(item) || require_opening_key(item).is_ok())
+                && equation_holds(items, coefficients(items))
+        }
     }
+}
+
+fn is_ed25519(item: &Decoded) -> bool {
+    matches!(item.envelope().intent.signer.key, PublicKey::Ed25519(_))
 }
 
 /// Any other key was looked at when it was registered; a key that never was is refused by the next stage.
@@ -248,7 +304,9 @@ fn require_opening_key(item: &Decoded) -> Result<(), Reject> {
 fn equation_holds(items: &[Decoded], coefficients: impl CryptoRng) -> bool {
     let mut verifier = Verifier::new();
     for item in items {
-        verifier.queue(signature_of(item));
+        if let Some((key, signature)) = ed25519_of(item) {
+            verifier.queue(signed(item, key, signature));
+        }
     }
     verifier.verify(coefficients).is_ok()
 }
@@ -257,21 +315,30 @@ fn equation_holds(items: &[Decoded], coefficients: impl CryptoRng) -> bool {
 fn coefficients(items: &[Decoded]) -> ChaCha20Rng {
     let mut transcript = Hasher::new(Domain::BatchCoefficients);
     // The count and the fixed width of what follows make the transcript readable in one way only.
-    transcript.update_value(&u64::try_from(items.len()).unwrap_or(u64::MAX));
+    let count = items.iter().filter(|item| is_ed25519(item)).count();
+    transcript.update_value(&u64::try_from(count).unwrap_or(u64::MAX));
     for item in items {
+        let Some((_, signature)) = ed25519_of(item) else { continue };
         transcript.update_value(&item.envelope().intent.signer.key);
         transcript.update(item.digests().envelope.bytes());
-        transcript.update(&item.envelope().signature.0);
+        transcript.update(signature);
     }
     ChaCha20Rng::from_seed(transcript.finish().0)
 }
 
+/// Key and signature of an envelope that goes into the batch equation.
+fn ed25519_of(item: &Decoded) -> Option<(&[u8; PUBLIC_KEY_BYTES], &[u8; SIGNATURE_BYTES])> {
+    match (&item.envelope().intent.signer.key, &item.envelope().signature) {
+        (PublicKey::Ed25519(key), SignatureBytes::Ed25519(signature)) => Some((key, signature)),
+        (PublicKey::Ed25519(_) | PublicKey::Secp256k1(_) | PublicKey::P256(_), _) => None,
+    }
+}
+
 /// Key, signature and challenge in the library's form. The challenge, SHA-512 over point, key and digest, is computed
 /// here.
-fn signature_of(item: &Decoded) -> Item {
-    let PublicKey::Ed25519(key) = item.envelope().intent.signer.key;
-    let signature = Signature::from_bytes(&item.envelope().signature.0);
-    Item::from((VerificationKeyBytes::from(key), signature, item.digests().envelope.bytes()))
+fn signed(item: &Decoded, key: &[u8; PUBLIC_KEY_BYTES], signature: &[u8; SIGNATURE_BYTES]) -> Item {
+    let signature = Signature::from_bytes(signature);
+    Item::from((VerificationKeyBytes::from(*key), signature, item.digests().envelope.bytes()))
 }
 
 #[cfg(test)]

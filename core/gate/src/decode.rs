@@ -15,14 +15,20 @@
 //! | 1 | `WrongChain` | the chain id is this chain's |
 //! | 1 | `OpeningMalformed` | account 0 exactly if the envelope opens an account: one command, root key, nonce 1 |
 //! | 1 | `GroupCommandNotAllowed` | an all-or-nothing group holds no account, grant, deposit, price or governance command |
+//! | 1 | `SignatureFormUnfit` | the signature has the form of its key's scheme |
+//! | 1 | `WalletCommandCount` | a wallet signs one command |
 //! | 2 | `KeyInvalid` | the root key that an opening brings is canonical and not of small order |
+//! | 2 | `PasskeyDataMalformed` | a passkey's two texts begin as WebAuthn says |
+//! | 2 | `PasskeyChallengeWrong` | it answered the envelope digest |
+//! | 2 | `PasskeyUserNotVerified` | its user was there and was verified |
+//! | 2 | `SignatureNotLow` | s of an ECDSA signature is in its lower half |
 //! | 2 | `SignatureInvalid` | the signature fits key and envelope digest |
 //!
 //! Not here: whether a group stays in one segment (`GroupSpansSegments`). Which segment a market belongs to is state,
 //! and nothing in these stages may depend on state.
 
 use casemate_protocol::envelope::{EnvelopeDigests, GroupMode, Intent, SignerRole};
-use casemate_protocol::{Action, Digest, Envelope, Reject, RejectCode};
+use casemate_protocol::{Action, Digest, Envelope, Reject, RejectCode, SignatureForm};
 
 use crate::weight;
 
@@ -45,6 +51,7 @@ impl Decoded {
         require_chain(&envelope.intent, chain_id)?;
         require_opening_rule(&envelope.intent)?;
         require_group_rule(&envelope.intent)?;
+        require_form(&envelope)?;
         let weight = weight::of_envelope(&envelope, bytes.len());
         Ok(Self { bytes, envelope, digests, weight })
     }
@@ -118,6 +125,22 @@ fn require_group_rule(intent: &Intent) -> Result<(), Reject> {
         GroupMode::AllOrNothing => !intent.commands.iter().any(|command| stands_alone(command.action())),
     };
     if is_allowed { Ok(()) } else { Err(RejectCode::GroupCommandNotAllowed.into()) }
+}
+
+/// A wallet shows one action at a time, and what it does not show nobody has agreed to.
+fn require_form(envelope: &Envelope) -> Result<(), Reject> {
+    let (needed, present) = (envelope.intent.signer.key.form(), envelope.signature.form());
+    if needed != present {
+        return Err(Reject::of(RejectCode::SignatureFormUnfit)
+            .required(needed.number().into())
+            .present(present.number().into()));
+    }
+    let count = envelope.intent.commands.len();
+    if present == SignatureForm::Eip712 && count != 1 {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        return Err(Reject::of(RejectCode::WalletCommandCount).required(1).present(count));
+    }
+    Ok(())
 }
 
 /// Whether an action can never be part of an all-or-nothing group. These write tables that belong to no segment, and a
@@ -212,7 +235,7 @@ pub(crate) mod fixture {
 
     /// The bytes of an intent with the signature that `sign` makes of its envelope digest.
     pub(crate) fn sealed(intent: &Intent, sign: impl FnOnce(&[u8; 32]) -> [u8; 64]) -> Vec<u8> {
-        let signature = SignatureBytes(sign(digests_without_evidence(intent).envelope.bytes()));
+        let signature = SignatureBytes::Ed25519(sign(digests_without_evidence(intent).envelope.bytes()));
         Envelope { intent: intent.clone(), evidence: BoundedVec::empty(), signature }.encode()
     }
 

@@ -4,7 +4,8 @@
 //! envelopes of this block. An envelope that breaks a rule is never in a valid block; the edge answers with the same
 //! refusals and records nothing. Every included envelope consumes its nonce, whatever becomes of its commands.
 //!
-//! Order of checks: block room; account; key; grant; valid-until; nonce; weight. The first failure wins.
+//! Order of checks: block room; account; key; grant; a passkey's origin; valid-until; nonce; a passkey's counter; weight.
+//! The first failure wins.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +15,10 @@ use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::limits::{
     BLOCK_ENVELOPES_MAX, BLOCK_SIZE_BYTES_MAX, BLOCK_WEIGHT_MAX, ENVELOPE_VALIDITY_MS_MAX,
 };
-use casemate_protocol::{GrantNumber, PublicKey, Reject, RejectCode, TimeMs};
+use casemate_protocol::{GrantNumber, PublicKey, Reject, RejectCode, SignatureBytes, TimeMs};
 
 use crate::Authenticated;
+use crate::webauthn::Statement;
 
 /// An envelope that this block holds: its nonce is used.
 #[derive(Debug)]
@@ -83,6 +85,9 @@ impl BlockBudget {
         self.size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
         self.weight = self.weight.saturating_add(u64::from(envelope.weight()));
         ledger.consume_envelope(block, intent.account, grant, intent.nonce, envelope.weight());
+        if let Some(statement) = passkey_statement(&envelope) {
+            ledger.count_passkey(intent.account, statement.count());
+        }
         Ok(Included { envelope, grant })
     }
 
@@ -110,6 +115,7 @@ pub fn require_includable(
     let intent = &envelope.envelope().intent;
     if envelope.is_opening() {
         opening_deposit(ledger.accounts(), ledger.segments(), &ledger.genesis().accounts, intent.signer.key)?;
+        require_origin(ledger, envelope)?;
         require_validity(intent, now_ms)?;
         return Ok(None);
     }
@@ -122,12 +128,16 @@ pub fn require_includable(
         return Err(Reject::of(RejectCode::AccountClosed).present(present));
     }
     let grant = require_key(account, intent, now_ms)?;
+    require_origin(ledger, envelope)?;
     require_validity(intent, now_ms)?;
     let nonces = match grant {
         None => account.nonces(),
         Some(_) => account.grant_of(&intent.signer.key).map_or(account.nonces(), |grant| grant.nonces()),
     };
     nonces.require_free(intent.nonce)?;
+    if let Some(statement) = passkey_statement(envelope) {
+        statement.require_count_above(account.passkey_count())?;
+    }
     let left = account.weight_left(&ledger.genesis().accounts, now_ms);
     if envelope.weight() > left {
         return Err(Reject::of(RejectCode::WeightExceeded)
@@ -155,6 +165,20 @@ fn require_key(account: &Account, intent: &Intent, now_ms: TimeMs) -> Result<Opt
             }
             Ok(Some(grant.number()))
         }
+    }
+}
+
+/// Where the passkey was used: genesis says where it may be.
+fn require_origin(ledger: &Ledger, envelope: &Authenticated) -> Result<(), Reject> {
+    let Some(statement) = passkey_statement(envelope) else { return Ok(()) };
+    statement.require_origin(ledger.genesis().passkey_origins.as_slice())
+}
+
+/// What the passkey said, if one signed. Its form was checked with the signature.
+fn passkey_statement(envelope: &Authenticated) -> Option<Statement<'_>> {
+    match &envelope.envelope().signature {
+        SignatureBytes::WebAuthn(assertion) => Statement::of(assertion).ok(),
+        SignatureBytes::Ed25519(_) | SignatureBytes::Eip712(_) => None,
     }
 }
 

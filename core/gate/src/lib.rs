@@ -14,12 +14,19 @@
 
 pub mod authenticate;
 pub mod decode;
+pub mod ecdsa;
+pub mod eip712;
 pub mod inclusion;
+#[cfg(test)]
+mod people;
 pub mod pipeline;
 pub mod policy;
+pub mod webauthn;
 pub mod weight;
 
-pub use authenticate::{Authenticated, authenticate_batch, authenticate_block, require_valid_key};
+pub use authenticate::{
+    Authenticated, authenticate_batch, authenticate_block, require_valid_key, require_valid_session_key,
+};
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
 pub use policy::{BuiltInTable, PolicyDecider, PolicyRequest};

@@ -8,7 +8,7 @@ use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
-use crate::authenticate::require_valid_key;
+use crate::authenticate::require_valid_session_key;
 use crate::inclusion::Included;
 use crate::policy::{PolicyDecider, PolicyRequest};
 
@@ -43,7 +43,7 @@ impl<'a> Entitled<'a> {
         let intent = &included.envelope().envelope().intent;
         let entitled = Self { intent, grant: included.grant(), command };
         if let Command::RegisterGrant(terms) = command {
-            require_valid_key(&terms.session_key)?;
+            require_valid_session_key(&terms.session_key)?;
         }
         if intent.account.is_none() {
             return Ok(entitled);

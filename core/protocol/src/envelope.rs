@@ -97,14 +97,22 @@ impl BorshDeserialize for Evidence {
 }
 
 /// A signed envelope.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// What is asked for.
     pub intent: Intent,
     /// Evidence for it.
     pub evidence: BoundedVec<Evidence, ENVELOPE_EVIDENCE_MAX>,
-    /// The signer's signature over the envelope digest.
+    /// The signer's signature over the envelope digest, in the form of its key's scheme.
     pub signature: SignatureBytes,
+}
+
+impl BorshSerialize for Envelope {
+    fn serialize<W: Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.intent.serialize(writer)?;
+        self.evidence.serialize(writer)?;
+        self.signature.write_under(&self.intent.signer.key, writer)
+    }
 }
 
 /// The digests of an envelope.
@@ -142,7 +150,7 @@ impl Envelope {
         let after_intent = rest;
         let evidence = BoundedVec::deserialize(&mut rest).map_err(malformed)?;
         let after_evidence = rest;
-        let signature = SignatureBytes::deserialize(&mut rest).map_err(malformed)?;
+        let signature = SignatureBytes::read_under(&intent.signer.key, &mut rest).map_err(malformed)?;
         if !rest.is_empty() {
             return Err(Reject::of(RejectCode::Malformed));
         }
@@ -153,6 +161,13 @@ impl Envelope {
         let evidence_bytes = leading(after_intent, after_evidence);
         let digests = digests_of(hash::digest(Domain::Intent, &[intent_bytes]), evidence_bytes);
         Ok((Self { intent, evidence, signature }, digests))
+    }
+
+    /// Digest of the evidence list. With the intent digest it makes the envelope digest, so typed data that shows both
+    /// signs the same as the envelope digest does.
+    #[must_use]
+    pub fn evidence_hash(&self) -> Digest {
+        if self.evidence.is_empty() { EMPTY_LIST_DIGEST } else { hash::digest_of(Domain::Evidence, &self.evidence) }
     }
 
     /// Canonical bytes.

@@ -14,8 +14,8 @@ use crate::ids::{AccountId, AssetId, FeedId, MarketId, OperatorId, SegmentId};
 use crate::keys::PublicKey;
 use crate::limits::{
     ATTESTORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, GRANT_LIFETIME_MS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX,
-    OPEN_ORDERS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, PUBLISHERS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX,
-    WITHDRAWAL_DELAY_MS_MIN,
+    OPEN_ORDERS_MAX, ORIGIN_BYTES_MAX, PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX,
+    PUBLISHERS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
 };
 use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
@@ -69,6 +69,8 @@ pub struct Genesis {
     pub clearing: BoundedVec<ClearingRules, SEGMENTS_MAX>,
     /// Margin of the markets of those segments, in the order of the markets.
     pub margins: BoundedVec<MarginRules, MARKETS_MAX>,
+    /// Pages on which passkeys may sign; none refuses passkeys.
+    pub passkey_origins: BoundedVec<PasskeyOrigin, PASSKEY_ORIGINS_MAX>,
     /// Accounts that exist from the start; development chains only.
     pub seeded: Option<SeededAccounts>,
 }
@@ -84,6 +86,50 @@ pub struct AccountRules {
     pub weight_burst: u32,
     /// Verification weight that an account regains in a second of block time.
     pub weight_per_second: u32,
+}
+
+/// A page on which passkeys may sign.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PasskeyOrigin {
+    /// Its origin as browsers write it: scheme, host and, unless it is the scheme's own, port.
+    pub origin: BoundedVec<u8, ORIGIN_BYTES_MAX>,
+    /// The relying party that its passkeys are made for: the host, or a domain above it.
+    pub relying_party: BoundedVec<u8, ORIGIN_BYTES_MAX>,
+}
+
+impl PasskeyOrigin {
+    /// What an authenticator writes of the relying party: its plain SHA-256.
+    #[must_use]
+    pub fn relying_party_hash(&self) -> Digest {
+        hash::plain(&[self.relying_party.as_slice()])
+    }
+
+    /// Whether a browser would let a page of this origin ask for this relying party's passkeys.
+    fn is_well_formed(&self, is_development: bool) -> bool {
+        let (Ok(origin), Ok(party)) =
+            (core::str::from_utf8(self.origin.as_slice()), core::str::from_utf8(self.relying_party.as_slice()))
+        else {
+            return false;
+        };
+        let rest = match origin.split_once("://") {
+            Some(("https", rest)) => rest,
+            Some(("http", rest)) if is_development => rest,
+            _ => return false,
+        };
+        let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+        let is_port_fine = port.is_none_or(|port| !port.starts_with('0') && port.parse::<u16>().is_ok());
+        let is_under = host == party || host.strip_suffix(party).is_some_and(|above| above.ends_with('.'));
+        is_host(host) && is_host(party) && is_port_fine && is_under && (origin.starts_with("https") || host == LOCAL)
+    }
+}
+
+/// The one host that browsers trust without encryption.
+const LOCAL: &str = "localhost";
+
+/// Labels of small letters, digits and hyphens, separated by dots.
+fn is_host(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.split('.').all(|label| !label.is_empty() && label.bytes().all(is_letter))
 }
 
 /// A party that genesis names: an account from the start, with its operator. Attestors have the first account numbers,
@@ -329,6 +375,8 @@ impl Genesis {
         keys.sort_unstable();
         keys.dedup();
         require(keys.len() == all.len(), place, GenesisRule::PrincipalKeysDistinct)?;
+        let is_fine = |origin: &PasskeyOrigin| origin.is_well_formed(self.is_development);
+        require(self.passkey_origins.iter().all(is_fine), place, GenesisRule::PasskeyOrigins)?;
         self.validate_officers()?;
         let Some(seeded) = &self.seeded else { return Ok(()) };
         require(self.is_development, place, GenesisRule::SeededOnlyInDevelopment)?;
@@ -425,7 +473,7 @@ fn distinct_operators(principals: &[Principal]) -> Option<usize> {
 }
 
 /// The heaviest single envelope must fit an account's budget, or the account could never act.
-const LEAST_WEIGHT_BURST: u32 = 2_000;
+const LEAST_WEIGHT_BURST: u32 = 4_000;
 
 impl SegmentRules {
     fn validate(&self) -> Result<(), GenesisRule> {

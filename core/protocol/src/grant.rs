@@ -40,6 +40,11 @@ impl ActionSet {
         (self.0 >> action.number()) & 1 == 1
     }
 
+    /// The numbers of the actions in the set, also of those that this version has no action for.
+    pub fn numbers(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |&number| (self.0 >> number) & 1 == 1)
+    }
+
     /// Whether every action of this set is in the other.
     #[must_use]
     pub const fn is_subset_of(self, other: Self) -> bool {

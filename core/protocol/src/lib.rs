@@ -34,6 +34,6 @@ pub use envelope::Envelope;
 pub use event::Event;
 pub use hash::Digest;
 pub use ids::*;
-pub use keys::{PublicKey, SignatureBytes};
+pub use keys::{PublicKey, SignatureBytes, SignatureForm};
 pub use reject::{Reject, RejectCode};
 pub use units::*;

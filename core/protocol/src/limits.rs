@@ -6,6 +6,10 @@ pub const ENVELOPE_SIZE_BYTES_MAX: usize = 64 * 1024;
 pub const ENVELOPE_COMMANDS_MAX: usize = 64;
 /// Pieces of evidence in one envelope.
 pub const ENVELOPE_EVIDENCE_MAX: usize = 8;
+/// Bytes of what a passkey's authenticator says: 37, and what extensions add.
+pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 256;
+/// Bytes of what a browser says of a passkey's request.
+pub const CLIENT_DATA_BYTES_MAX: usize = 1_024;
 /// Longest time between a command's making and its acceptance.
 pub const ENVELOPE_VALIDITY_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
@@ -51,6 +55,10 @@ pub const PENDING_MOVES_MAX: u32 = 16;
 pub const SEGMENTS_MAX: usize = 64;
 /// Markets of a chain.
 pub const MARKETS_MAX: usize = 256;
+/// Web origins whose passkeys a chain takes.
+pub const PASSKEY_ORIGINS_MAX: usize = 16;
+/// Bytes of such an origin, and of its relying party.
+pub const ORIGIN_BYTES_MAX: usize = 253;
 /// Attestors of deposits.
 pub const ATTESTORS_MAX: usize = 64;
 /// Publishers of prices.

@@ -91,7 +91,7 @@ reject_codes! {
     102 Malformed Nothing "bytes are not a canonical envelope", "encode with the published schema: no trailing bytes, known tags, lists within their maximum";
     103 EnvelopeEmpty Nothing "envelope holds no command", "add at least one command";
     104 WrongChain Nothing "envelope was signed for another chain", "sign again with the chain id that the node reports";
-    105 KeyInvalid Nothing "public key is not a canonical point of large order", "make a new key with a standard Ed25519 implementation";
+    105 KeyInvalid Nothing "public key is not one that its role accepts: canonical, of large order, and Ed25519 for a session", "make a new key with a standard implementation of its scheme";
     106 SignatureInvalid Nothing "signature does not fit key and envelope", "sign the envelope digest of exactly these bytes with this key";
     107 AccountNotFound Count "account `{present}` does not exist", "open the account first, or check the number";
     108 AccountClosed Count "account `{present}` is closed", "open a new account with a new root key";
@@ -109,6 +109,14 @@ reject_codes! {
     120 OpeningMalformed Nothing "an opening envelope names account 0, nonce 1, the root key, and only the opening", "build the opening envelope as documented";
     121 NoUnclaimedDeposit Quote "no unclaimed deposit of at least `{required}` waits for this root key", "deposit to the root key first";
     122 RootKeyTaken Count "the root key has opened account `{present}` before", "use that account, or another root key";
+    123 SignatureFormUnfit Count "signature of form `{present}` does not fit the key, which signs in form `{required}`", "sign as the key's scheme asks: 1 Ed25519, 2 EIP-712, 3 WebAuthn";
+    124 WalletCommandCount Count "a wallet signs `{required}` command per envelope, this one holds `{present}`", "send each command in an envelope of its own, so that the wallet can show it";
+    125 SignatureNotLow Nothing "s of the signature is in the upper half of its range", "replace s by the group order minus s, and turn the parity of a recoverable signature";
+    126 PasskeyDataMalformed Nothing "authenticator data or client data of the passkey are not of the form of WebAuthn", "send both as the browser gave them, from a request of type `webauthn.get` in the page's own frame";
+    127 PasskeyChallengeWrong Nothing "the passkey answered another challenge", "ask the passkey again with the envelope digest of exactly these bytes as challenge";
+    128 PasskeyUserNotVerified Nothing "the passkey did not verify that its user was there", "ask the passkey again with user verification `required`";
+    129 PasskeyOriginNotAllowed Nothing "the passkey signed for an origin or relying party that this chain does not take", "sign on a page whose origin genesis names";
+    130 PasskeyCounterNotHigher Count "the passkey's counter is `{present}`, it must be above `{required}`", "the passkey may have been copied: sign again, and change the root key's device if it repeats";
 
     // 2xx: the grant does not entitle.
     200 ActionNotGranted Action "the grant does not include action `{present}`", "register a grant that includes it, or sign with the root key";

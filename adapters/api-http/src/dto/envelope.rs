@@ -4,6 +4,7 @@
 //! clients whose language has no encoder at hand for what they submit, only for what they sign.
 
 mod conversion;
+mod signature;
 
 use casemate_protocol::command::{SelfTradeMode, Side};
 use casemate_protocol::envelope::{GroupMode, SignerRole};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use conversion::{action_words, market_numbers};
+pub use signature::{AssertionJson, SignatureJson};
 
 use crate::values::{HexArray, HexBytes, KeyText, Signed, Unsigned};
 
@@ -35,8 +37,8 @@ pub struct EnvelopeJson {
     pub group: GroupJson,
     /// One to 64 commands.
     pub commands: Vec<CommandJson>,
-    /// Ed25519 signature over the envelope digest.
-    pub signature: HexArray<64>,
+    /// The signature over the envelope digest, in the form of the key's scheme.
+    pub signature: SignatureJson,
 }
 
 /// The signing key and the role it claims.

@@ -18,7 +18,7 @@ use crate::dto::margin::{MarginJson, NearLiquidationJson, PreviewJson};
 use crate::dto::proof::{AccountProofsJson, RowProofJson, account_proofs};
 use crate::error::{ApiError, ApiRule, ErrorBody};
 use crate::hub::MovesJson;
-use crate::values::KeyText;
+use crate::values::{KEY_FORMS, KeyText};
 
 /// An account: balances, positions, resting orders, grants. Development chains only.
 #[utoipa::path(
@@ -154,7 +154,7 @@ pub async fn moves(State(service): State<Service>, PathPart(account): PathPart) 
 #[utoipa::path(
     get,
     path = "/v1/keys/{key}",
-    params(("key" = String, Path, description = "`ed25519:` and 64 hexadecimal digits.")),
+    params(("key" = String, Path, description = "`ed25519:` and 64 hexadecimal digits, `secp256k1:0x` and 40, or `p256:` and 64.")),
     responses((status = 200, body = KeyJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
 pub async fn key(State(service): State<Service>, PathPart(key): PathPart) -> Response {
@@ -165,7 +165,7 @@ async fn find_key(service: &Service, key: &str) -> Result<KeyJson, ApiError> {
     service.require_public_accounts()?;
     let key: KeyText = key
         .parse()
-        .map_err(|_not_hex| ApiError::of(ApiRule::ParameterInvalid, "a key is `ed25519:` and 64 hexadecimal digits"))?;
+        .map_err(|_not_hex| ApiError::of(ApiRule::ParameterInvalid, format!("the path must name {KEY_FORMS}")))?;
     let found = look(&*service.venue, move |view| {
         let account = view.ledger.accounts().account_of_root(&key.0)?.number();
         let height = view.ledger.chain().height.number();

@@ -13,8 +13,8 @@ use casemate_protocol::genesis::{Genesis, MarketRules, SeededAccounts};
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::parallel::Parallel;
 use casemate_protocol::{
-    BoundedVec, Digest, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, Reject,
-    SegmentId, Side, TickValueMicros, TimeMs,
+    BoundedVec, Digest, DurationMs, FeePpm, MarketId, PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm,
+    Reject, SegmentId, Side, SignatureBytes, TickValueMicros, TimeMs,
 };
 use casemate_replica::{StageTimer, Stages};
 use ed25519_zebra::batch;
@@ -261,7 +261,12 @@ pub fn raw_verification_rate(load: &Load, threads: &Threads) -> Result<f64, CliE
     for bytes in &load.envelopes {
         let (envelope, digests) = casemate_protocol::Envelope::decode(bytes)
             .map_err(|reject| CliError::defect(format!("an envelope of the load does not decode: {reject}")))?;
-        items.push((*envelope.intent.signer.key.bytes(), envelope.signature.0, digests.envelope.0));
+        let (PublicKey::Ed25519(key), SignatureBytes::Ed25519(signature)) =
+            (envelope.intent.signer.key, envelope.signature)
+        else {
+            return Err(CliError::defect("an envelope of the load is not signed with Ed25519".to_owned()));
+        };
+        items.push((key, signature, digests.envelope.0));
     }
     let mut pieces: Vec<(&[SignedDigest], bool)> =
         items.chunks(EQUATION_SIGNATURES).map(|piece| (piece, false)).collect();

@@ -167,6 +167,7 @@ impl VenuePlan {
             markets: list(vec![self.market(&rates)]),
             clearing: list(vec![self.clearing(&rates)]),
             margins: list(vec![self.margin(&rates, &insurance)]),
+            passkey_origins: BoundedVec::empty(),
             seeded: Some(SeededAccounts {
                 // More than there may be is refused below.
                 count: MAKERS.saturating_add(self.crowd),

@@ -40,6 +40,7 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
         feeds: clearing::feeds(),
         clearing: clearing::segments(),
         margins: clearing::margins(),
+        passkey_origins: BoundedVec::empty(),
         ..full_collateral_genesis(time)
     }
 }
@@ -95,6 +96,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
         markets: list([bitcoin, ether, small]),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: 100,
             seed: DEVELOPMENT_SEED,
@@ -152,6 +154,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
         markets: list([market]),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         seeded: Some(SeededAccounts {
             count: accounts,
             seed,

@@ -1,13 +1,15 @@
 //! Tables for accounts, segments and markets, and for what a development chain starts with.
 
-use casemate_protocol::genesis::{AccountRules, LimiterRules, MarketRules, SeededAccounts, SegmentRules, WindowCap};
+use casemate_protocol::genesis::{
+    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
+};
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 use casemate_protocol::{AssetId, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, RatioPpm, SegmentId};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::clearing::{ClearingTable, MarginTable};
-use super::values::{Quote, Seed, TickValue};
+use super::values::{Host, Quote, Seed, TickValue};
 use super::{Problem, bounded};
 
 #[derive(Deserialize)]
@@ -24,6 +26,19 @@ pub(super) struct AccountsTable {
     opening_deposit_min_quote: Quote,
     weight_burst: u32,
     weight_per_second: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasskeyOriginTable {
+    origin: Host,
+    relying_party: Host,
+}
+
+impl PasskeyOriginTable {
+    pub(super) fn into_origin(self) -> PasskeyOrigin {
+        PasskeyOrigin { origin: self.origin.0, relying_party: self.relying_party.0 }
+    }
 }
 
 #[derive(Deserialize)]

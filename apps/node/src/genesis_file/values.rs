@@ -1,5 +1,6 @@
 //! Values that the file writes as strings, and how they are read: exactly or not at all.
 
+use casemate_protocol::limits::ORIGIN_BYTES_MAX;
 use casemate_protocol::{BoundedVec, PriceNanos, PublicKey, QuoteMicros, TickValueMicros};
 use serde::{Deserialize, Deserializer, de};
 
@@ -16,6 +17,9 @@ pub(super) struct TickValue(pub(super) TickValueMicros);
 
 /// A price of one unit of an underlying as a decimal string.
 pub(super) struct Price(pub(super) PriceNanos);
+
+/// A web origin, or the host of a relying party.
+pub(super) struct Host(pub(super) BoundedVec<u8, ORIGIN_BYTES_MAX>);
 
 /// A public key.
 pub(super) struct Key(pub(super) PublicKey);
@@ -52,7 +56,16 @@ from_text!(
     |text| u64::try_from(parse_decimal(text, PRICE_PLACES)?).ok().map(PriceNanos::from_nanos).map(Self),
     "a price of at least zero with at most nine places, such as \"64000.250000000\""
 );
-from_text!(Key, |text| parse_public_key(text).map(Self), "a key: `ed25519:` and 64 hexadecimal digits");
+from_text!(
+    Host,
+    |text| BoundedVec::new(text.as_bytes().to_vec()).map(Self),
+    "an origin or a host of at most 253 bytes, such as \"https://app.example.org\" or \"example.org\""
+);
+from_text!(
+    Key,
+    |text| parse_public_key(text).map(Self),
+    "a key: `ed25519:` and 64 hexadecimal digits, `secp256k1:0x` and 40, or `p256:` and 64"
+);
 from_text!(Seed, |text| bytes_of_hex(text).map(Self), "64 hexadecimal digits");
 
 /// Millionths of a decimal number; see [`parse_decimal`].

@@ -2,7 +2,9 @@
 
 mod clearing;
 
-use casemate_protocol::genesis::{AccountRules, Genesis, LogMode, MarketRules, SeededAccounts, SegmentRules};
+use casemate_protocol::genesis::{
+    AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules,
+};
 use casemate_protocol::hash::Hex;
 use casemate_protocol::{QuoteMicros, TickValueMicros};
 
@@ -34,6 +36,10 @@ pub fn write(genesis: &Genesis) -> String {
             text += &explained_once(clearing::margin(rules), "", first_margin == Some(market.id));
         }
     }
+    for (index, origin) in genesis.passkey_origins.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(passkey_origin(origin), PASSKEY_EXPLANATION, index == 0);
+    }
     if let Some(seeded) = &genesis.seeded {
         text += &self::seeded(seeded);
     }
@@ -58,6 +64,7 @@ fn head(genesis: &Genesis) -> String {
     // Lists of tables come after all plain values; an empty one has no table and must be named here.
     let no_markets = if genesis.markets.is_empty() { "market = []\n" } else { "" };
     let no_segments = if genesis.segments.is_empty() { "segment = []\n" } else { "" };
+    let no_passkeys = if genesis.passkey_origins.is_empty() { NO_PASSKEYS } else { "" };
     let no_feeds = if genesis.feeds.is_empty() { "feed = []\n" } else { "" };
     format!(
         "{HEADER}{warning}
@@ -69,9 +76,29 @@ time_ms = {time_ms}
 development = {development}
 # \"sealed\": the public log shows headers and commitments, a record is disclosed alone. \"open\": everything is public.
 log_mode = \"{log_mode}\"
-{no_feeds}{no_segments}{no_markets}",
+{no_feeds}{no_segments}{no_markets}{no_passkeys}",
         time_ms = grouped(genesis.time_ms.ms()),
         development = genesis.is_development,
+    )
+}
+
+/// An empty list of pages, and what that means.
+const NO_PASSKEYS: &str = "\
+# Pages on which passkeys may sign; none refuses passkeys.
+passkey_origin = []
+";
+
+const PASSKEY_EXPLANATION: &str = "\
+# Pages on which passkeys may sign, as browsers write their origin, each with the relying party that the passkeys are made
+# for: the page's host or a domain above it.
+";
+
+fn passkey_origin(origin: &PasskeyOrigin) -> String {
+    let text = |bytes: &[u8]| toml::Value::from(String::from_utf8_lossy(bytes).into_owned());
+    format!(
+        "[[passkey_origin]]\norigin = {}\nrelying_party = {}\n",
+        text(origin.origin.as_slice()),
+        text(origin.relying_party.as_slice()),
     )
 }
 
@@ -98,7 +125,7 @@ fn accounts(rules: &AccountRules) -> String {
 bond_quote = {bond}
 # Least deposit that opens an account; at least the bond.
 opening_deposit_min_quote = {deposit}
-# Verification weight (about the cost of checking an envelope) that an account saves up, at least 2000 ...
+# Verification weight (about the cost of checking an envelope) that an account saves up, at least 4000 ...
 weight_burst = {burst}
 # ... and regains in a second.
 weight_per_second = {per_second}

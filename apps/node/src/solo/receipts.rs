@@ -16,7 +16,7 @@ use crate::keeper::DurableWatch;
 use crate::node_error::NodeError;
 
 /// What makes two envelopes the same bytes: encoding is canonical, so intent, evidence and signature say all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) id: Digest,
     envelope: Digest,
@@ -25,7 +25,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new(envelope: &Envelope, digests: &EnvelopeDigests) -> Self {
-        Self { id: digests.intent, envelope: digests.envelope, signature: envelope.signature }
+        Self { id: digests.intent, envelope: digests.envelope, signature: envelope.signature.clone() }
     }
 
     pub(super) fn of_decoded(decoded: &Decoded) -> Self {

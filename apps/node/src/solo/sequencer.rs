@@ -281,7 +281,7 @@ impl<C: Clock> Sequencer<C> {
         let (next, nonce) = reject.numbers();
         reject.code() == RejectCode::NonceOutOfWindow
             && nonce > next
-            && self.waiting.has_signer(envelope.envelope().intent.signer.key.bytes())
+            && self.waiting.has_signer(&envelope.envelope().intent.signer.key)
     }
 
     /// Refuses, unless these very bytes are in a block already, whatever the rules would say of them now.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use casemate_gate::Authenticated;
+use casemate_protocol::PublicKey;
 use casemate_protocol::limits::BLOCK_ENVELOPES_MAX;
 
 use super::ReplyTo;
@@ -14,7 +15,7 @@ pub(super) struct Waiting {
     envelopes: VecDeque<WaitingEnvelope>,
     size_bytes: usize,
     /// How many of them each key signed.
-    signers: HashMap<[u8; 32], usize>,
+    signers: HashMap<PublicKey, usize>,
     /// A block was full: what it left behind has waited long enough.
     is_carried_over: bool,
 }
@@ -72,7 +73,7 @@ impl Waiting {
     }
 
     /// Whether an earlier envelope of this key waits, so that a nonce that is too far ahead now need not be so then.
-    pub(super) fn has_signer(&self, key: &[u8; 32]) -> bool {
+    pub(super) fn has_signer(&self, key: &PublicKey) -> bool {
         self.signers.contains_key(key)
     }
 
@@ -98,8 +99,8 @@ impl Waiting {
     }
 }
 
-fn signer(waiting: &WaitingEnvelope) -> [u8; 32] {
-    *waiting.envelope.envelope().intent.signer.key.bytes()
+fn signer(waiting: &WaitingEnvelope) -> PublicKey {
+    waiting.envelope.envelope().intent.signer.key
 }
 
 /// A block closes at this many envelopes.

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha512};
 
 use super::*;
 use crate::decode::fixture::{chain_id, intent, opening, order, public_key, sealed, signed, signing_key};
+use crate::people::{Passkey, Wallet};
 
 // ---- envelopes, good and forged
 
@@ -350,7 +351,7 @@ fn coefficients_depend_on_every_message_with_its_key_on_every_signature_and_on_t
         let mut changed = base();
         let error_free = &base()[position];
         let other_message = one_order(error_free.envelope().intent.signer.key, 9);
-        let signature = error_free.envelope().signature.0;
+        let SignatureBytes::Ed25519(signature) = error_free.envelope().signature else { panic!("another form") };
         changed[position] = decoded(&sealed(&other_message, |_| signature));
         assert_ne!(first_coefficients(&changed), expected, "message {position}");
         for byte in [0, 31, 32, 63] {
@@ -409,6 +410,81 @@ fn batches_cover_everything_are_never_too_long_and_shrink_towards_the_end() {
     assert_eq!(batch_lengths(4_096, 1), [1_024; 4]);
     assert_eq!(batch_lengths(4_096, 2)[..3], [1_024, 768, 576]);
     assert!(batch_lengths(4_096, 2)[4..].iter().all(|&length| length <= 2 * LAST_BATCH_SIGNATURES));
+}
+
+// ---- schemes side by side
+
+/// Good and bad ones of three schemes in any order get their own verdicts, and no bad one spoils its neighbours.
+#[test]
+fn a_batch_of_three_schemes_gets_the_verdicts_of_each_alone() {
+    let wallet = |number: u8, nonce: u64, is_good: bool| {
+        let wallet = Wallet::new(number);
+        let wanted = one_order(wallet.key(), nonce);
+        let signer = if is_good { wallet } else { Wallet::new(number + 100) };
+        signer.seal(&wanted).encode()
+    };
+    let passkey = |number: u8, nonce: u64, is_good: bool| {
+        let passkey = Passkey::new(number);
+        let wanted = one_order(passkey.key(), nonce);
+        let flags = if is_good { passkey.flags } else { 0 };
+        Passkey { flags, ..passkey }.seal(&wanted).encode()
+    };
+    let mut envelopes = Vec::new();
+    let mut expected = Vec::new();
+    for nonce in 1..=20u64 {
+        let number = u8::try_from(nonce).unwrap();
+        envelopes.extend([
+            good(nonce, nonce),
+            wallet(number, nonce, nonce % 7 != 0),
+            passkey(number, nonce, nonce % 9 != 0),
+        ]);
+        let of = |is_good, code| if is_good { Ok(()) } else { Err(code) };
+        expected.push(Ok(()));
+        expected.push(of(nonce % 7 != 0, RejectCode::SignatureInvalid));
+        expected.push(of(nonce % 9 != 0, RejectCode::PasskeyUserNotVerified));
+    }
+    assert_eq!(agreed_verdicts(&envelopes), expected);
+    // A bad one of each scheme, and batches in which there is nothing for the equation.
+    envelopes[30] = Forger::honest(1).order(1, Scalar::ONE).bytes().to_vec();
+    expected[30] = Err(RejectCode::SignatureInvalid);
+    assert_eq!(agreed_verdicts(&envelopes), expected);
+    for wallets in 1..4 {
+        let envelopes: Vec<Vec<u8>> = (1..=wallets).map(|number| wallet(number, number.into(), true)).collect();
+        assert!(agreed_verdicts(&envelopes).iter().all(Result::is_ok));
+    }
+}
+
+// ---- Wycheproof
+
+/// Wycheproof judges by RFC 8032, this chain by ZIP-215. They see one vector of the file differently: its point R is the
+/// neutral element with the sign of a zero x set. ZIP-215 takes such encodings, so that all software agrees about them; the
+/// signature says nothing that its key's owner did not sign.
+#[test]
+fn wycheproof_on_ed25519() {
+    let Some(file) = crate::ecdsa::tests::wycheproof("ed25519_test") else { return };
+    let (mut judged, mut seen_differently) = (0, Vec::new());
+    for group in file["testGroups"].as_array().unwrap() {
+        let key: [u8; 32] = crate::ecdsa::tests::bytes_of(&group["publicKey"]["pk"]).try_into().unwrap();
+        for test in group["tests"].as_array().unwrap() {
+            let message = crate::ecdsa::tests::bytes_of(&test["msg"]);
+            let verdict = <[u8; 64]>::try_from(crate::ecdsa::tests::bytes_of(&test["sig"])).is_ok_and(|signature| {
+                let signature = Signature::from_bytes(&signature);
+                let item = Item::from((VerificationKeyBytes::from(key), signature, message.as_slice()));
+                let mut batch = Verifier::new();
+                batch.queue(item.clone());
+                batch.queue(item.clone());
+                let alone = item.verify_single().is_ok();
+                assert_eq!(batch.verify(ChaCha20Rng::from_seed([1; 32])).is_ok(), alone, "{test}");
+                alone
+            });
+            if verdict != (test["result"] == "valid") {
+                seen_differently.push(test["tcId"].as_u64().unwrap());
+            }
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, file["numberOfTests"].as_u64().unwrap());
+    assert_eq!(seen_differently, [151]);
 }
 
 // ---- any mix

@@ -6,7 +6,7 @@
 //! time and no slack is held as a tree would.
 
 use casemate_protocol::PublicKey;
-use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::hash::{Domain, Hasher};
 
 /// Key prefixes with their account numbers.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +57,10 @@ impl KeyIndex {
 }
 
 fn prefix(key: &PublicKey) -> [u8; 8] {
-    let digest = hash::digest(Domain::Running, &[b"key index", key.bytes()]);
-    let [a, b, c, d, e, f, g, h, ..] = digest.0;
+    let mut hasher = Hasher::new(Domain::Running);
+    hasher.update(b"key index");
+    hasher.update_value(key);
+    let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
     [a, b, c, d, e, f, g, h]
 }
 

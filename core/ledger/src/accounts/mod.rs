@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::AccountRules;
-use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::hash::{Domain, Hasher};
 use casemate_protocol::nonce::NonceWindow;
 use casemate_protocol::{AccountId, Digest, Event, GrantNumber, PublicKey, TimeMs};
 
@@ -59,6 +59,7 @@ enum AccountsUndo {
     Opened { account: u64, row_count: u64, registry: KeyRegistry },
     Status { account: u64, status: AccountStatus },
     Nonces { account: u64, grant: GrantNumber, nonces: NonceWindow, weight: WeightBudget },
+    Passkey { account: u64, count: u32 },
     Rate { account: u64, grant: GrantNumber, rate: RateBudget },
     Registered { account: u64, key: PublicKey, grants: Box<[Grant]>, retired: Vec<PublicKey>, registry: KeyRegistry },
     Revoked { account: u64, grant: GrantNumber },
@@ -70,6 +71,7 @@ impl AccountsUndo {
             Self::Opened { account, .. }
             | Self::Status { account, .. }
             | Self::Nonces { account, .. }
+            | Self::Passkey { account, .. }
             | Self::Rate { account, .. }
             | Self::Registered { account, .. }
             | Self::Revoked { account, .. } => *account,
@@ -131,9 +133,17 @@ impl Accounts {
         let before = *nonces;
         // INVARIANT(A3)
         nonces.consume(nonce);
-        let before_weight = row.weight;
-        row.weight = before_weight.spend(rules, now_ms, weight);
+        let before_weight = row.weight();
+        row.set_weight(before_weight.spend(rules, now_ms, weight));
         self.remember(AccountsUndo::Nonces { account: number, grant, nonces: before, weight: before_weight });
+    }
+
+    /// Keeps the latest counter of the passkey that is an account's root key.
+    pub(crate) fn count_passkey(&mut self, account: AccountId, count: u32) {
+        let number = account.number();
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let before = core::mem::replace(&mut row.passkey_count, count);
+        self.remember(AccountsUndo::Passkey { account: number, count: before });
     }
 
     /// Counts a command of a session.
@@ -206,7 +216,10 @@ impl Accounts {
     fn register_key(&mut self, account: u64, key: &PublicKey) {
         self.index.insert(key, index_number(account));
         self.registry.key_count = self.registry.key_count.saturating_add(1);
-        self.registry.keys_digest = hash::digest(Domain::Running, &[self.registry.keys_digest.bytes(), key.bytes()]);
+        let mut running = Hasher::new(Domain::Running);
+        running.update(self.registry.keys_digest.bytes());
+        running.update_value(key);
+        self.registry.keys_digest = running.finish();
     }
 
     /// Where the table stands now.
@@ -250,11 +263,16 @@ impl Accounts {
             }
             AccountsUndo::Nonces { account, grant, nonces, weight } => {
                 let Some(row) = self.rows.row_mut(account) else { return };
-                row.weight = weight;
+                row.set_weight(weight);
                 if grant.is_none() {
                     row.nonces = nonces;
                 } else if let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) {
                     row.nonces = nonces;
+                }
+            }
+            AccountsUndo::Passkey { account, count } => {
+                if let Some(row) = self.rows.row_mut(account) {
+                    row.passkey_count = count;
                 }
             }
             AccountsUndo::Rate { account, grant, rate } => {

@@ -1,15 +1,19 @@
 //! An account's row: its keys, grants, nonces and budgets.
 
+use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::AccountRules;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::nonce::NonceWindow;
-use casemate_protocol::{DurationMs, GrantNumber, PublicKey, QuoteMicros, SegmentId, TimeMs};
+use casemate_protocol::{DurationMs, GrantNumber, PublicKey, QuoteMicros, SegmentId, SignatureForm, TimeMs};
 
 use crate::paged::Row;
 
 /// An account.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+///
+/// There are as many rows as accounts, so their size is a budget: the two halves of [`WeightBudget`] stand apart to leave
+/// room for the counter between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub(crate) root_key: PublicKey,
     pub(crate) status: AccountStatus,
@@ -19,7 +23,10 @@ pub struct Account {
     pub(crate) bond: QuoteMicros,
     /// Nonces of the root key.
     pub(crate) nonces: NonceWindow,
-    pub(crate) weight: WeightBudget,
+    weight_left: u32,
+    /// Latest counter of the passkey that is the root key; zero as long as it gave none.
+    pub(crate) passkey_count: u32,
+    weight_as_of_ms: TimeMs,
     /// Live grants, and ended ones until the next registration sweeps them.
     pub(crate) grants: Box<[Grant]>,
 }
@@ -85,7 +92,9 @@ impl Account {
             next_grant: GrantNumber::new(1),
             bond,
             nonces,
-            weight: WeightBudget { left: rules.weight_burst, as_of_ms: TimeMs::ZERO },
+            weight_left: rules.weight_burst,
+            passkey_count: 0,
+            weight_as_of_ms: TimeMs::ZERO,
             grants: Box::default(),
         }
     }
@@ -123,7 +132,66 @@ impl Account {
     /// The verification weight left at a time.
     #[must_use]
     pub fn weight_left(&self, rules: &AccountRules, now_ms: TimeMs) -> u32 {
-        self.weight.refilled(rules, now_ms).left
+        self.weight().refilled(rules, now_ms).left
+    }
+
+    /// Latest counter of the passkey that is the root key; zero if the root key is none, or counts nothing.
+    #[must_use]
+    pub const fn passkey_count(&self) -> u32 {
+        self.passkey_count
+    }
+
+    /// The verification budget as it was last written.
+    pub(crate) const fn weight(&self) -> WeightBudget {
+        WeightBudget { left: self.weight_left, as_of_ms: self.weight_as_of_ms }
+    }
+
+    pub(crate) const fn set_weight(&mut self, weight: WeightBudget) {
+        self.weight_left = weight.left;
+        self.weight_as_of_ms = weight.as_of_ms;
+    }
+}
+
+/// The fields in order; the counter stands only in the rows of accounts that a passkey opened.
+impl BorshSerialize for Account {
+    fn serialize<W: Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.root_key.serialize(writer)?;
+        self.status.serialize(writer)?;
+        self.bond_segment.serialize(writer)?;
+        self.next_grant.serialize(writer)?;
+        self.bond.serialize(writer)?;
+        self.nonces.serialize(writer)?;
+        self.weight().serialize(writer)?;
+        self.grants.serialize(writer)?;
+        if self.root_key.form() == SignatureForm::WebAuthn { self.passkey_count.serialize(writer) } else { Ok(()) }
+    }
+}
+
+impl BorshDeserialize for Account {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let root_key = PublicKey::deserialize_reader(reader)?;
+        let status = BorshDeserialize::deserialize_reader(reader)?;
+        let bond_segment = BorshDeserialize::deserialize_reader(reader)?;
+        let next_grant = BorshDeserialize::deserialize_reader(reader)?;
+        let bond = BorshDeserialize::deserialize_reader(reader)?;
+        let nonces = BorshDeserialize::deserialize_reader(reader)?;
+        let weight = WeightBudget::deserialize_reader(reader)?;
+        let grants = BorshDeserialize::deserialize_reader(reader)?;
+        let has_count = root_key.form() == SignatureForm::WebAuthn;
+        let passkey_count = if has_count { u32::deserialize_reader(reader)? } else { 0 };
+        let (weight_left, weight_as_of_ms) = (weight.left, weight.as_of_ms);
+        Ok(Self {
+            root_key,
+            status,
+            bond_segment,
+            next_grant,
+            bond,
+            nonces,
+            weight_left,
+            passkey_count,
+            weight_as_of_ms,
+            grants,
+        })
     }
 }
 

@@ -34,6 +34,41 @@ fn weight_refills_as_much_in_many_short_blocks_as_in_one_long_one() {
     assert_eq!(row.weight_left(&rules, at(2_000)), 100);
 }
 
+/// Memory per idle account is a budget of the project; a row that grows takes from it a million times.
+#[test]
+fn a_row_is_ninety_six_bytes_and_a_grant_no_longer_than_before() {
+    assert_eq!(size_of::<Account>(), 96);
+    assert_eq!(size_of::<Grant>(), 120);
+}
+
+#[test]
+fn a_passkeys_counter_is_part_of_its_row_and_of_no_other() {
+    let row = |key| Account::new(key, SegmentId::new(1), QuoteMicros::ZERO, &rules(1));
+    for (key, more) in [(PublicKey::Ed25519([7; 32]), 0), (PublicKey::P256([7; 32]), 4)] {
+        let before = row(key);
+        let mut after = before.clone();
+        after.passkey_count = u32::MAX;
+        let encoded = [&before, &after].map(|row| borsh::to_vec(row).unwrap());
+        assert_eq!(encoded[0] != encoded[1], more != 0);
+        assert_eq!(encoded[0].len(), 80 + more);
+        let decoded: Account = borsh::from_slice(&encoded[0]).unwrap();
+        assert_eq!(decoded, before);
+    }
+}
+
+#[test]
+fn a_passkeys_counter_is_taken_back_with_the_block() {
+    let mut accounts = Accounts::default();
+    let (key, account) = (PublicKey::P256([7; 32]), AccountId::new(1));
+    accounts.insert(Account::new(key, SegmentId::new(1), QuoteMicros::ZERO, &rules(1)), account);
+    accounts.count_passkey(account, 5);
+    let savepoint = accounts.savepoint();
+    accounts.count_passkey(account, 9);
+    assert_eq!(accounts.account(account).unwrap().passkey_count(), 9);
+    accounts.roll_back(savepoint);
+    assert_eq!(accounts.account(account).unwrap().passkey_count(), 5);
+}
+
 proptest! {
     /// However the time is cut, an account regains at most its share of it, and loses less than one unit.
     #[test]
@@ -48,8 +83,8 @@ proptest! {
             budget = budget.spend(&rules, at(now_ms), 0);
         }
         let whole = now_ms * u64::from(per_second) / 1_000;
-        let row = Account { weight: budget, ..Account::new(
-            PublicKey::Ed25519([7; 32]), SegmentId::new(1), QuoteMicros::ZERO, &rules) };
+        let mut row = Account::new(PublicKey::Ed25519([7; 32]), SegmentId::new(1), QuoteMicros::ZERO, &rules);
+        row.set_weight(budget);
         let left = u64::from(row.weight_left(&rules, at(now_ms)));
         prop_assert!(left <= whole);
         // Time is kept in whole milliseconds, so each step may round up by less than one of them.

@@ -204,6 +204,11 @@ impl Ledger {
         self.accounts.consume(account, grant, nonce, weight, &self.genesis.accounts, block.time_ms);
     }
 
+    /// Keeps the counter that a passkey gave with an included envelope of this account.
+    pub fn count_passkey(&mut self, account: AccountId, count: u32) {
+        self.accounts.count_passkey(account, count);
+    }
+
     /// Counts a command against its session's rate.
     pub fn count_command(&mut self, block: &BlockContext, account: AccountId, grant: GrantNumber) {
         self.accounts.count_command(account, grant, block.time_ms);
@@ -234,7 +239,7 @@ impl Ledger {
     /// and so every root, is that of running the commands.
     ///
     /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
-    /// ([`Ledger::consume_envelope`]), session rates from the verdicts ([`Ledger::count_command`] for each command
+    /// ([`Ledger::consume_envelope`]) and with them the counters of passkeys ([`Ledger::count_passkey`]), session rates from the verdicts ([`Ledger::count_command`] for each command
     /// that passed the stage of grants), and that a segment failed a law from the verdicts `SegmentFaulted` of its
     /// records; refilling limiters and clocks is part of opening the block.
     pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {

@@ -168,6 +168,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
         feeds: BoundedVec::empty(),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         segments: BoundedVec::new(segments).unwrap_or_default(),
         markets: BoundedVec::new(markets).unwrap_or_default(),
         seeded: None,

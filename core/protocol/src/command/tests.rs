@@ -81,7 +81,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<OrderReference>(), [1, 2]);
     assert_eq!(known_tags::<CancelScope>(), [1, 2]);
     assert_eq!(known_tags::<SystemWork>(), (1..=16).collect::<Vec<u8>>());
-    assert_eq!(known_tags::<PublicKey>(), [1]);
+    assert_eq!(known_tags::<PublicKey>(), [1, 2, 3]);
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);
     assert_eq!(known_tags::<MarketScope>(), [1, 2]);

@@ -51,9 +51,10 @@ genesis_rules! {
     AssetNamed "a segment must name its asset by a number above zero";
     BondPositive "the account bond must be above zero";
     OpeningDepositCoversBond "the opening deposit must be at least the bond";
-    WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (2000)";
+    WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (4000)";
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
     PrincipalKeysDistinct "attestors, publishers, risk officers, governors and backstops must all have distinct keys";
+    PasskeyOrigins "a passkey origin must be `https://` and a host in small letters, with a port if it needs one, and its relying party that host or a domain above it; a development chain may have `http://localhost`";
     PrincipalOperators "operators count from 1";
     OfficerQuorum "the quorums of risk officers and governors must be above zero and within the number of their distinct operators, which count from 1";
     ProposalTimes "a proposal's delay must be above zero and below its longest life, which is at most 30 days";

@@ -38,6 +38,28 @@ fn attestors(rule: GenesisRule, change: impl Fn(&mut Vec<Principal>) + 'static) 
     chain(rule, move |genesis| genesis.attestors = changed(&genesis.attestors, &change))
 }
 
+fn passkey_origin(origin: &str, relying_party: &str) -> PasskeyOrigin {
+    let bytes = |text: &str| BoundedVec::new(text.as_bytes().to_vec()).unwrap();
+    PasskeyOrigin { origin: bytes(origin), relying_party: bytes(relying_party) }
+}
+
+fn passkeys(origin: &str, relying_party: &str) -> Mutation {
+    let named = passkey_origin(origin, relying_party);
+    chain(GenesisRule::PasskeyOrigins, move |genesis| {
+        genesis.passkey_origins = changed(&genesis.passkey_origins, |origins| origins.push(named.clone()));
+    })
+}
+
+#[test]
+fn a_page_may_have_a_port_and_a_development_chain_a_page_of_this_machine() {
+    let is_fine = |origin, party, is_development| passkey_origin(origin, party).is_well_formed(is_development);
+    assert!(is_fine("https://app.casemate.example:8443", "casemate.example", false));
+    assert!(is_fine("https://casemate.example", "casemate.example", false));
+    assert!(is_fine("http://localhost:5173", "localhost", true));
+    assert!(!is_fine("http://localhost:5173", "localhost", false));
+    assert!(!is_fine("http://casemate.example", "casemate.example", true));
+}
+
 fn seeded(change: impl Fn(&mut SeededAccounts) + 'static) -> Mutation {
     chain(GenesisRule::SeededInRange, move |genesis| change(genesis.seeded.as_mut().unwrap()))
 }
@@ -87,6 +109,16 @@ fn chain_mutations() -> Vec<Mutation> {
             let key = genesis.attestors.as_slice()[0].root_key;
             genesis.clearing = changed(&genesis.clearing, |clearing| clearing[0].backstop.root_key = key);
         }),
+        passkeys("http://app.casemate.example", "casemate.example"),
+        passkeys("https://app.casemate.example/", "casemate.example"),
+        passkeys("https://App.casemate.example", "casemate.example"),
+        passkeys("https://app.casemate.example:443x", "casemate.example"),
+        passkeys("https://app.casemate.example:0443", "casemate.example"),
+        passkeys("https://app.casemate.example", "other.example"),
+        passkeys("https://app.casemate.example", "p.casemate.example"),
+        passkeys("https://app.casemate.example", ""),
+        passkeys("https://", ""),
+        passkeys("app.casemate.example", "casemate.example"),
         chain(Rule::SeededOnlyInDevelopment, |genesis| genesis.is_development = false),
         seeded(|seeded| seeded.count = 0),
         seeded(|seeded| seeded.count = crate::limits::ACCOUNTS_MAX / 2 + 1),

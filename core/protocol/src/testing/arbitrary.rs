@@ -26,12 +26,13 @@ use crate::event::{
     TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
     PriceGrade, PriceNanos, PriceTicks, ProposalNumber, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RecordIndex,
-    Reject, RejectCode, SegmentId, SignatureBytes, SystemCommand, TimeMs, TradeNumber, TransferNumber,
+    Reject, RejectCode, SegmentId, SignatureBytes, SignatureForm, SystemCommand, TimeMs, TradeNumber, TransferNumber,
     WithdrawalNumber,
 };
 
@@ -109,20 +110,43 @@ pub fn digest() -> BoxedStrategy<Digest> {
     any::<[u8; 32]>().prop_map(Digest).boxed()
 }
 
-/// Any key bytes; hardly ever those of a valid key.
+/// Any key bytes of any scheme; hardly ever those of a valid key.
 pub fn public_key() -> BoxedStrategy<PublicKey> {
-    any::<[u8; 32]>().prop_map(PublicKey::Ed25519).boxed()
+    prop_oneof![
+        any::<[u8; 32]>().prop_map(PublicKey::Ed25519),
+        any::<[u8; 20]>().prop_map(PublicKey::Secp256k1),
+        any::<[u8; 32]>().prop_map(PublicKey::P256),
+    ]
+    .boxed()
 }
 
-/// Any signature bytes; never those of a valid signature.
-pub fn signature() -> BoxedStrategy<SignatureBytes> {
+/// Any signature bytes of the form of a key; never those of a valid signature.
+pub fn signature_of(key: PublicKey) -> BoxedStrategy<SignatureBytes> {
+    match key.form() {
+        SignatureForm::Ed25519 => ed25519_signature(),
+        SignatureForm::Eip712 => (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<bool>())
+            .prop_map(|(r, s, is_y_odd)| SignatureBytes::Eip712(RecoverableSignature { r, s, is_y_odd }))
+            .boxed(),
+        SignatureForm::WebAuthn => {
+            (bounded(any::<u8>()), bounded(any::<u8>()), any::<[u8; 32]>(), any::<[u8; 32]>(), any::<bool>())
+                .prop_map(|(authenticator_data, client_data, r, s, is_key_y_odd)| {
+                    let assertion = Assertion { authenticator_data, client_data, r, s, is_key_y_odd };
+                    SignatureBytes::WebAuthn(Box::new(assertion))
+                })
+                .boxed()
+        }
+    }
+}
+
+/// Any bytes of an Ed25519 signature.
+fn ed25519_signature() -> BoxedStrategy<SignatureBytes> {
     (any::<[u8; 32]>(), any::<[u8; 32]>())
         .prop_map(|(low, high)| {
             let mut bytes = [0; 64];
             for (byte, source) in bytes.iter_mut().zip(low.iter().chain(&high)) {
                 *byte = *source;
             }
-            SignatureBytes(bytes)
+            SignatureBytes::Ed25519(bytes)
         })
         .boxed()
 }
@@ -344,8 +368,9 @@ pub fn intent(commands_max: usize) -> BoxedStrategy<Intent> {
 
 /// Any envelope with one to `commands_max` commands. Its signature fits nothing.
 pub fn envelope(commands_max: usize) -> BoxedStrategy<Envelope> {
-    (intent(commands_max), signature())
-        .prop_map(|(intent, signature)| Envelope { intent, evidence: BoundedVec::empty(), signature })
+    intent(commands_max)
+        .prop_flat_map(|intent| (signature_of(intent.signer.key), Just(intent)))
+        .prop_map(|(signature, intent)| Envelope { intent, evidence: BoundedVec::empty(), signature })
         .boxed()
 }
 

@@ -23,7 +23,8 @@ use crate::event::{
     TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
+    WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::{
@@ -230,7 +231,7 @@ pub fn intent(commands: Vec<Command>) -> Intent {
 /// An envelope with these commands and a signature of zeros.
 #[must_use]
 pub fn envelope(commands: Vec<Command>) -> Envelope {
-    Envelope { intent: intent(commands), evidence: BoundedVec::empty(), signature: SignatureBytes([0; 64]) }
+    Envelope { intent: intent(commands), evidence: BoundedVec::empty(), signature: SignatureBytes::Ed25519([0; 64]) }
 }
 
 /// A header in the middle of a chain.
@@ -290,6 +291,7 @@ pub fn genesis() -> Genesis {
         markets: list(vec![market(1, 1), market(2, 1), market(3, 2)]),
         clearing: list(vec![clearing(2, 0xe2)]),
         margins: list(vec![margin(3, 1)]),
+        passkey_origins: list(vec![passkey_origin()]),
         seeded: Some(SeededAccounts {
             count: 10,
             seed: [0x07; 32],
@@ -447,6 +449,12 @@ pub fn clearing(segment: u16, backstop_key: u8) -> ClearingRules {
             cooldown_ms_max: DurationMs::from_ms(86_400_000),
         },
     }
+}
+
+/// A page on which passkeys sign, with a relying party above its host.
+#[must_use]
+pub fn passkey_origin() -> PasskeyOrigin {
+    PasskeyOrigin { origin: bytes(b"https://app.casemate.example"), relying_party: bytes(b"casemate.example") }
 }
 
 /// A key whose bytes are all the same.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::BuiltInTable;
+use casemate_gate::webauthn::Statement;
 use casemate_ledger::{BlockContext, Ledger, SubAccountRow};
 use casemate_protocol::block::Block;
 use casemate_protocol::command::SystemWork;
@@ -12,7 +13,7 @@ use casemate_protocol::genesis::Genesis;
 use casemate_protocol::hash::Domain;
 use casemate_protocol::merkle::{TableKind, TableSummary};
 use casemate_protocol::parallel::Sequential;
-use casemate_protocol::{AccountId, BreakerState, Event, RejectCode, SegmentId, SystemCommand};
+use casemate_protocol::{AccountId, BreakerState, Event, RejectCode, SegmentId, SignatureBytes, SystemCommand};
 use casemate_replica::{InvalidBlock, Replica};
 use proptest::prelude::*;
 
@@ -338,6 +339,9 @@ fn replay(ledger: &mut Ledger, block: &Block, records: &[RecordBody]) {
         let grant = grant.filter(|_| intent.signer.role == SignerRole::Session);
         let weight = casemate_gate::weight::of_envelope(&envelope, bytes.len());
         ledger.consume_envelope(&context, intent.account, grant, intent.nonce, weight);
+        if let SignatureBytes::WebAuthn(answer) = &envelope.signature {
+            ledger.count_passkey(intent.account, Statement::of(answer).expect("the block is valid").count());
+        }
         grants.insert(digests.intent, grant);
         groups.insert(digests.intent, intent.group == GroupMode::AllOrNothing);
     }

@@ -17,3 +17,4 @@ mod phases;
 mod preview;
 mod refusals;
 mod sessions;
+mod wallets;

@@ -19,6 +19,7 @@ use crate::kit::{
     FIRST, OPEN_ORDERS_MAX, OPENING_MIN, Venue, ask, bid, cancel, claim, genesis, list, micros, opener_key, order,
     public_key, root_key, session_key, terms,
 };
+use crate::wallets::refusal;
 
 /// What a scenario ended with.
 type Verdict = Result<(), RejectCode>;
@@ -127,6 +128,15 @@ fn reach(code: RejectCode) -> Reach {
             let letter = venue.opening(opener_key(0)).nonce(2);
             venue.step(&[letter]).only()
         },
+        // Wallets and passkeys.
+        Code::SignatureFormUnfit => || refusal(RejectCode::SignatureFormUnfit),
+        Code::WalletCommandCount => || refusal(RejectCode::WalletCommandCount),
+        Code::SignatureNotLow => || refusal(RejectCode::SignatureNotLow),
+        Code::PasskeyDataMalformed => || refusal(RejectCode::PasskeyDataMalformed),
+        Code::PasskeyChallengeWrong => || refusal(RejectCode::PasskeyChallengeWrong),
+        Code::PasskeyUserNotVerified => || refusal(RejectCode::PasskeyUserNotVerified),
+        Code::PasskeyOriginNotAllowed => || refusal(RejectCode::PasskeyOriginNotAllowed),
+        Code::PasskeyCounterNotHigher => || refusal(RejectCode::PasskeyCounterNotHigher),
         // Inclusion.
         Code::AccountNotFound => || {
             let mut venue = Venue::new();

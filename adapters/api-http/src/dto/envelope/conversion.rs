@@ -11,18 +11,18 @@ use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, FeedId, GrantNumber,
     MarketId, OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm, SegmentId,
-    SignatureBytes, TimeMs, TransferNumber, WithdrawalNumber,
+    TimeMs, TransferNumber, WithdrawalNumber,
 };
 
 use super::{
     ActionJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson,
     CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson,
     MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
-    RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignerJson, SubmitPriceJson,
-    TimeInForceJson, UntilJson,
+    RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson,
+    SubmitPriceJson, TimeInForceJson, UntilJson,
 };
 use crate::error::{ApiError, ApiRule};
-use crate::values::{HexArray, HexBytes, Int, KeyText};
+use crate::values::{HexBytes, Int, KeyText};
 
 impl EnvelopeJson {
     /// The envelope that this says.
@@ -41,7 +41,7 @@ impl EnvelopeJson {
             group: self.group.into(),
             commands: bounded("commands", commands?)?,
         };
-        Ok(Envelope { intent, evidence: BoundedVec::empty(), signature: SignatureBytes(self.signature.0) })
+        Ok(Envelope { intent, evidence: BoundedVec::empty(), signature: self.signature.into_signature()? })
     }
 }
 
@@ -57,7 +57,7 @@ impl From<&Envelope> for EnvelopeJson {
             valid_until_ms: intent.valid_until_ms.ms(),
             group: intent.group.into(),
             commands: intent.commands.iter().map(CommandJson::from).collect(),
-            signature: HexArray(envelope.signature.0),
+            signature: SignatureJson::from(&envelope.signature),
         }
     }
 }
@@ -434,7 +434,7 @@ fn outside(field: &str, bytes: HexBytes) -> Result<OutsideReference, ApiError> {
     bounded(field, bytes.0)
 }
 
-fn bounded<T, const MAX: usize>(field: &str, items: Vec<T>) -> Result<BoundedVec<T, MAX>, ApiError> {
+pub(super) fn bounded<T, const MAX: usize>(field: &str, items: Vec<T>) -> Result<BoundedVec<T, MAX>, ApiError> {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let present = count(items.len());
     BoundedVec::new(items).ok_or_else(|| {

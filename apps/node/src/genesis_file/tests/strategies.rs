@@ -5,7 +5,8 @@ use casemate_protocol::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
+    WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::{
@@ -16,6 +17,14 @@ use proptest::prelude::*;
 
 use crate::development_keys::{public_key, root_key};
 
+fn passkey_origin(host: &str) -> PasskeyOrigin {
+    let bytes = |text: String| BoundedVec::new(text.into_bytes()).unwrap();
+    PasskeyOrigin {
+        origin: bytes(format!("https://app.{host}.example:8443")),
+        relying_party: bytes(format!("{host}.example")),
+    }
+}
+
 prop_compose! {
     pub(super) fn valid_genesis()(
         name in ".{0,16}",
@@ -23,13 +32,14 @@ prop_compose! {
         is_sealed in any::<bool>(),
         bond in 1i64..1 << 40,
         extra in 0i64..1 << 40,
-        weight in (2_000u32.., 1u32..),
+        weight in (4_000u32.., 1u32..),
         operators in 1u16..5,
         segments in prop::collection::vec((valid_segment(), prop::option::of(valid_clearing())), 1..4),
         markets in prop::collection::vec(valid_market_on_margin(), 0..4),
         publishers in 1u16..5,
         officers in (1u16..4, 1u16..4),
         delays in (1u64..1 << 20, 1u64..1 << 20),
+        passkeys in prop::collection::vec("[a-z]{1,9}", 0..4),
         seeded in prop::option::of(valid_seeded()),
         is_development in any::<bool>(),
     ) -> Genesis {
@@ -60,6 +70,7 @@ prop_compose! {
             feeds: BoundedVec::new(feeds).unwrap(),
             clearing: BoundedVec::new(venue.clearing_rules()).unwrap(),
             margins: BoundedVec::new(margins).unwrap(),
+            passkey_origins: BoundedVec::new(passkeys.iter().map(|host| passkey_origin(host)).collect()).unwrap(),
             markets: BoundedVec::new(venue.market_rules()).unwrap(),
             segments: BoundedVec::new(
                 segments.into_iter().zip(1..).map(|((rules, _), id)| SegmentRules { id: SegmentId::new(id), ..rules }).collect(),

@@ -10,7 +10,7 @@ use casemate_protocol::genesis::Genesis;
 use casemate_protocol::parallel::Sequential;
 use casemate_protocol::{
     AccountId, BoundedVec, BreakerState, ClientOrderId, Command, Event, FeedId, MarketId, PriceNanos, PriceTicks,
-    QuantityLots, QuoteMicros, RejectCode, SegmentId, TimeMs,
+    PublicKey, QuantityLots, QuoteMicros, RejectCode, SegmentId, TimeMs,
 };
 use casemate_replica::Replica;
 use ed25519_zebra::SigningKey;
@@ -109,7 +109,7 @@ struct Venue {
     replica: Replica<BuiltInTable>,
     genesis: Genesis,
     time_ms: u64,
-    nonces: std::collections::BTreeMap<[u8; 32], u64>,
+    nonces: std::collections::BTreeMap<PublicKey, u64>,
     /// Those of the last block.
     events: Vec<Event>,
 }
@@ -132,7 +132,7 @@ impl Venue {
     fn sign(&mut self, account: AccountId, role: SignerRole, key: &SigningKey, command: Command) -> Vec<u8> {
         // A root key's first nonce went into opening the account.
         let used = u64::from(role == SignerRole::Root);
-        let nonce = self.nonces.entry(*public_key(key).bytes()).or_insert(used);
+        let nonce = self.nonces.entry(public_key(key)).or_insert(used);
         *nonce += 1;
         let intent = Intent {
             version: ENVELOPE_VERSION,

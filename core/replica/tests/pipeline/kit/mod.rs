@@ -96,8 +96,8 @@ fn sign(key: &SigningKey, digest: Digest) -> SignatureBytes {
     if signatures.len() >= SIGNATURES_KEPT_MAX {
         signatures.clear();
     }
-    let make = || SignatureBytes(key.sign(digest.bytes()).into());
-    *signatures.entry((public_key(key), digest)).or_insert_with(make)
+    let make = || SignatureBytes::Ed25519(key.sign(digest.bytes()).into());
+    signatures.entry((public_key(key), digest)).or_insert_with(make).clone()
 }
 
 pub fn public_key(key: &SigningKey) -> PublicKey {
@@ -141,6 +141,7 @@ pub fn genesis() -> Genesis {
         feeds: BoundedVec::empty(),
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
+        passkey_origins: BoundedVec::empty(),
         segments: list(vec![segment_rules(1), segment_rules(2)]),
         markets: list(vec![market_rules(1, 1), market_rules(2, 1), market_rules(3, 2)]),
         seeded: Some(SeededAccounts {
