@@ -22,6 +22,7 @@ use casemate_protocol::command::{
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::event::PassCause;
 use casemate_protocol::genesis::{Genesis, MarketRules, Principal, WindowCap};
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AccountId, AssetId, Command, DurationMs, Event, FeedId, Height, OperatorId, PriceNanos, PriceTicks, QuantityLots,
     QuoteMicros, RatioPpm, RecordIndex, SystemCommand, TimeMs,
@@ -484,6 +485,24 @@ fn margin() -> MarginRules {
             insurance_share_max: ppm(400_000),
             insurance_window_ms: duration(3_600_000),
         },
+        regime: regime(),
+    }
+}
+
+/// Levels that nothing in here reaches.
+fn regime() -> RegimeRules {
+    let ppm = RatioPpm::from_ppm;
+    let far = RegimeLevels { elevated: ppm(2_000_000), stressed: ppm(3_000_000), extreme: ppm(4_000_000) };
+    RegimeRules {
+        volatility: far,
+        jump: far,
+        thinness: far,
+        spread: far,
+        imbalance: far,
+        leave: ppm(700_000),
+        hold_ms: DurationMs::from_ms(600_000),
+        volatility_window_ms: DurationMs::from_ms(1_800_000),
+        depth_window_ms: DurationMs::from_ms(86_400_000),
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) struct MarketTable {
     pub(crate) extended_move_ppm: u32,
     pub(crate) funding: FundingTable,
     pub(crate) liquidation: LiquidationTable,
+    pub(crate) regime: RegimeTable,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -139,4 +140,19 @@ pub(crate) struct LiquidationTable {
     pub(crate) backstop_loss_max: Number,
     pub(crate) insurance_share_max_ppm: u32,
     pub(crate) insurance_window_ms: u64,
+}
+
+/// When a market counts as rough: levels from elevated to extreme.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegimeTable {
+    pub(crate) volatility_ppm: [u32; 3],
+    pub(crate) jump_ppm: [u32; 3],
+    pub(crate) thinness_ppm: [u32; 3],
+    pub(crate) spread_ppm: [u32; 3],
+    pub(crate) imbalance_ppm: [u32; 3],
+    pub(crate) leave_ppm: u32,
+    pub(crate) hold_ms: u64,
+    pub(crate) volatility_window_ms: u64,
+    pub(crate) depth_window_ms: u64,
 }

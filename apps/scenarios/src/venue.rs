@@ -14,6 +14,7 @@ use casemate_protocol::genesis::{
 };
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks,
     PublicKey, QuantityLots, QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
@@ -22,7 +23,7 @@ use ed25519_zebra::SigningKey;
 
 use crate::live::{KeyHolder, LiveKeys};
 use crate::number::Number;
-use crate::rules::{BreakerTable, ChainRules, FeedTable, MarketTable, Rules, SegmentTable};
+use crate::rules::{BreakerTable, ChainRules, FeedTable, MarketTable, RegimeTable, Rules, SegmentTable};
 
 /// Block time of height 0. Which day it is decides nothing.
 pub(crate) const GENESIS_MS: u64 = 1_600_000_000_000;
@@ -389,7 +390,27 @@ fn margin_rules(names: &MarketNames, table: &MarketTable) -> Result<MarginRules,
             insurance_share_max: RatioPpm::from_ppm(liquidation.insurance_share_max_ppm),
             insurance_window_ms: DurationMs::from_ms(liquidation.insurance_window_ms),
         },
+        regime: regime_rules(&table.regime),
     })
+}
+
+fn regime_rules(table: &RegimeTable) -> RegimeRules {
+    let levels = |[elevated, stressed, extreme]: [u32; 3]| RegimeLevels {
+        elevated: RatioPpm::from_ppm(elevated),
+        stressed: RatioPpm::from_ppm(stressed),
+        extreme: RatioPpm::from_ppm(extreme),
+    };
+    RegimeRules {
+        volatility: levels(table.volatility_ppm),
+        jump: levels(table.jump_ppm),
+        thinness: levels(table.thinness_ppm),
+        spread: levels(table.spread_ppm),
+        imbalance: levels(table.imbalance_ppm),
+        leave: RatioPpm::from_ppm(table.leave_ppm),
+        hold_ms: DurationMs::from_ms(table.hold_ms),
+        volatility_window_ms: DurationMs::from_ms(table.volatility_window_ms),
+        depth_window_ms: DurationMs::from_ms(table.depth_window_ms),
+    }
 }
 
 fn feed_rules(names: &MarketNames, table: &MarketTable, publishers: &[String]) -> Result<FeedRules, String> {

@@ -18,6 +18,7 @@ pub mod page_tree;
 pub mod paged;
 pub mod preview;
 pub mod price;
+pub mod regime;
 pub mod risk;
 mod roots;
 pub mod segment;

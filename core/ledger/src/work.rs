@@ -17,6 +17,7 @@ use crate::funds::{exit_left, require_may_exit, require_may_leave, weight_now};
 use crate::ledger::Ledger;
 use crate::liquidation::{liquidatable, repayable};
 use crate::price;
+use crate::regime;
 use crate::segment::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, Segment, Transfer};
 
 impl Ledger {
@@ -64,7 +65,7 @@ impl Ledger {
         self.clearing_segments().flat_map(|segment| price::due_aggregates(segment, block)).map(without_origin).collect()
     }
 
-    /// Phase 4: marks, then funding.
+    /// Phase 4: marks, then funding, then regimes.
     #[must_use]
     pub fn due_marks(&self, block: &BlockContext) -> Vec<SystemCommand> {
         self.clearing_segments().flat_map(|segment| price::due_marks(segment, block)).map(without_origin).collect()
@@ -74,6 +75,12 @@ impl Ledger {
     #[must_use]
     pub fn due_funding(&self, block: &BlockContext) -> Vec<SystemCommand> {
         self.clearing_segments().flat_map(|segment| price::due_funding(segment, block)).map(without_origin).collect()
+    }
+
+    /// See [`Ledger::due_marks`]; after them, because they bring the figures.
+    #[must_use]
+    pub fn due_regimes(&self, block: &BlockContext) -> Vec<SystemCommand> {
+        self.clearing_segments().flat_map(|segment| regime::due_moves(segment, block)).map(without_origin).collect()
     }
 
     /// Phase 5, and again after work that changes what triggers look at: breakers that tighten.
@@ -166,6 +173,7 @@ impl Ledger {
             || !self.due_aggregates(block).is_empty()
             || !self.due_marks(block).is_empty()
             || !self.due_funding(block).is_empty()
+            || !self.due_regimes(block).is_empty()
             || !self.due_reliefs(block).is_empty()
     }
 

@@ -13,6 +13,7 @@ use crate::limits::{
     FEED_PUBLISHERS_MAX, MARGIN_TIERS_MAX, OFFICERS_MAX, POSITION_NOTIONAL_MICROS_MAX, PROPOSAL_LIFE_MS_MAX,
     WITHDRAWAL_DELAY_MS_MIN,
 };
+use crate::regime::RegimeRules;
 use crate::units::{DurationMs, FineTicks, PPM, PriceNanos, QuoteMicros, RatioPpm, Round, div_round};
 
 /// A set of principals of which several must agree. Quorums count operators.
@@ -100,6 +101,8 @@ pub struct MarginRules {
     pub funding: FundingRules,
     /// Liquidation.
     pub liquidation: LiquidationRules,
+    /// When it counts as rough.
+    pub regime: RegimeRules,
 }
 
 /// Funding of a perpetual (R§3.7).
@@ -401,6 +404,7 @@ impl MarginRules {
         hold(is_share(self.extended_move), GenesisRule::ExtendedMoveInRange)?;
         self.funding.validate()?;
         self.liquidation.validate()?;
+        self.regime.validate()?;
         let first = self.tiers.iter().next().ok_or(GenesisRule::TiersInOrder)?;
         let quarter = first.maintenance.ppm() / 4;
         hold(self.liquidation.fee.ppm() <= quarter, GenesisRule::LiquidationFeeWithinMaintenance)?;

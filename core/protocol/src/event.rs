@@ -17,7 +17,7 @@ use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub use clearing::{
     BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
     MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome,
+    ProposalMade, ProposalOutcome, RegimeMoved,
 };
 
 /// One change.
@@ -81,6 +81,8 @@ pub enum Event {
     MarkMoved(MarkMoved) = 42,
     /// Funding of an interval was settled.
     FundingSettled(FundingSettled) = 43,
+    /// A market got rougher or calmer.
+    RegimeMoved(RegimeMoved) = 44,
     /// A step was taken to liquidate an account.
     LiquidationStepped(LiquidationStepped) = 50,
     /// A slice of a liquidated position traded on the book, and its account paid the fee to insurance.

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod merkle;
 pub mod nonce;
 pub mod parallel;
+pub mod regime;
 pub mod reject;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -35,5 +36,6 @@ pub use event::Event;
 pub use hash::Digest;
 pub use ids::*;
 pub use keys::{PublicKey, SignatureBytes, SignatureForm};
+pub use regime::{Regime, RegimeCause};
 pub use reject::{Reject, RejectCode};
 pub use units::*;

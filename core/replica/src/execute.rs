@@ -224,6 +224,9 @@ impl<'a> Execution<'a> {
         for command in self.ledger.due_funding(&self.block) {
             self.run_system(command);
         }
+        for command in self.ledger.due_regimes(&self.block) {
+            self.run_system(command);
+        }
     }
 
     /// Phase 5, and whenever something that triggers look at has changed since.

@@ -112,6 +112,10 @@ words! {
     /// What a price is good for, from best to worst.
     PriceGradeJson = PriceGrade { Valid, Aged, Clamped, Uncertain, Unusable }
 }
+words! {
+    /// How rough a market is, from calm to extreme.
+    RegimeJson = Regime { Calm, Elevated, Stressed, Extreme }
+}
 
 /// A command: an object with one field, named after it. `open_account` alone is a bare word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

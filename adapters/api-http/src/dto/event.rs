@@ -191,6 +191,7 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::PriceAggregated(_)
         | Event::MarkMoved(_)
         | Event::FundingSettled(_)
+        | Event::RegimeMoved(_)
         | Event::DeficitRepaid(_)
         | Event::BreakerMoved(_)
         | Event::ProposalApproved(_)

@@ -1,13 +1,14 @@
 //! Markets, their books and their trades.
 
+use casemate_ledger::regime::RegimeFacts;
 use casemate_ledger::segment::{Market, Segment};
 use casemate_protocol::clearing::FINE_PER_TICK;
 use casemate_protocol::event::TradeExecuted;
-use casemate_protocol::{FineTicks, MarketId};
+use casemate_protocol::{FineTicks, MarketId, RegimeCause};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::envelope::{PriceGradeJson, SideJson};
+use super::envelope::{PriceGradeJson, RegimeJson, SideJson};
 use crate::ports::StateView;
 use crate::values::{HexArray, Int, Signed, Unsigned, Wide};
 
@@ -84,6 +85,10 @@ pub struct PricingJson {
     pub operators: u16,
     /// What the price is good for.
     pub grade: PriceGradeJson,
+    /// How rough the market is.
+    pub regime: RegimeJson,
+    /// The figures that its regime is judged by.
+    pub roughness: RoughnessJson,
     /// The rate that would be settled now; positive is paid by longs.
     pub funding_rate_ppm: i32,
     /// When the funding interval ends.
@@ -100,6 +105,21 @@ pub struct PricingJson {
     pub initial_ppm: u32,
     /// Maintenance rate of the smallest positions, in parts per million.
     pub maintenance_ppm: u32,
+}
+
+/// What a market's regime is judged by, in parts per million.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct RoughnessJson {
+    /// Standard deviation of the published price over an hour.
+    pub volatility_ppm: u64,
+    /// Largest move within half a minute, fading over ten.
+    pub jump_ppm: u64,
+    /// What is missing of the usual depth.
+    pub thinness_ppm: u64,
+    /// Distance of best bid and ask, averaged over a minute.
+    pub spread_ppm: u64,
+    /// What one side of the book has more than the other, averaged over a minute.
+    pub imbalance_ppm: u64,
 }
 
 /// One market.
@@ -167,6 +187,18 @@ impl OneMarketJson {
     }
 }
 
+impl RoughnessJson {
+    fn of(facts: &RegimeFacts) -> Self {
+        Self {
+            volatility_ppm: facts.figure_ppm(RegimeCause::Volatility),
+            jump_ppm: facts.figure_ppm(RegimeCause::Jump),
+            thinness_ppm: facts.figure_ppm(RegimeCause::Thinness),
+            spread_ppm: facts.figure_ppm(RegimeCause::Spread),
+            imbalance_ppm: facts.figure_ppm(RegimeCause::Imbalance),
+        }
+    }
+}
+
 impl PricingJson {
     fn of(segment: &Segment, market: &Market) -> Option<Self> {
         let margin = market.margin()?;
@@ -189,6 +221,8 @@ impl PricingJson {
             source_ms: feed.source_ms.ms(),
             operators: feed.operators,
             grade: pricing.grade.into(),
+            regime: pricing.regime.regime.into(),
+            roughness: RoughnessJson::of(&pricing.regime),
             funding_rate_ppm: margin.funding_rate_now_ppm(),
             funding_next_ms: pricing.funding_next_ms.ms(),
             open_interest_quote_micros: Int(open_interest),

@@ -12,7 +12,7 @@ use super::cast::Actor;
 use super::driver::{Driver, StageTimes};
 use super::options::{AssetClass, Preset};
 use super::scene::PPM;
-use super::tally::{Liquidated, Totals, Transition};
+use super::tally::{Liquidated, RegimeTransition, Totals, Transition};
 use super::venue::{MAKERS, Place, SEGMENT};
 use crate::error::CliError;
 
@@ -172,6 +172,7 @@ impl PriceReport {
             "traded_micros": totals.traded_micros,
             "recorded_micros": self.subject.recorded_micros,
             "breaker_transitions": totals.breaker_transitions.iter().map(transition_json).collect::<Vec<_>>(),
+            "regime_transitions": totals.regime_transitions.iter().map(regime_json).collect::<Vec<_>>(),
             "result_micros": self.money.json(),
             "stages_us_per_block": self.stages_json(),
         });
@@ -238,6 +239,10 @@ impl PriceReport {
             let (from, to, cause) = (moved.from.name(), moved.to.name(), moved.cause.name());
             writeln!(f, "breaker           {} {from} to {to}: {cause}", clock(*block_time_ms))?;
         }
+        for RegimeTransition { moved, block_time_ms } in &totals.regime_transitions {
+            let (from, to, cause) = (moved.from.name(), moved.to.name(), moved.cause.name());
+            writeln!(f, "regime            {} {from} to {to}: {cause}", clock(*block_time_ms))?;
+        }
         Ok(())
     }
 }
@@ -262,6 +267,18 @@ impl Money {
             "unexplained": text(self.unexplained()),
         })
     }
+}
+
+fn regime_json(transition: &RegimeTransition) -> Value {
+    let moved = &transition.moved;
+    json!({
+        "market": moved.market.number(),
+        "from": moved.from.name(),
+        "to": moved.to.name(),
+        "cause": moved.cause.name(),
+        "figure_ppm": moved.figure_ppm,
+        "block_time_ms": transition.block_time_ms,
+    })
 }
 
 fn transition_json(transition: &Transition) -> Value {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_protocol::command::Side;
-use casemate_protocol::event::{BreakerMoved, PassCause, PositionPassed, TradeExecuted};
+use casemate_protocol::event::{BreakerMoved, PassCause, PositionPassed, RegimeMoved, TradeExecuted};
 use casemate_protocol::{AccountId, Event};
 use casemate_world::MINUTE_MS;
 
@@ -50,12 +50,20 @@ pub struct Totals {
     pub crowd_peak_open_interest_micros: u64,
     pub traded_micros: u64,
     pub breaker_transitions: Vec<Transition>,
+    pub regime_transitions: Vec<RegimeTransition>,
 }
 
 /// A move of a breaker and when it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Transition {
     pub moved: BreakerMoved,
+    pub block_time_ms: u64,
+}
+
+/// A move of the market's regime and when it was.
+#[derive(Clone, Copy, Debug)]
+pub struct RegimeTransition {
+    pub moved: RegimeMoved,
     pub block_time_ms: u64,
 }
 
@@ -156,6 +164,10 @@ impl Tally {
             Event::BreakerMoved(moved) => {
                 let transition = Transition { moved: *moved, block_time_ms: self.time_ms };
                 self.totals.breaker_transitions.push(transition);
+            }
+            Event::RegimeMoved(moved) => {
+                let transition = RegimeTransition { moved: *moved, block_time_ms: self.time_ms };
+                self.totals.regime_transitions.push(transition);
             }
             _ => {}
         }
@@ -259,6 +271,8 @@ mod tests {
             basis: 0,
             premium_ppm: 0,
             depth,
+            spread_ppm: 0,
+            imbalance_ppm: 0,
         })
     }
 

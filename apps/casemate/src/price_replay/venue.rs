@@ -16,6 +16,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks, QuantityLots,
     QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
@@ -267,6 +268,7 @@ impl VenuePlan {
                 insurance_share_max: ppm(400_000),
                 insurance_window_ms: ms(HOUR_MS),
             },
+            regime: regime(rates),
         }
     }
 
@@ -370,6 +372,8 @@ struct ClassRates {
     slippage_max: RatioPpm,
     price_move: [u32; 5],
     divergence: [u32; 5],
+    /// An hour's deviation, and a jump, from which the market is elevated, stressed and extreme, ppm.
+    rough: [u32; 3],
 }
 
 impl ClassRates {
@@ -394,6 +398,7 @@ impl ClassRates {
             slippage_max: ppm(10_000),
             price_move: [25_000, 50_000, 100_000, 250_000, 500_000],
             divergence: [7_000, 20_000, 50_000, 100_000, 300_000],
+            rough: [10_000, 25_000, 50_000],
         };
         match class {
             AssetClass::Major => major,
@@ -405,6 +410,7 @@ impl ClassRates {
                 liquidation_fee: ppm(5_000),
                 price_move: [50_000, 100_000, 150_000, 300_000, 500_000],
                 divergence: [10_000, 30_000, 75_000, 150_000, 400_000],
+                rough: [15_000, 35_000, 70_000],
                 ..major
             },
             AssetClass::Mid => Self {
@@ -417,6 +423,7 @@ impl ClassRates {
                 slippage_max: ppm(15_000),
                 price_move: [50_000, 100_000, 200_000, 350_000, 600_000],
                 divergence: [15_000, 40_000, 100_000, 200_000, 450_000],
+                rough: [20_000, 45_000, 90_000],
                 ..major
             },
             AssetClass::LongTail => Self {
@@ -430,9 +437,30 @@ impl ClassRates {
                 slippage_max: ppm(30_000),
                 price_move: [100_000, 200_000, 300_000, 450_000, 700_000],
                 divergence: [20_000, 60_000, 120_000, 250_000, 500_000],
+                rough: [30_000, 70_000, 140_000],
             },
         }
     }
+}
+
+/// When the market counts as rough, by its class.
+fn regime(rates: &ClassRates) -> RegimeRules {
+    RegimeRules {
+        volatility: regime_levels(rates.rough),
+        jump: regime_levels(rates.rough),
+        thinness: regime_levels([600_000, 800_000, 950_000]),
+        spread: regime_levels([10_000, 30_000, 100_000]),
+        imbalance: regime_levels([900_000, 970_000, 1_000_000]),
+        leave: ppm(700_000),
+        hold_ms: ms(10 * MINUTE_MS),
+        volatility_window_ms: ms(30 * MINUTE_MS),
+        depth_window_ms: ms(24 * HOUR_MS),
+    }
+}
+
+/// Levels in parts per million, from elevated to extreme.
+fn regime_levels([elevated, stressed, extreme]: [u32; 3]) -> RegimeLevels {
+    RegimeLevels { elevated: ppm(elevated), stressed: ppm(stressed), extreme: ppm(extreme) }
 }
 
 /// Levels in parts per million, from `leave` to `halted`.

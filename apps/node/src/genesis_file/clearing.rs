@@ -6,6 +6,7 @@ use casemate_protocol::clearing::{
 };
 use casemate_protocol::genesis::{Principal, WindowCap};
 use casemate_protocol::limits::{FEED_PUBLISHERS_MAX, MARGIN_TIERS_MAX, OFFICERS_MAX, PUBLISHERS_MAX};
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{BoundedVec, DurationMs, FeedId, MarketId, OperatorId, RatioPpm, SegmentId};
 use serde::Deserialize;
 use toml::Spanned;
@@ -114,6 +115,7 @@ pub(super) struct MarginTable {
     tier: Vec<Spanned<TierTable>>,
     funding: FundingTable,
     liquidation: LiquidationTable,
+    regime: RegimeTable,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +148,29 @@ struct LiquidationTable {
     backstop_loss_max_quote: Quote,
     insurance_share_max_ppm: u32,
     insurance_window_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegimeTable {
+    volatility_ppm: RegimeLevelsTable,
+    jump_ppm: RegimeLevelsTable,
+    thinness_ppm: RegimeLevelsTable,
+    spread_ppm: RegimeLevelsTable,
+    imbalance_ppm: RegimeLevelsTable,
+    leave_ppm: u32,
+    hold_ms: u64,
+    volatility_window_ms: u64,
+    depth_window_ms: u64,
+}
+
+/// Levels of one figure, in the unit that its name ends in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegimeLevelsTable {
+    elevated: u32,
+    stressed: u32,
+    extreme: u32,
 }
 
 impl PrincipalTable {
@@ -268,6 +293,7 @@ impl MarginTable {
             extended_move: RatioPpm::from_ppm(self.extended_move_ppm),
             funding: self.funding.into_rules(),
             liquidation: self.liquidation.into_rules(),
+            regime: self.regime.into_rules(),
         })
     }
 }
@@ -306,6 +332,32 @@ impl LiquidationTable {
             backstop_loss_max: self.backstop_loss_max_quote.0,
             insurance_share_max: RatioPpm::from_ppm(self.insurance_share_max_ppm),
             insurance_window_ms: DurationMs::from_ms(self.insurance_window_ms),
+        }
+    }
+}
+
+impl RegimeTable {
+    const fn into_rules(self) -> RegimeRules {
+        RegimeRules {
+            volatility: self.volatility_ppm.into_levels(),
+            jump: self.jump_ppm.into_levels(),
+            thinness: self.thinness_ppm.into_levels(),
+            spread: self.spread_ppm.into_levels(),
+            imbalance: self.imbalance_ppm.into_levels(),
+            leave: RatioPpm::from_ppm(self.leave_ppm),
+            hold_ms: DurationMs::from_ms(self.hold_ms),
+            volatility_window_ms: DurationMs::from_ms(self.volatility_window_ms),
+            depth_window_ms: DurationMs::from_ms(self.depth_window_ms),
+        }
+    }
+}
+
+impl RegimeLevelsTable {
+    const fn into_levels(self) -> RegimeLevels {
+        RegimeLevels {
+            elevated: RatioPpm::from_ppm(self.elevated),
+            stressed: RatioPpm::from_ppm(self.stressed),
+            extreme: RatioPpm::from_ppm(self.extreme),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::funds::{self, Attesting};
 use crate::market::{self, Work};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
-use crate::{accounts, liquidation, price};
+use crate::{accounts, liquidation, price, regime};
 
 impl Ledger {
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
@@ -217,6 +217,7 @@ impl Ledger {
             SystemWork::AggregatePrice(feed) => price::aggregate_price(&mut work, feed.feed),
             SystemWork::MoveMark(market) => price::move_mark(&mut work, market.market),
             SystemWork::SettleFunding(market) => price::settle_funding(&mut work, market.market),
+            SystemWork::MoveRegime(market) => regime::move_regime(&mut work, market.market),
             SystemWork::Liquidate(target) => return liquidation::liquidate(&mut work, target.account),
             SystemWork::MoveBreaker(_) => breaker::move_breaker(&mut work),
             SystemWork::CarryOutProposal(named) => return breaker::carry_out(&mut work, named.proposal),

@@ -130,6 +130,7 @@ impl Ledger {
             Event::PriceAggregated(aggregated) => self.segment_of_feed(aggregated.feed),
             Event::MarkMoved(moved) => self.segment_of(moved.market),
             Event::FundingSettled(settled) => self.segment_of(settled.market),
+            Event::RegimeMoved(moved) => self.segment_of(moved.market),
             Event::LiquidationStepped(stepped) => Some(stepped.segment),
             Event::LiquidationSliced(sliced) => self.segment_of(sliced.market),
             Event::PositionPassed(passed) => self.segment_of(passed.market),

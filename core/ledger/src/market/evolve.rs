@@ -40,9 +40,11 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
             segment.add_deposited(closed.account, closed.bond);
         }
         Event::AccountOpened(_) | Event::AccountClosed(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => {}
-        Event::PriceObserved(_) | Event::PriceAggregated(_) | Event::MarkMoved(_) | Event::FundingSettled(_) => {
-            price::evolve(segment, block, event);
-        }
+        Event::PriceObserved(_)
+        | Event::PriceAggregated(_)
+        | Event::MarkMoved(_)
+        | Event::FundingSettled(_)
+        | Event::RegimeMoved(_) => price::evolve(segment, block, event),
         Event::LiquidationStepped(_)
         | Event::LiquidationSliced(_)
         | Event::PositionPassed(_)

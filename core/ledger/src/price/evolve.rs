@@ -10,7 +10,8 @@ use super::maturing::Maturity;
 use crate::breaker;
 use crate::context::BlockContext;
 use crate::liquidation::slice::budget_step;
-use crate::segment::{DEPTH_SAMPLES, Pricing, Seen, Segment};
+use crate::regime::{self, Seen};
+use crate::segment::{DEPTH_SAMPLES, Pricing, Seen as Observation, Segment};
 
 /// Applies an event about prices.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -19,6 +20,7 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         Event::PriceAggregated(aggregated) => price_aggregated(segment, block, aggregated),
         Event::MarkMoved(moved) => mark_moved(segment, block, moved),
         Event::FundingSettled(settled) => funding_settled(segment, settled),
+        Event::RegimeMoved(moved) => regime::evolve(segment, block, moved),
         _ => {}
     }
 }
@@ -31,7 +33,8 @@ fn price_observed(segment: &mut Segment, observed: &PriceObserved) {
     segment.change_feed(feed, |facts| {
         facts.is_changed = true;
         if let Some(seen) = facts.seen.as_mut_slice().get_mut(place) {
-            *seen = Seen { price: observed.price, confidence: observed.confidence, source_ms: observed.source_ms };
+            *seen =
+                Observation { price: observed.price, confidence: observed.confidence, source_ms: observed.source_ms };
         }
     });
 }
@@ -77,6 +80,13 @@ fn mark_moved(segment: &mut Segment, block: &BlockContext, moved: &MarkMoved) {
         let shallow = moved.depth.min(median_depth(pricing));
         pricing.slice_left = shallow.scale(rules.liquidation.depth_share, Round::Down).unwrap_or_default();
         pricing.budget_left = budget_step(pricing.budget_left, step_ms, &rules.liquidation);
+        let seen = Seen {
+            published: moved.published,
+            depth: median_depth(pricing),
+            spread_ppm: moved.spread_ppm,
+            imbalance_ppm: moved.imbalance_ppm,
+        };
+        pricing.regime.observe(&seen, step_ms, block.waiting_ms, &rules.regime);
     });
     segment.remember_facts(place);
     if let Some(market) = segment.markets.get_mut(usize::from(place)) {

@@ -128,6 +128,8 @@ fn mark_now(segment: &Segment, market: &Market, block: &BlockContext) -> Option<
     let step_ms =
         if pricing.mark.is_zero() { DurationMs::ZERO } else { block.waiting_ms.saturating_sub(pricing.moved_ms) };
     let basis = basis_step(pricing.basis, sample, step_ms, rules.basis_window_ms);
+    let slippage_ppm = i64::from(rules.liquidation.slippage_max.ppm());
+    let [bid_depth, ask_depth] = [Side::Bid, Side::Ask].map(|side| depth(segment, market, index, side, slippage_ppm));
     let impact = |side| impact_price(segment, market, side, rules.funding.impact_notional);
     Some(MarkMoved {
         market: market.rules.id,
@@ -136,8 +138,29 @@ fn mark_now(segment: &Segment, market: &Market, block: &BlockContext) -> Option<
         mark: mark(index, basis, rules.basis_max),
         basis,
         premium_ppm: premium_ppm(index, impact(Side::Bid), impact(Side::Ask)),
-        depth: depth(segment, market, index, i64::from(rules.liquidation.slippage_max.ppm())),
+        depth: bid_depth.min(ask_depth),
+        spread_ppm: best(Side::Bid).zip(best(Side::Ask)).map_or(WHOLE_PPM, |(bid, ask)| spread_ppm(bid, ask)),
+        imbalance_ppm: imbalance_ppm(bid_depth, ask_depth),
     })
+}
+
+/// All of it, in parts per million.
+const WHOLE_PPM: u32 = 1_000_000;
+
+/// Distance of the best bid from the best ask as a share of their middle, at most the whole.
+fn spread_ppm(bid: u64, ask: u64) -> u32 {
+    share_ppm(ask.saturating_sub(bid).into(), bid.midpoint(ask).into())
+}
+
+/// What one side has more than the other as a share of both; zero if neither has anything.
+fn imbalance_ppm(bid: QuoteMicros, ask: QuoteMicros) -> u32 {
+    let both = i128::from(bid.micros()).saturating_add(ask.micros().into());
+    share_ppm(bid.micros().abs_diff(ask.micros()).into(), u128::try_from(both).unwrap_or(0))
+}
+
+fn share_ppm(part: u128, whole: u128) -> u32 {
+    let share = part.saturating_mul(WHOLE_PPM.into()).checked_div(whole).unwrap_or(0);
+    u32::try_from(share).unwrap_or(WHOLE_PPM).min(WHOLE_PPM)
 }
 
 /// Orders of a side that middle, depth and impact look at.
@@ -177,21 +200,18 @@ fn average(notional: u128, lots: u128, tick_value: TickValueMicros) -> Option<Fi
     u64::try_from(per_lot).ok().map(FineTicks::from_fine)
 }
 
-/// Notional that rests within a distance of the index, on the thinner side.
-fn depth(segment: &Segment, market: &Market, index: FineTicks, distance_ppm: i64) -> QuoteMicros {
+/// Notional that rests within a distance of the index on a side.
+fn depth(segment: &Segment, market: &Market, index: FineTicks, side: Side, distance_ppm: i64) -> QuoteMicros {
     let ticks = PriceTicks::from_ticks(index.fine() / FINE_PER_TICK);
-    let of_side = |side| {
-        let edge = match side {
-            Side::Bid => price_moved(ticks, distance_ppm.saturating_neg(), Round::Up),
-            Side::Ask => price_moved(ticks, distance_ppm, Round::Down),
-        };
-        let edge = edge.unwrap_or(ticks);
-        let near = shown(segment, market, side).take_while(|order| order.side.opposite().crosses(edge, order.price));
-        near.fold(QuoteMicros::ZERO, |sum, order| {
-            sum.saturating_add(notional(order.price, order.remaining, market.rules.tick_value).unwrap_or_default())
-        })
+    let edge = match side {
+        Side::Bid => price_moved(ticks, distance_ppm.saturating_neg(), Round::Up),
+        Side::Ask => price_moved(ticks, distance_ppm, Round::Down),
     };
-    of_side(Side::Bid).min(of_side(Side::Ask))
+    let edge = edge.unwrap_or(ticks);
+    let near = shown(segment, market, side).take_while(|order| order.side.opposite().crosses(edge, order.price));
+    near.fold(QuoteMicros::ZERO, |sum, order| {
+        sum.saturating_add(notional(order.price, order.remaining, market.rules.tick_value).unwrap_or_default())
+    })
 }
 
 /// Markets whose funding interval is over, while the price is good enough.

@@ -17,6 +17,7 @@ use super::{Segment, SegmentUndo};
 use crate::breaker::Breaker;
 use crate::liquidation::RiskQueue;
 use crate::price::stable::PriceWindow;
+use crate::regime::RegimeFacts;
 
 /// A segment's clearing on margin.
 #[derive(Clone, Debug)]
@@ -142,6 +143,8 @@ pub struct Pricing {
     pub insurance_used: Fading,
     /// What the backstop has realised in this market; negative is a loss.
     pub backstop_realised: i64,
+    /// How rough the market is.
+    pub regime: RegimeFacts,
 }
 
 /// Samples of depth that the median is taken of, half a minute each.
@@ -276,6 +279,7 @@ impl Margin {
             budget_left: QuoteMicros::ZERO,
             insurance_used: Fading::default(),
             backstop_realised: 0,
+            regime: RegimeFacts::default(),
         };
         Some(Box::new(Self { rules, feed, pricing }))
     }

@@ -53,6 +53,8 @@ pub enum SystemWork {
     ExpireProposal(SegmentProposal) = 15,
     /// Insurance has money again and pays for losses that stayed uncovered.
     RepayDeficit(SegmentId) = 16,
+    /// A market got rougher, or has been calmer for long enough.
+    MoveRegime(SegmentMarket) = 17,
 }
 
 /// A feed of a segment.
@@ -144,7 +146,7 @@ impl SystemWork {
             Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
-            Self::MoveMark(market) | Self::SettleFunding(market) => market.segment,
+            Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,
             Self::MoveBreaker(segment) | Self::RepayDeficit(segment) => *segment,
             Self::CarryOutProposal(proposal) | Self::ExpireProposal(proposal) => proposal.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,

@@ -7,7 +7,7 @@ use crate::grant::MarketScope;
 use crate::merkle::TableKind;
 use crate::testing::golden::{assert_golden, hex_of, table};
 use crate::testing::{arbitrary, examples, known_tags};
-use crate::{Event, limits};
+use crate::{Event, Regime, RegimeCause, limits};
 
 fn first_byte<T: BorshSerialize>(value: &T) -> u8 {
     borsh::to_vec(value).unwrap()[0]
@@ -80,16 +80,18 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<SelfTradeMode>(), [1, 2, 3]);
     assert_eq!(known_tags::<OrderReference>(), [1, 2]);
     assert_eq!(known_tags::<CancelScope>(), [1, 2]);
-    assert_eq!(known_tags::<SystemWork>(), (1..=16).collect::<Vec<u8>>());
+    assert_eq!(known_tags::<SystemWork>(), (1..=17).collect::<Vec<u8>>());
     assert_eq!(known_tags::<PublicKey>(), [1, 2, 3]);
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);
     assert_eq!(known_tags::<MarketScope>(), [1, 2]);
     assert_eq!(known_tags::<RemovalCause>(), (1..=14).collect::<Vec<u8>>());
     assert_eq!(known_tags::<LogMode>(), [1, 2]);
+    assert_eq!(known_tags::<Regime>(), [1, 2, 3, 4]);
+    assert_eq!(known_tags::<RegimeCause>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
     assert_eq!(known_tags::<Command>(), [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41]);
-    let events = (1..=4).chain(10..=29).chain(40..=43).chain(50..=55).chain(60..=63).collect::<Vec<u8>>();
+    let events = (1..=4).chain(10..=29).chain(40..=44).chain(50..=55).chain(60..=63).collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
 

@@ -5,6 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::clearing::{BreakerCause, BreakerState, PriceGrade};
 use crate::command::{Change, Side};
 use crate::ids::{AccountId, FeedId, MarketId, OperatorId, ProposalNumber, RecordIndex, SegmentId};
+use crate::regime::{Regime, RegimeCause};
 use crate::units::{DurationMs, FineTicks, PriceNanos, QuantityLots, QuoteMicros, TimeMs};
 
 /// See [`Event::PriceObserved`](crate::Event::PriceObserved).
@@ -58,6 +59,25 @@ pub struct MarkMoved {
     pub premium_ppm: i32,
     /// Notional that rests near the index on the thinner side of the book.
     pub depth: QuoteMicros,
+    /// Distance of the best bid from the best ask, as a share of their middle; the whole if a side is empty.
+    pub spread_ppm: u32,
+    /// What one side of the book has more than the other near the index, as a share of both; zero if neither has anything.
+    pub imbalance_ppm: u32,
+}
+
+/// See [`Event::RegimeMoved`](crate::Event::RegimeMoved).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RegimeMoved {
+    /// The market.
+    pub market: MarketId,
+    /// The regime before.
+    pub from: Regime,
+    /// The regime after.
+    pub to: Regime,
+    /// Why.
+    pub cause: RegimeCause,
+    /// The figure that reached the new regime's level, in parts per million of what it measures; zero if it fell.
+    pub figure_ppm: u64,
 }
 
 /// See [`Event::FundingSettled`](crate::Event::FundingSettled).

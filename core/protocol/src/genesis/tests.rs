@@ -301,6 +301,12 @@ fn margin_mutations() -> Vec<Mutation> {
         margin(Rule::LiquidationInRange, |margin| margin.liquidation.depth_share = RatioPpm::ZERO),
         margin(Rule::LiquidationInRange, |margin| margin.liquidation.per_second_max = QuoteMicros::ZERO),
         margin(Rule::LiquidationInRange, |margin| margin.liquidation.insurance_window_ms = DurationMs::ZERO),
+        margin(Rule::RegimeLevels, |margin| margin.regime.jump.elevated = RatioPpm::ZERO),
+        margin(Rule::RegimeLevels, |margin| margin.regime.spread.stressed = margin.regime.spread.extreme),
+        margin(Rule::RegimeLevels, |margin| margin.regime.leave = ratio(1_000_000)),
+        margin(Rule::RegimeLevels, |margin| margin.regime.leave = RatioPpm::ZERO),
+        margin(Rule::RegimeTimes, |margin| margin.regime.hold_ms = DurationMs::ZERO),
+        margin(Rule::RegimeTimes, |margin| margin.regime.volatility_window_ms = DurationMs::ZERO),
         margin(Rule::LiquidationFeeWithinMaintenance, |margin| margin.liquidation.fee = ratio(7_501)),
         // A quarter of the speed takes four times as long, in which the price may move four times as far.
         margin(Rule::MaintenanceCoversLiquidation, |margin| {

@@ -22,8 +22,8 @@ use crate::event::{
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
     PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased,
-    TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
+    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
@@ -32,8 +32,8 @@ use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
     PriceGrade, PriceNanos, PriceTicks, ProposalNumber, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RecordIndex,
-    Reject, RejectCode, SegmentId, SignatureBytes, SignatureForm, SystemCommand, TimeMs, TradeNumber, TransferNumber,
-    WithdrawalNumber,
+    Regime, RegimeCause, Reject, RejectCode, SegmentId, SignatureBytes, SignatureForm, SystemCommand, TimeMs,
+    TradeNumber, TransferNumber, WithdrawalNumber,
 };
 
 /// Any bare number; both ends of the range and small numbers more often than chance would have it.
@@ -425,6 +425,7 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::CarryOutProposal).boxed(),
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
+        segment_market().prop_map(SystemWork::MoveRegime).boxed(),
     ]
 }
 
@@ -660,6 +661,15 @@ fn order_event_kinds() -> Vec<BoxedStrategy<Event>> {
 }
 
 fn price_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let regime = || select(Regime::ALL.to_vec());
+    let regime_causes = vec![
+        RegimeCause::Volatility,
+        RegimeCause::Jump,
+        RegimeCause::Thinness,
+        RegimeCause::Spread,
+        RegimeCause::Imbalance,
+        RegimeCause::Cleared,
+    ];
     let grade = || {
         let grades =
             [PriceGrade::Valid, PriceGrade::Aged, PriceGrade::Clamped, PriceGrade::Uncertain, PriceGrade::Unusable];
@@ -684,9 +694,25 @@ fn price_event_kinds() -> Vec<BoxedStrategy<Event>> {
                 })
             })
             .boxed(),
-        (market_id(), fine_ticks(), fine_ticks(), fine_ticks(), number_i64(), any::<i32>(), quote_micros())
-            .prop_map(|(market, index, published, mark, basis, premium_ppm, depth)| {
-                Event::MarkMoved(MarkMoved { market, index, published, mark, basis, premium_ppm, depth })
+        (market_id(), [(); 3].map(|()| fine_ticks()), number_i64(), any::<(i32, u32, u32)>(), quote_micros())
+            .prop_map(|(market, [index, published, mark], basis, ratios, depth)| {
+                let (premium_ppm, spread_ppm, imbalance_ppm) = ratios;
+                Event::MarkMoved(MarkMoved {
+                    market,
+                    index,
+                    published,
+                    mark,
+                    basis,
+                    premium_ppm,
+                    depth,
+                    spread_ppm,
+                    imbalance_ppm,
+                })
+            })
+            .boxed(),
+        (market_id(), regime(), regime(), select(regime_causes), number_u64())
+            .prop_map(|(market, from, to, cause, figure_ppm)| {
+                Event::RegimeMoved(RegimeMoved { market, from, to, cause, figure_ppm })
             })
             .boxed(),
         (market_id(), any::<i32>(), number_i64(), time_ms())

@@ -19,20 +19,21 @@ use crate::event::{
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
     PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded, TransferReleased,
-    TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
+    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeePpm, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
     PriceGrade, PriceNanos, PriceTicks, ProposalNumber, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RecordIndex,
-    RejectCode, SegmentId, SignatureBytes, SystemCommand, TickValueMicros, TimeMs, TradeNumber, TransferNumber,
-    WithdrawalNumber,
+    Regime, RegimeCause, RejectCode, SegmentId, SignatureBytes, SystemCommand, TickValueMicros, TimeMs, TradeNumber,
+    TransferNumber, WithdrawalNumber,
 };
 
 /// The example of the command that is this action.
@@ -204,6 +205,7 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::CarryOutProposal(proposal),
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
+        SystemWork::MoveRegime(market),
     ]
 }
 
@@ -413,6 +415,28 @@ pub fn margin(market: u16, feed: u16) -> MarginRules {
             insurance_share_max: RatioPpm::from_ppm(400_000),
             insurance_window_ms: DurationMs::from_ms(3_600_000),
         },
+        regime: regime(),
+    }
+}
+
+/// When a market counts as rough: an hour's deviation of 1, 2.5 and 5 %, and what goes with it.
+#[must_use]
+pub fn regime() -> RegimeRules {
+    let levels = |elevated, stressed, extreme| RegimeLevels {
+        elevated: RatioPpm::from_ppm(elevated),
+        stressed: RatioPpm::from_ppm(stressed),
+        extreme: RatioPpm::from_ppm(extreme),
+    };
+    RegimeRules {
+        volatility: levels(10_000, 25_000, 50_000),
+        jump: levels(10_000, 25_000, 50_000),
+        thinness: levels(600_000, 800_000, 950_000),
+        spread: levels(2_000, 10_000, 50_000),
+        imbalance: levels(800_000, 950_000, 1_000_000),
+        leave: RatioPpm::from_ppm(700_000),
+        hold_ms: DurationMs::from_ms(600_000),
+        volatility_window_ms: DurationMs::from_ms(1_800_000),
+        depth_window_ms: DurationMs::from_ms(86_400_000),
     }
 }
 
@@ -648,12 +672,21 @@ fn price_events() -> Vec<Event> {
             basis: -327_680,
             premium_ppm: -12,
             depth: QuoteMicros::from_micros(2_500_000_000_000),
+            spread_ppm: 150,
+            imbalance_ppm: 40_000,
         }),
         Event::FundingSettled(FundingSettled {
             market,
             rate_ppm: 12,
             cumulative: -98_765,
             next_ms: TimeMs::from_ms(TIME_MS + 3_600_000),
+        }),
+        Event::RegimeMoved(RegimeMoved {
+            market,
+            from: Regime::Calm,
+            to: Regime::Stressed,
+            cause: RegimeCause::Jump,
+            figure_ppm: 31_415,
         }),
     ]
 }

@@ -9,6 +9,7 @@ use casemate_protocol::clearing::{
 };
 use casemate_protocol::genesis::{Principal, WindowCap};
 use casemate_protocol::limits::{FEEDS_MAX, MARKETS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     BoundedVec, DurationMs, FeedId, MarketId, OperatorId, PriceNanos, QuoteMicros, RatioPpm, SegmentId,
 };
@@ -105,6 +106,7 @@ fn bitcoin() -> MarginRules {
             insurance_share_max: RatioPpm::from_ppm(400_000),
             ..liquidation()
         },
+        regime: regime(),
     }
 }
 
@@ -163,6 +165,12 @@ fn small() -> MarginRules {
             backstop_loss_max: quote(20_000),
             insurance_share_max: RatioPpm::from_ppm(500_000),
             ..liquidation()
+        },
+        regime: RegimeRules {
+            volatility: rough([30_000, 70_000, 140_000]),
+            jump: rough([30_000, 70_000, 140_000]),
+            spread: rough([10_000, 50_000, 150_000]),
+            ..regime()
         },
         ..bitcoin()
     }
@@ -241,6 +249,27 @@ fn liquidation() -> LiquidationRules {
         insurance_share_max: RatioPpm::ZERO,
         insurance_window_ms: DurationMs::from_ms(HOUR_MS),
     }
+}
+
+/// An hour's deviation of 1 % is a rough day for the largest markets, 5 % was that of 19 May 2021.
+fn regime() -> RegimeRules {
+    RegimeRules {
+        volatility: rough([10_000, 25_000, 50_000]),
+        jump: rough([10_000, 25_000, 50_000]),
+        thinness: rough([600_000, 800_000, 950_000]),
+        spread: rough([2_000, 10_000, 50_000]),
+        imbalance: rough([800_000, 950_000, 1_000_000]),
+        leave: RatioPpm::from_ppm(700_000),
+        hold_ms: DurationMs::from_ms(10 * MINUTE_MS),
+        volatility_window_ms: DurationMs::from_ms(30 * MINUTE_MS),
+        depth_window_ms: DurationMs::from_ms(24 * HOUR_MS),
+    }
+}
+
+/// Levels in parts per million, from elevated to extreme.
+fn rough(levels: [u32; 3]) -> RegimeLevels {
+    let [elevated, stressed, extreme] = levels.map(RatioPpm::from_ppm);
+    RegimeLevels { elevated, stressed, extreme }
 }
 
 fn tier(notional_from: i64, initial_ppm: u32, maintenance_ppm: u32) -> MarginTier {

@@ -9,6 +9,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks, QuantityLots,
     QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
@@ -241,6 +242,7 @@ prop_compose! {
         amounts in prop::array::uniform3(1i64..),
         per_second in 1i64 << 50..,
         portions in prop::array::uniform3(share()),
+        regime in valid_regime(),
     ) -> MarginRules {
         let [impact, slice_min, backstop_loss] = amounts.map(QuoteMicros::from_micros);
         let [basis_window, cliff, ramp, insurance_window] = times.map(DurationMs::from_ms);
@@ -275,6 +277,39 @@ prop_compose! {
                 insurance_share_max: portions[2],
                 insurance_window_ms: insurance_window,
             },
+            regime,
+        }
+    }
+}
+
+prop_compose! {
+    fn valid_regime_levels()(steps in prop::array::uniform3(1u32..1 << 30)) -> RegimeLevels {
+        let [elevated, more, most] = steps;
+        let (stressed, extreme) = (elevated + more, elevated + more + most);
+        let ppm = RatioPpm::from_ppm;
+        RegimeLevels { elevated: ppm(elevated), stressed: ppm(stressed), extreme: ppm(extreme) }
+    }
+}
+
+prop_compose! {
+    fn valid_regime()(
+        levels in prop::array::uniform5(valid_regime_levels()),
+        leave in 1u32..1_000_000,
+        times in prop::array::uniform3(1u64..),
+    ) -> RegimeRules {
+        let [volatility, jump, thinness, spread, imbalance] = levels;
+        let [hold_ms, volatility_window_ms, depth_window_ms] = times.map(DurationMs::from_ms);
+        let leave = RatioPpm::from_ppm(leave);
+        RegimeRules {
+            volatility,
+            jump,
+            thinness,
+            spread,
+            imbalance,
+            leave,
+            hold_ms,
+            volatility_window_ms,
+            depth_window_ms,
         }
     }
 }

@@ -7,6 +7,7 @@ use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, Officers, RatioLevels,
 };
 use casemate_protocol::genesis::{Genesis, Principal};
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 
 use super::{grouped, quote};
 use crate::development_keys::public_key_text;
@@ -211,6 +212,7 @@ extended_move_ppm = {extended_move}
     }
     text += &funding(&rules.funding);
     text += &liquidation(&rules.liquidation);
+    text += &regime(&rules.regime);
     text += "\n# Brackets: what of a position's notional lies above `notional_from_quote`, up to the next, pays these rates.\n\
              # The first begins at zero; rates rise. Maintenance is at least half of initial margin.\n";
     for tier in &rules.tiers {
@@ -279,6 +281,45 @@ insurance_window_ms = {insurance_window}
         insurance_share = grouped(u64::from(rules.insurance_share_max.ppm())),
         insurance_window = grouped(rules.insurance_window_ms.ms()),
     )
+}
+
+fn regime(rules: &RegimeRules) -> String {
+    format!(
+        "
+# When the market counts as rough. It does so at once, and less so step by step, when all figures have been below the share
+# `leave_ppm` of its own levels for `hold_ms`, and it had been as rough for as long.
+[market.margin.regime]
+# Standard deviation of the published price over an hour.
+volatility_ppm = {volatility}
+# Largest move within half a minute, forgotten over ten minutes.
+jump_ppm = {jump}
+# What is missing of the usual depth near the index.
+thinness_ppm = {thinness}
+# Distance of best bid and ask, and what one side of the book has more than the other; averaged over a minute.
+spread_ppm = {spread}
+imbalance_ppm = {imbalance}
+leave_ppm = {leave}
+hold_ms = {hold}
+# Times over which volatility and the usual depth are averaged.
+volatility_window_ms = {volatility_window}
+depth_window_ms = {depth_window}
+",
+        volatility = regime_levels(&rules.volatility),
+        jump = regime_levels(&rules.jump),
+        thinness = regime_levels(&rules.thinness),
+        spread = regime_levels(&rules.spread),
+        imbalance = regime_levels(&rules.imbalance),
+        leave = grouped(u64::from(rules.leave.ppm())),
+        hold = grouped(rules.hold_ms.ms()),
+        volatility_window = grouped(rules.volatility_window_ms.ms()),
+        depth_window = grouped(rules.depth_window_ms.ms()),
+    )
+}
+
+fn regime_levels(levels: &RegimeLevels) -> String {
+    let [elevated, stressed, extreme] =
+        [levels.elevated, levels.stressed, levels.extreme].map(|level| grouped(u64::from(level.ppm())));
+    format!("{{ elevated = {elevated}, stressed = {stressed}, extreme = {extreme} }}")
 }
 
 /// A decimal string with nine places.
