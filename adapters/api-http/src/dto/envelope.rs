@@ -8,7 +8,7 @@ mod signature;
 
 use casemate_protocol::command::{SelfTradeMode, Side};
 use casemate_protocol::envelope::{GroupMode, SignerRole};
-use casemate_protocol::{Action, BreakerCause, BreakerState, PriceGrade};
+use casemate_protocol::{Action, BreakerCause, BreakerState, PriceGrade, Regime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
