@@ -1,8 +1,10 @@
 //! Stage 2: the signature fits key and envelope digest: Ed25519 under the rules of ZIP-215, ECDSA by wallets and passkeys
 //! as `eip712` and `webauthn` say.
 //!
-//! A batch may mix them. Wallets and passkeys sign now and then, so theirs are checked one by one in the same pieces;
-//! what follows is about Ed25519. This is the floor under the engine's speed, so envelopes are checked in batches: one equation over many signatures
+//! A batch may mix them. Wallets and passkeys sign now and then, so theirs are checked one by one in the same pieces; what
+//! follows is about Ed25519.
+//!
+//! This is the floor under the engine's speed, so envelopes are checked in batches: one equation over many signatures
 //! costs about half of checking each. Single check and batch come from one library and use the same cofactored
 //! equation, so they accept the same signatures, also under keys and points of mixed order, where most libraries
 //! disagree with themselves.

@@ -100,7 +100,7 @@ fn deposit(claim: &DepositClaim) -> Vec<Field> {
 
 fn proposal(propose: &Propose) -> Vec<Field> {
     let change = match propose.change {
-        Change::LeaveBreaker(leave) => format!("breaker from {:?} to {:?}", leave.from, leave.to),
+        Change::LeaveBreaker(leave) => format!("breaker from {} to {}", leave.from.name(), leave.to.name()),
     };
     vec![text("change", change), segment(propose.segment), text("expires", time_text(propose.expires_ms))]
 }

@@ -239,9 +239,9 @@ impl Ledger {
     /// and so every root, is that of running the commands.
     ///
     /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
-    /// ([`Ledger::consume_envelope`]) and with them the counters of passkeys ([`Ledger::count_passkey`]), session rates from the verdicts ([`Ledger::count_command`] for each command
-    /// that passed the stage of grants), and that a segment failed a law from the verdicts `SegmentFaulted` of its
-    /// records; refilling limiters and clocks is part of opening the block.
+    /// ([`Ledger::consume_envelope`]) and with them the counters of passkeys ([`Ledger::count_passkey`]), session rates from
+    /// the verdicts ([`Ledger::count_command`] for each command that passed the stage of grants), and that a segment
+    /// failed a law from the verdicts `SegmentFaulted` of its records; refilling limiters and clocks is part of opening the block.
     pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {
         for event in events {
             self.accounts.evolve(event, &self.genesis.accounts);

@@ -5,13 +5,13 @@ use casemate_protocol::event::{FundingSettled, MarkMoved, PriceAggregated, Price
 use casemate_protocol::units::Round;
 use casemate_protocol::{DurationMs, Event, FineTicks, PriceTicks, QuoteMicros};
 
-use super::mark::basis_step;
+use super::mark::average_step;
 use super::maturing::Maturity;
 use crate::breaker;
 use crate::context::BlockContext;
 use crate::liquidation::slice::budget_step;
-use crate::regime::{self, Seen};
-use crate::segment::{DEPTH_SAMPLES, Pricing, Seen as Observation, Segment};
+use crate::regime::{self, Sighting};
+use crate::segment::{DEPTH_SAMPLES, Pricing, Seen, Segment};
 
 /// Applies an event about prices.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -33,8 +33,7 @@ fn price_observed(segment: &mut Segment, observed: &PriceObserved) {
     segment.change_feed(feed, |facts| {
         facts.is_changed = true;
         if let Some(seen) = facts.seen.as_mut_slice().get_mut(place) {
-            *seen =
-                Observation { price: observed.price, confidence: observed.confidence, source_ms: observed.source_ms };
+            *seen = Seen { price: observed.price, confidence: observed.confidence, source_ms: observed.source_ms };
         }
     });
 }
@@ -80,13 +79,13 @@ fn mark_moved(segment: &mut Segment, block: &BlockContext, moved: &MarkMoved) {
         let shallow = moved.depth.min(median_depth(pricing));
         pricing.slice_left = shallow.scale(rules.liquidation.depth_share, Round::Down).unwrap_or_default();
         pricing.budget_left = budget_step(pricing.budget_left, step_ms, &rules.liquidation);
-        let seen = Seen {
+        let sighting = Sighting {
             published: moved.published,
             depth: median_depth(pricing),
             spread_ppm: moved.spread_ppm,
             imbalance_ppm: moved.imbalance_ppm,
         };
-        pricing.regime.observe(&seen, step_ms, block.waiting_ms, &rules.regime);
+        pricing.regime.observe(&sighting, step_ms, block.waiting_ms, &rules.regime);
     });
     segment.remember_facts(place);
     if let Some(market) = segment.markets.get_mut(usize::from(place)) {
@@ -100,7 +99,7 @@ fn mark_moved(segment: &mut Segment, block: &BlockContext, moved: &MarkMoved) {
 /// The average of the index over about five minutes.
 fn mean_step(mean: FineTicks, index: FineTicks, step_ms: DurationMs) -> FineTicks {
     let signed = |fine: FineTicks| i64::try_from(fine.fine()).unwrap_or(i64::MAX);
-    let next = basis_step(signed(mean), Some(signed(index)), step_ms, MEAN_WINDOW);
+    let next = average_step(signed(mean), Some(signed(index)), step_ms, MEAN_WINDOW);
     FineTicks::from_fine(u64::try_from(next).unwrap_or(0))
 }
 

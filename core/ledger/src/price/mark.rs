@@ -5,23 +5,23 @@ use casemate_protocol::clearing::{EIGHT_HOURS_MS, FundingRules};
 use casemate_protocol::units::{PPM, Round, div_round};
 use casemate_protocol::{DurationMs, FineTicks, RatioPpm, TickValueMicros};
 
-/// The average distance between book and index after `step_ms`, in fine ticks, positive where the book is above.
+/// An exponential average after `step_ms`, with the time constant `window_ms`, in the unit of its samples: the basis (the
+/// distance between book and index in fine ticks, positive where the book is above), and what else is averaged over time.
 ///
-/// An exponential average with the time constant `window_ms`: the basis moves by `step / (window + step)` of what
-/// separates it from the sample. The move is rounded up in size, so a constant sample is reached exactly and never
-/// passed. Without a sample (a one-sided or empty book) the basis falls back to zero at the same pace. A step of zero
-/// moves nothing.
+/// It moves by `step / (window + step)` of what separates it from the sample. The move is rounded up in size, so a constant
+/// sample is reached exactly and never passed. Without a sample (a one-sided or empty book) it falls back to zero at the
+/// same pace. A step of zero moves nothing.
 #[must_use]
-pub fn basis_step(basis: i64, sample: Option<i64>, step_ms: DurationMs, window_ms: DurationMs) -> i64 {
+pub fn average_step(average: i64, sample: Option<i64>, step_ms: DurationMs, window_ms: DurationMs) -> i64 {
     let target = sample.unwrap_or(0);
     let step = u128::from(step_ms.ms());
     let whole = u128::from(window_ms.ms()).saturating_add(step);
     // Both factors are below 2^64, so the product fits; a quotient exists because the divisor is at least `step`.
-    let product = u128::from(basis.abs_diff(target)).saturating_mul(step);
+    let product = u128::from(average.abs_diff(target)).saturating_mul(step);
     let size = if product == 0 { 0 } else { product.div_ceil(whole) };
-    // The quotient is at most the distance, so both conversions hold, and the result lies between basis and target.
+    // The quotient is at most the distance, so both conversions hold, and the result lies between average and target.
     let size = u64::try_from(size).unwrap_or(u64::MAX);
-    if target >= basis { basis.saturating_add_unsigned(size) } else { basis.saturating_sub_unsigned(size) }
+    if target >= average { average.saturating_add_unsigned(size) } else { average.saturating_sub_unsigned(size) }
 }
 
 /// The price that positions are valued at: the index and the basis, the latter held to `basis_max` of the index

@@ -9,7 +9,7 @@ use casemate_protocol::{
 };
 
 use super::aggregate::{Median, Observation, Standing, cap_move, grade, median};
-use super::mark::{basis_step, funding_per_lot, mark, premium_ppm};
+use super::mark::{average_step, funding_per_lot, mark, premium_ppm};
 use crate::context::BlockContext;
 use crate::market::Work;
 use crate::segment::{Feed, Margin, Market, RestingOrder, Segment, next_boundary};
@@ -127,7 +127,7 @@ fn mark_now(segment: &Segment, market: &Market, block: &BlockContext) -> Option<
     // A market's first mark is its index.
     let step_ms =
         if pricing.mark.is_zero() { DurationMs::ZERO } else { block.waiting_ms.saturating_sub(pricing.moved_ms) };
-    let basis = basis_step(pricing.basis, sample, step_ms, rules.basis_window_ms);
+    let basis = average_step(pricing.basis, sample, step_ms, rules.basis_window_ms);
     let slippage_ppm = i64::from(rules.liquidation.slippage_max.ppm());
     let [bid_depth, ask_depth] = [Side::Bid, Side::Ask].map(|side| depth(segment, market, index, side, slippage_ppm));
     let impact = |side| impact_price(segment, market, side, rules.funding.impact_notional);

@@ -5,7 +5,7 @@ use casemate_protocol::regime::RegimeRules;
 use casemate_protocol::{DurationMs, FineTicks, QuoteMicros, Regime, RegimeCause};
 
 use super::machine::note_clear;
-use crate::price::mark::basis_step;
+use crate::price::mark::average_step;
 
 /// A market's regime, and the figures that move it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -38,7 +38,7 @@ pub struct RegimeFacts {
 
 /// What is seen of a market when its mark moves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Sighting {
     pub(crate) published: FineTicks,
     /// Middle of the depths of the last five minutes, of the thinner side.
     pub(crate) depth: QuoteMicros,
@@ -71,27 +71,27 @@ impl RegimeFacts {
     }
 
     /// Takes in what is seen when a mark moves, `step_ms` after the last move; zero at the first. INVARIANT(G3)
-    pub(crate) fn observe(&mut self, seen: &Seen, step_ms: DurationMs, now: DurationMs, rules: &RegimeRules) {
+    pub(crate) fn observe(&mut self, seen: &Sighting, step_ms: DurationMs, now: DurationMs, rules: &RegimeRules) {
         if self.sampled.is_zero() {
             (self.sampled, self.sampled_ms) = (seen.published, now);
         }
         let move_ppm = distance_ppm(seen.published, self.sampled);
-        self.jump_ppm = basis_step(self.jump_ppm, None, step_ms, JUMP_WINDOW).max(move_ppm);
+        self.jump_ppm = average_step(self.jump_ppm, None, step_ms, JUMP_WINDOW).max(move_ppm);
         let sample_ms = now.saturating_sub(self.sampled_ms);
         if sample_ms.ms() >= SAMPLE_MS {
             let rate = variance_per_hour(move_ppm, sample_ms);
-            self.variance = basis_step(self.variance, Some(rate), sample_ms, rules.volatility_window_ms);
+            self.variance = average_step(self.variance, Some(rate), sample_ms, rules.volatility_window_ms);
             (self.sampled, self.sampled_ms) = (seen.published, now);
         }
         self.note_depth(seen.depth.micros(), step_ms, rules.depth_window_ms);
-        self.spread_ppm = basis_step(self.spread_ppm, Some(seen.spread_ppm.into()), step_ms, BOOK_WINDOW);
-        self.imbalance_ppm = basis_step(self.imbalance_ppm, Some(seen.imbalance_ppm.into()), step_ms, BOOK_WINDOW);
+        self.spread_ppm = average_step(self.spread_ppm, Some(seen.spread_ppm.into()), step_ms, BOOK_WINDOW);
+        self.imbalance_ppm = average_step(self.imbalance_ppm, Some(seen.imbalance_ppm.into()), step_ms, BOOK_WINDOW);
         note_clear(self, rules, now);
     }
 
     /// Until a window has passed, the usual depth is the average of all that was seen.
     fn note_depth(&mut self, depth: i64, step_ms: DurationMs, window_ms: DurationMs) {
-        self.depth_mean = basis_step(self.depth_mean, Some(depth), step_ms, self.depth_seen_ms);
+        self.depth_mean = average_step(self.depth_mean, Some(depth), step_ms, self.depth_seen_ms);
         self.depth_seen_ms = self.depth_seen_ms.saturating_add(step_ms).min(window_ms);
         let missing = i128::from(self.depth_mean.saturating_sub(depth).max(0));
         let share = missing.saturating_mul(WHOLE_PPM).checked_div(self.depth_mean.max(1).into()).unwrap_or(0);

@@ -15,7 +15,7 @@ use casemate_protocol::event::RegimeMoved;
 use casemate_protocol::{Event, MarketId, Regime};
 
 pub use figures::RegimeFacts;
-pub(crate) use figures::Seen;
+pub(crate) use figures::Sighting;
 
 use crate::context::BlockContext;
 use crate::market::Work;

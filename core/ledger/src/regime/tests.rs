@@ -23,8 +23,8 @@ fn ms(value: u64) -> DurationMs {
     DurationMs::from_ms(value)
 }
 
-fn seen(published: u64, depth: i64) -> Seen {
-    Seen {
+fn seen(published: u64, depth: i64) -> Sighting {
+    Sighting {
         published: FineTicks::from_fine(published),
         depth: QuoteMicros::from_micros(depth),
         spread_ppm: 100,
@@ -40,7 +40,7 @@ impl Watch {
         watch
     }
 
-    fn step(&mut self, step_ms: u64, seen: &Seen) {
+    fn step(&mut self, step_ms: u64, seen: &Sighting) {
         self.now_ms += step_ms;
         self.facts.observe(seen, ms(step_ms), ms(self.now_ms), &self.rules);
         while let Some(change) = machine::due(&self.facts, &self.rules, ms(self.now_ms)) {
@@ -51,7 +51,7 @@ impl Watch {
     }
 
     /// So many seconds in which nothing changes.
-    fn rest(&mut self, seconds: u64, seen: &Seen) {
+    fn rest(&mut self, seconds: u64, seen: &Sighting) {
         (0..seconds).for_each(|_| self.step(1_000, seen));
     }
 
@@ -100,15 +100,13 @@ fn a_slow_fall_shows_as_volatility_and_not_as_a_jump() {
 #[test]
 fn volatility_is_the_standard_deviation_over_an_hour() {
     let mut watch = Watch::new();
-    let mut price = START;
     for half_minute in 0..1_200 {
         // 0.2 % to and fro every half minute: the root of 120 of them in an hour is 2.19 %.
-        price = if half_minute % 2 == 0 { START + START / 500 } else { START };
+        let price = if half_minute % 2 == 0 { START + START / 500 } else { START };
         watch.rest(30, &seen(price, DEEP));
     }
     let volatility = watch.facts.figure_ppm(RegimeCause::Volatility);
     assert!((21_500..22_300).contains(&volatility), "{volatility} of 21,909");
-    let _last = price;
 }
 
 #[test]
@@ -125,13 +123,13 @@ fn a_book_that_empties_is_thin_and_one_that_was_never_deep_is_not() {
 
 #[test]
 fn spread_and_imbalance_must_last_to_count() {
-    let wide = Seen { spread_ppm: 20_000, ..seen(START, DEEP) };
+    let wide = Sighting { spread_ppm: 20_000, ..seen(START, DEEP) };
     let mut watch = Watch::new();
     watch.step(1_000, &wide);
     assert_eq!(watch.moves, [], "one second of it");
     watch.rest(120, &wide);
     assert_eq!(watch.last_move(), (Regime::Stressed, RegimeCause::Spread));
-    let lone = Seen { imbalance_ppm: 1_000_000, ..seen(START, DEEP) };
+    let lone = Sighting { imbalance_ppm: 1_000_000, ..seen(START, DEEP) };
     let mut watch = Watch::new();
     watch.rest(60, &lone);
     assert_eq!(watch.moves, [], "a minute of it");
@@ -143,7 +141,7 @@ fn spread_and_imbalance_must_last_to_count() {
 fn a_figure_between_leaving_and_entering_changes_nothing() {
     let mut watch = Watch::new();
     watch.rest(60, &seen(START, DEEP));
-    let spread = |spread_ppm| Seen { spread_ppm, ..seen(START, DEEP) };
+    let spread = |spread_ppm| Sighting { spread_ppm, ..seen(START, DEEP) };
     watch.rest(600, &spread(2_000));
     assert_eq!(watch.last_move(), (Regime::Elevated, RegimeCause::Spread));
     // 1,400 is where it is left.
@@ -171,7 +169,7 @@ proptest! {
             let published = FineTicks::from_fine(u64::try_from(price).unwrap());
             let depth = QuoteMicros::from_micros(depth);
             let before = watch.moves.len();
-            watch.step(step_ms, &Seen { published, depth, spread_ppm, imbalance_ppm });
+            watch.step(step_ms, &Sighting { published, depth, spread_ppm, imbalance_ppm });
             let now = watch.now_ms;
             let reached = Regime::ALL.into_iter().rev().find(|regime| {
                 watch.rules.levels().into_iter().any(|(cause, levels)| {
@@ -215,7 +213,7 @@ proptest! {
             now = now.saturating_add(step_ms);
             let published = FineTicks::from_fine(published.max(1));
             let depth = QuoteMicros::from_micros(depth);
-            facts.observe(&Seen { published, depth, spread_ppm, imbalance_ppm }, ms(step_ms), ms(now), &rules);
+            facts.observe(&Sighting { published, depth, spread_ppm, imbalance_ppm }, ms(step_ms), ms(now), &rules);
             prop_assert!(facts.figure_ppm(RegimeCause::Thinness) <= 1_000_000);
             prop_assert!(facts.figure_ppm(RegimeCause::Spread) <= u64::from(u32::MAX));
         }

@@ -7,6 +7,9 @@
 //! maintenance margin. `G` is the sum of `q·m` at the marks `m` of now, and a fraction of sums is at most the largest of the
 //! fractions of its terms: `G/E <= m / (D + r·m0)` in one of its markets.
 //!
+//! A bound that a look left where it was, because it is nearer than need be, is like one that this look made with a smaller
+//! distance: only that it is at most `x·m0` away is used, and then `E` is larger than said.
+//!
 //! The queues do not keep `m0`. For a long it is its bound and more, `m0 >= m - D` but for funding; for a short that is further
 //! from its bound than it was, it is `m` and more; and for one that is nearer to it, the maintenance margin of now takes its
 //! place, because the distance covers its growth. So `m - D` serves for all. Funding since then is at most 1/256 of either

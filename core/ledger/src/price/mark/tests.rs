@@ -13,16 +13,16 @@ const fn fine(value: u64) -> FineTicks {
 
 #[test]
 fn the_basis_moves_by_its_share_rounded_away_from_where_it_was() {
-    assert_eq!(basis_step(0, Some(31_000), ms(1_000), ms(30_000)), 1_000);
-    assert_eq!(basis_step(0, Some(31_001), ms(1_000), ms(30_000)), 1_001);
-    assert_eq!(basis_step(0, Some(-31_001), ms(1_000), ms(30_000)), -1_001);
-    assert_eq!(basis_step(31_000, None, ms(1_000), ms(30_000)), 30_000, "no sample pulls to zero");
-    assert_eq!(basis_step(5, Some(6), ms(1), ms(u64::MAX)), 6, "no dead zone");
-    assert_eq!(basis_step(5, Some(600), ms(0), ms(30_000)), 5);
-    assert_eq!(basis_step(5, Some(600), ms(0), ms(0)), 5);
-    assert_eq!(basis_step(5, Some(600), ms(1), ms(0)), 600, "without a window there is no average");
-    assert_eq!(basis_step(i64::MIN, Some(i64::MAX), ms(u64::MAX), ms(0)), i64::MAX);
-    assert_eq!(basis_step(i64::MAX, Some(i64::MIN), ms(u64::MAX), ms(0)), i64::MIN);
+    assert_eq!(average_step(0, Some(31_000), ms(1_000), ms(30_000)), 1_000);
+    assert_eq!(average_step(0, Some(31_001), ms(1_000), ms(30_000)), 1_001);
+    assert_eq!(average_step(0, Some(-31_001), ms(1_000), ms(30_000)), -1_001);
+    assert_eq!(average_step(31_000, None, ms(1_000), ms(30_000)), 30_000, "no sample pulls to zero");
+    assert_eq!(average_step(5, Some(6), ms(1), ms(u64::MAX)), 6, "no dead zone");
+    assert_eq!(average_step(5, Some(600), ms(0), ms(30_000)), 5);
+    assert_eq!(average_step(5, Some(600), ms(0), ms(0)), 5);
+    assert_eq!(average_step(5, Some(600), ms(1), ms(0)), 600, "without a window there is no average");
+    assert_eq!(average_step(i64::MIN, Some(i64::MAX), ms(u64::MAX), ms(0)), i64::MAX);
+    assert_eq!(average_step(i64::MAX, Some(i64::MIN), ms(u64::MAX), ms(0)), i64::MIN);
 }
 
 #[test]
@@ -110,7 +110,7 @@ proptest! {
     fn prop_a_step_of_the_basis_is_its_share_rounded_up_in_size(
         basis in any::<i64>(), target in any::<i64>(), step in 0..=1u64 << 32, window in 0..=1u64 << 32,
     ) {
-        let after = basis_step(basis, Some(target), ms(step), ms(window));
+        let after = average_step(basis, Some(target), ms(step), ms(window));
         prop_assert!(basis.min(target) <= after && after <= basis.max(target));
         let (moved, distance) = (u128::from(after.abs_diff(basis)), u128::from(target.abs_diff(basis)));
         let (step, whole) = (u128::from(step), u128::from(step + window));
@@ -125,18 +125,18 @@ proptest! {
         // Each step moves by one at least, so no more steps than the distance are needed.
         let mut now = basis;
         for _ in 0..basis.abs_diff(target) {
-            let after = basis_step(now, Some(target), ms(step), ms(window));
+            let after = average_step(now, Some(target), ms(step), ms(window));
             prop_assert!(now == target || after.abs_diff(target) < now.abs_diff(target));
             now = after;
         }
         prop_assert_eq!(now, target);
-        prop_assert_eq!(basis_step(now, Some(target), ms(step), ms(window)), target);
+        prop_assert_eq!(average_step(now, Some(target), ms(step), ms(window)), target);
     }
 
     #[test]
     fn prop_the_basis_mirrors(basis in -1i64 << 60..=1 << 60, sample in -1i64 << 60..=1 << 60, step in 0..=9_000u64) {
-        let mirrored = basis_step(-basis, Some(-sample), ms(step), ms(30_000));
-        prop_assert_eq!(mirrored, -basis_step(basis, Some(sample), ms(step), ms(30_000)));
+        let mirrored = average_step(-basis, Some(-sample), ms(step), ms(30_000));
+        prop_assert_eq!(mirrored, -average_step(basis, Some(sample), ms(step), ms(30_000)));
     }
 
     #[test]
