@@ -8,8 +8,7 @@ use casemate_protocol::command::{
     Approve, Beneficiary, CancelAllOrders, CancelScope, Change, LeaveBreaker, Propose, SubmitPrice, TimeInForce,
 };
 use casemate_protocol::genesis::{Genesis, MarketRules, Principal, WindowCap};
-use casemate_protocol::regime::RegimeRules;
-use casemate_protocol::testing::examples;
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AccountId, BreakerState, Command, DurationMs, FeedId, MarketId, OperatorId, PriceNanos, ProposalNumber,
     QuantityLots, RatioPpm, SegmentId, Side, TimeMs,
@@ -133,12 +132,27 @@ fn margin(market: u16) -> MarginRules {
             insurance_share_max: ppm(400_000),
             insurance_window_ms: ms(3_600_000),
         },
-        regime: RegimeRules {
-            hold_ms: ms(60_000),
-            volatility_window_ms: ms(300_000),
-            depth_window_ms: ms(3_600_000),
-            ..examples::regime()
-        },
+        regime: regime(),
+    }
+}
+
+/// Its own and not those of the protocol's examples: the fuzz target builds this kit without their feature.
+fn regime() -> RegimeRules {
+    let levels = |elevated, stressed, extreme| RegimeLevels {
+        elevated: ppm(elevated),
+        stressed: ppm(stressed),
+        extreme: ppm(extreme),
+    };
+    RegimeRules {
+        volatility: levels(10_000, 25_000, 50_000),
+        jump: levels(10_000, 25_000, 50_000),
+        thinness: levels(600_000, 800_000, 950_000),
+        spread: levels(2_000, 10_000, 50_000),
+        imbalance: levels(800_000, 950_000, 1_000_000),
+        leave: ppm(700_000),
+        hold_ms: ms(60_000),
+        volatility_window_ms: ms(300_000),
+        depth_window_ms: ms(3_600_000),
     }
 }
 
