@@ -71,6 +71,12 @@ impl Fading {
         Self { factor: FACTORS.get(place).copied().unwrap_or(0), halvings }
     }
 
+    /// Whether no step has passed, so that nothing fades.
+    #[must_use]
+    pub const fn is_still(self) -> bool {
+        self.halvings == 0 && self.factor == 1 << 32
+    }
+
     /// What is left of a value, rounded down. Never more for a longer time, never less for a larger value.
     #[must_use]
     pub fn of(self, value: u64) -> u64 {

@@ -49,6 +49,9 @@ pub struct Aggression {
 impl Aggression {
     /// Lets time pass.
     pub fn fade(&mut self, fading: Fading) {
+        if fading.is_still() {
+            return;
+        }
         self.taken.bid = fading.of(self.taken.bid);
         self.taken.ask = fading.of(self.taken.ask);
     }

@@ -24,6 +24,8 @@ pub const AFTER_FILL: DurationMs = DurationMs::from_ms(1_000);
 pub const NEAR_PPM: u32 = 10_000;
 /// A burst of so many median orders (R§4.2 D2).
 pub const OUTSIZED_MEDIANS: u64 = 10;
+/// The most that a burst comes to, so that it is over a second after it.
+const BURST_PPM_MAX: u32 = 2 * WHOLE_PPM;
 /// Hits within the window, faded: three within ten minutes leave at least this (R§4.2 D2).
 pub const HITS_PPM: u32 = 2 * WHOLE_PPM;
 /// Filled volume is at most a twentieth of what left quickly (R§4.2 D2: cancel share above 95 %).
@@ -72,6 +74,9 @@ impl Spoof {
     pub fn fade(&mut self, fading: Fading, burst: Fading) {
         for side in [&mut self.sides.bid, &mut self.sides.ask] {
             side.burst_ppm = burst.of_small(side.burst_ppm);
+            if fading.is_still() {
+                continue;
+            }
             side.hits_ppm = fading.of_small(side.hits_ppm);
             side.quick = fading.of(side.quick);
             side.filled = fading.of(side.filled);
@@ -101,9 +106,10 @@ impl Spoof {
             return;
         }
         let worth = share_ppm(lots, median.saturating_mul(OUTSIZED_MEDIANS));
-        side.burst_ppm = side.burst_ppm.saturating_add(worth);
-        if side.burst_ppm >= WHOLE_PPM {
-            side.burst_ppm = 0;
+        let before = side.burst_ppm;
+        side.burst_ppm = before.saturating_add(worth).min(BURST_PPM_MAX);
+        // Once for each burst, however large it is.
+        if before < WHOLE_PPM && side.burst_ppm >= WHOLE_PPM {
             side.hits_ppm = side.hits_ppm.saturating_add(WHOLE_PPM);
         }
     }
@@ -135,7 +141,7 @@ impl Spoof {
     pub fn absorb(&mut self, gone: &Self) {
         for side in [Side::Bid, Side::Ask] {
             let (own, other) = (self.sides.of_mut(side), gone.sides.of(side));
-            own.burst_ppm = own.burst_ppm.saturating_add(other.burst_ppm);
+            own.burst_ppm = own.burst_ppm.saturating_add(other.burst_ppm).min(BURST_PPM_MAX);
             own.hits_ppm = own.hits_ppm.saturating_add(other.hits_ppm);
             own.quick = own.quick.saturating_add(other.quick);
             own.filled = own.filled.saturating_add(other.filled);
@@ -212,6 +218,14 @@ mod tests {
         played.spoof(1, 20 * MEDIAN, 1);
         assert!(played.score() >= WHOLE_PPM);
         assert_eq!(played.spoof.judge().1.side, Side::Bid);
+    }
+
+    /// Cause: a burst began anew with each hit, so enough layers were three hits at once.
+    #[test]
+    fn a_burst_is_one_hit_however_large() {
+        let mut played = Played { now: 1_000, ..Played::default() };
+        played.spoof(1, 500 * MEDIAN, 10);
+        assert!(played.score() < WHOLE_PPM);
     }
 
     #[test]

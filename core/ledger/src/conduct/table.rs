@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{AccountId, MarketId, RejectCode, Side, TimeMs};
+use casemate_protocol::{AccountId, MarketId, RejectCode, Side, TimeMs, TradeNumber};
 
 use super::alert::{Alert, Detector, Evidence};
 use super::clusters::{Clusters, Joined, LINK_PPM, SharedAct};
 use super::collusion::{Funding, OPPOSED_PPM};
 use super::features::WHOLE_PPM;
+use super::ignition::Aggression;
 use super::observation::{Act, Cancelled, LeaveAsked, Observation, Traded, short};
 use super::rows::{AccountRow, MarketRow, SubjectRow};
 use super::two_keys::{self, Blockable, Gate, History};
+use super::wash::WashFigures;
 use super::{refusals, sandwich, wash};
 
 /// What one alert is worth to a band.
@@ -173,33 +175,49 @@ impl Conduct {
     }
 
     fn traded(&mut self, trade: &Traded, market: MarketId, at: TimeMs, alerts: &mut Vec<Alert>) {
-        let subjects = [trade.taker, trade.maker].map(|account| self.clusters.representative(account));
-        let [taker, maker] = subjects;
-        if taker == maker {
-            let evidence = Evidence::SelfTrade { accounts: [trade.maker, trade.taker], trade: trade.trade };
-            let row = self.subject_at(taker, market, at);
-            row.note_score(WHOLE_PPM);
-            let is_told = row.firing.note(Detector::Wash, WHOLE_PPM, at);
-            let level = two_keys::ANOMALOUS;
-            let found = Found { market, account: taker, score_ppm: WHOLE_PPM, level, evidence };
-            self.raise(is_told.then_some(found), at, alerts);
+        let [taker, maker] = [trade.taker, trade.maker].map(|account| self.clusters.representative(account));
+        let aggression = if taker == maker {
+            self.traded_with_itself(trade, taker, market, at, alerts)
         } else {
-            self.washed(trade, [taker, maker], market, at, alerts);
-        }
-        self.moved(trade, taker, market, at, alerts);
+            self.washed(trade, [taker, maker], market, at, alerts)
+        };
+        // By cluster, as everything here.
+        self.moved(&Traded { taker, maker, ..*trade }, &aggression, market, at, alerts);
         self.lost(trade, market, at, alerts);
     }
 
-    /// What a trade does to the rows of its two sides, and D1.
-    fn washed(
+    /// A cluster on both sides of a trade: D1 without a doubt.
+    fn traded_with_itself(
         &mut self,
         trade: &Traded,
-        subjects: [AccountId; 2],
+        subject: AccountId,
         market: MarketId,
         at: TimeMs,
         alerts: &mut Vec<Alert>,
-    ) {
-        let [taker, maker] = subjects;
+    ) -> Aggression {
+        let row = self.subject_at(subject, market, at);
+        row.note_score(WHOLE_PPM);
+        let aggression = row.aggression;
+        let found = row.firing.note(Detector::Wash, WHOLE_PPM, at).then_some(Found {
+            market,
+            account: subject,
+            score_ppm: WHOLE_PPM,
+            level: two_keys::ANOMALOUS,
+            evidence: Evidence::SelfTrade { accounts: [trade.maker, trade.taker], trade: trade.trade },
+        });
+        self.raise(found, at, alerts);
+        aggression
+    }
+
+    /// What a trade does to the rows of its two sides, and D1. Gives the aggression of the taker.
+    fn washed(
+        &mut self,
+        trade: &Traded,
+        [taker, maker]: [AccountId; 2],
+        market: MarketId,
+        at: TimeMs,
+        alerts: &mut Vec<Alert>,
+    ) -> Aggression {
         let bought = match trade.taker_side {
             Side::Bid => trade.notional.micros(),
             Side::Ask => trade.notional.micros().saturating_neg(),
@@ -215,32 +233,32 @@ impl Conduct {
         row.stuffing.note_trade();
         row.aggression.note(trade.taker_side, lots);
         row.wash.note(short(maker), bought);
-        let Some((score_ppm, figures)) = wash::judge((short(taker), &row.wash), (short(maker), &other)) else { return };
-        for (subject, with) in [(taker, maker), (maker, taker)] {
-            let row = self.subject_at(subject, market, at);
-            let level = row.note_score(score_ppm);
-            let found = row.firing.note(Detector::Wash, score_ppm, at).then(|| {
-                let evidence = Evidence::Wash { with, trade: trade.trade, figures };
-                Found { market, account: subject, score_ppm, level, evidence }
-            });
+        let aggression = row.aggression;
+        let judged = wash::judge((short(taker), &row.wash), (short(maker), &other));
+        let Some((score_ppm, figures)) = judged else { return aggression };
+        let found = judge_wash(row, (taker, maker), (score_ppm, figures), (trade.trade, market, at));
+        self.raise(found, at, alerts);
+        // The maker's row is met again when there is something to say; else when it takes itself.
+        if score_ppm >= WHOLE_PPM {
+            let row = self.subject_at(maker, market, at);
+            let found = judge_wash(row, (maker, taker), (score_ppm, figures), (trade.trade, market, at));
             self.raise(found, at, alerts);
         }
+        aggression
     }
 
     /// What a trade does to its market: D4 and D7.
-    fn moved(&mut self, trade: &Traded, taker: AccountId, market: MarketId, at: TimeMs, alerts: &mut Vec<Alert>) {
-        let takers = self.subject_at(taker, market, at).aggression;
-        // By cluster, as everything here.
-        let trade = Traded { taker, maker: self.clusters.representative(trade.maker), ..*trade };
+    fn moved(&mut self, trade: &Traded, takers: &Aggression, market: MarketId, at: TimeMs, alerts: &mut Vec<Alert>) {
+        let taker = trade.taker;
         let row = self.market_at(market, at);
-        row.momentum.note(&trade, &takers, at);
+        row.momentum.note(trade, takers, at);
         let ignited = row.momentum.judge_ignitions(trade.price);
         let (score_ppm, figures) = row.momentum.judge_pump(trade.price, at);
         let pumped = row.firing.note(Detector::Pump, score_ppm, at).then(|| {
             let evidence = Evidence::Pump { trade: trade.trade, figures };
             Found { market, account: AccountId::NONE, score_ppm, level: two_keys::ANOMALOUS, evidence }
         });
-        let closed = row.takers.note(&trade, at);
+        let closed = row.takers.note(trade, at);
         self.raise(pumped, at, alerts);
         if let Some((score_ppm, account, figures)) = ignited {
             let account = AccountId::new(account.into());
@@ -405,6 +423,19 @@ impl Conduct {
         row.bring_to(now);
         row
     }
+}
+
+/// D1 for one of a pair, `(about, with)`.
+fn judge_wash(
+    row: &mut SubjectRow,
+    (account, with): (AccountId, AccountId),
+    (score_ppm, figures): (u32, WashFigures),
+    (trade, market, at): (TradeNumber, MarketId, TimeMs),
+) -> Option<Found> {
+    let level = row.note_score(score_ppm);
+    let is_told = row.firing.note(Detector::Wash, score_ppm, at);
+    let evidence = Evidence::Wash { with, trade, figures };
+    is_told.then_some(Found { market, account, score_ppm, level, evidence })
 }
 
 fn judge_stuffing(row: &mut SubjectRow, account: AccountId, market: MarketId, at: TimeMs) -> Option<Found> {

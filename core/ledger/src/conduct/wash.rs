@@ -56,6 +56,9 @@ pub struct WashFigures {
 impl Wash {
     /// Lets time pass.
     pub fn fade(&mut self, fading: Fading) {
+        if fading.is_still() {
+            return;
+        }
         self.gross = fading.of(self.gross);
         for pair in &mut self.others {
             pair.gross = fading.of(pair.gross);
