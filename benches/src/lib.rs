@@ -8,6 +8,7 @@
 //! same instructions twice (`benches/authenticate.rs` times it); and everything with a disk, which `casemate bench`
 //! measures from socket to receipt.
 
+mod conduct;
 mod decode;
 mod ledger;
 mod log;
@@ -31,13 +32,16 @@ pub struct HotPath {
 }
 
 /// Every hot path, in the order of a command's way.
-pub const HOT_PATHS: [HotPath; 9] = [
+pub const HOT_PATHS: [HotPath; 12] = [
     decode::PLACE_ORDER,
     ledger::PLACE_RESTING,
     ledger::PLACE_TAKING,
     ledger::CANCEL,
     ledger::AMEND,
     ledger::QUOTE_LADDER,
+    conduct::PLACED,
+    conduct::CANCELLED,
+    conduct::TRADED,
     log::APPEND,
     seal::ROWS,
     replica::PROPOSE,

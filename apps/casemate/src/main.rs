@@ -1,6 +1,6 @@
 //! The casemate command: makes and checks genesis files and keys, runs an embedded node, talks to a running one, shows and
-//! proves what a folder holds, runs a development venue, replays recorded order flow, recorded prices and scenarios, and
-//! measures.
+//! proves what a folder holds, runs a development venue, replays recorded order flow, recorded prices and scenarios, evaluates
+//! conduct, and measures.
 //!
 //! Standard output is data, standard error is for people. Exit code 0 is success, 1 a failure that is told with a hint,
 //! 2 wrong usage.
@@ -12,6 +12,7 @@ mod output;
 
 mod bench;
 mod client;
+mod conduct;
 mod error;
 mod genesis;
 mod inspect;
@@ -82,6 +83,9 @@ enum Command {
     Inspect(inspect::InspectCommand),
     /// Runs recorded order flow, recorded prices or scenarios through the engine.
     Replay(replay::ReplayArgs),
+    /// Evaluates the detectors of conduct on recorded and injected manipulation.
+    #[command(subcommand)]
+    Conduct(conduct::ConductCommand),
     /// Measures the engine against bare signature verification.
     Bench(bench::BenchArgs),
 }
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => client::watch::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Conduct(command) => conduct::run(&command),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

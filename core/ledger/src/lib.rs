@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod breaker;
+pub mod conduct;
 pub mod context;
 pub mod funds;
 mod invariants;
