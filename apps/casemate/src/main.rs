@@ -18,6 +18,7 @@ mod inspect;
 mod keys;
 mod node;
 mod order_flow;
+mod policy;
 mod price_replay;
 mod replay;
 mod scenario_replay;
@@ -82,6 +83,9 @@ enum Command {
     Inspect(inspect::InspectCommand),
     /// Runs recorded order flow, recorded prices or scenarios through the engine.
     Replay(replay::ReplayArgs),
+    /// Checks, compares and explains policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Measures the engine against bare signature verification.
     Bench(bench::BenchArgs),
 }
@@ -106,6 +110,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => client::watch::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),
+        Command::Policy(command) => policy::run(&command),
         Command::Bench(args) => bench::run(&args),
     };
     match done {
