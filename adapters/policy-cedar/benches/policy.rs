@@ -39,6 +39,9 @@ fn decisions(criterion: &mut Criterion) {
     criterion.bench_function("policy::cedar/action=RequestWithdrawal", |bencher| {
         bencher.iter(|| black_box(decider.decide(black_box(&withdrawal))));
     });
+    criterion.bench_function("policy::slow_path/action=RequestWithdrawal", |bencher| {
+        bencher.iter(|| black_box(decider.permits(black_box(&withdrawal))));
+    });
     criterion.bench_function("policy::cedar/action=PlaceOrder", |bencher| {
         bencher.iter(|| black_box(decider.decide(black_box(&order))));
     });

@@ -6,13 +6,14 @@
 use std::fmt;
 
 use casemate_protocol::policy::{PolicyTable, TableAnswer};
+use cedar_policy::PolicySet;
 
 use crate::DECISION_STACK_BYTES;
 use crate::compile::compile_slices;
 use crate::error::PolicyError;
 use crate::files::Policies;
 use crate::request::PolicyFacts;
-use crate::slices::{Slices, judge};
+use crate::slices::{Slice, Slices, Verdict, judge};
 
 /// A compiled set, with what decides where the table does not.
 #[derive(Clone, Debug)]
@@ -76,7 +77,15 @@ impl CedarDecider {
     pub fn permits(&self, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
         match self.table.answer(&facts.question) {
             TableAnswer { least, asks_slow_path: false } => Ok(least.is_some_and(|least| facts.tier >= least)),
-            TableAnswer { asks_slow_path: true, .. } => Ok(self.decide(facts)?.is_permitted),
+            TableAnswer { least, asks_slow_path: true } => {
+                let slice = self.slices.get(facts.question.kind, facts.question.action);
+                // Where rules of the slow path only forbid, the table has said the rest.
+                match slice.and_then(|slice| Some((slice, slice.slow_forbids.as_ref()?))) {
+                    Some(_) if least.is_none_or(|least| facts.tier < least) => Ok(false),
+                    Some((slice, forbids)) => Ok(ask(slice, forbids, facts)?.is_permitted),
+                    None => Ok(self.decide(facts)?.is_permitted),
+                }
+            }
         }
     }
 
@@ -88,16 +97,18 @@ impl CedarDecider {
         let Some(slice) = self.slices.get(facts.question.kind, facts.question.action) else {
             return Ok(Decision { is_permitted: false, reasons: Vec::new(), errors: Vec::new() });
         };
-        let (request, entities) = facts.request(&slice.action).map_err(DecisionFault::Request)?;
-        let verdict =
-            stacker::maybe_grow(DECISION_STACK_BYTES, DECISION_STACK_BYTES, || judge(&slice.all, &request, &entities));
-        if verdict.gave_up {
-            return Err(DecisionFault::StackExhausted);
-        }
+        let verdict = ask(slice, &slice.all, facts)?;
         Ok(Decision { is_permitted: verdict.is_permitted, reasons: verdict.reasons, errors: verdict.errors })
     }
 
     pub(crate) const fn slices(&self) -> &Slices {
         &self.slices
     }
+}
+
+fn ask(slice: &Slice, policies: &PolicySet, facts: &PolicyFacts) -> Result<Verdict, DecisionFault> {
+    let (request, entities) = facts.request(&slice.action, &slice.mentions).map_err(DecisionFault::Request)?;
+    let decide = || judge(policies, &request, &entities);
+    let verdict = stacker::maybe_grow(DECISION_STACK_BYTES, DECISION_STACK_BYTES, decide);
+    if verdict.gave_up { Err(DecisionFault::StackExhausted) } else { Ok(verdict) }
 }

@@ -1,6 +1,8 @@
 //! Cedar expressions as trees: children, depth and number, so that bounds hold for any operator there is.
 
-use cedar_policy::pst::{Clause, Expr};
+use std::collections::BTreeSet;
+
+use cedar_policy::pst::{Clause, Expr, Var};
 
 /// The expressions directly inside an expression.
 pub(crate) fn children(expression: &Expr) -> Vec<&Expr> {
@@ -31,6 +33,46 @@ pub(crate) fn measure(clauses: &[Clause]) -> (usize, usize) {
         open.extend(children(expression).into_iter().map(|child| (child, depth + 1)));
     }
     (deepest, count)
+}
+
+/// The attributes that policies mention, by name: what is not mentioned need not be told to Cedar.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mentions {
+    names: BTreeSet<String>,
+    /// Whether the context is looked at as a whole.
+    is_everything: bool,
+}
+
+impl Mentions {
+    /// Adds what conditions mention.
+    pub(crate) fn add(&mut self, clauses: &[Clause]) {
+        let mut open: Vec<&Expr> = clauses.iter().map(condition).collect();
+        while let Some(expression) = open.pop() {
+            let inside = match expression {
+                Expr::GetAttr { expr, attr } => {
+                    self.names.insert(attr.to_string());
+                    Some(expr)
+                }
+                Expr::HasAttr { expr, attrs } => {
+                    self.names.extend(attrs.iter().map(ToString::to_string));
+                    Some(expr)
+                }
+                _ => None,
+            };
+            match inside {
+                Some(expr) if matches!(**expr, Expr::Var(Var::Context)) => {}
+                _ => {
+                    self.is_everything |= matches!(expression, Expr::Var(Var::Context));
+                    open.extend(children(expression));
+                }
+            }
+        }
+    }
+
+    /// Whether an attribute may play a part.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.is_everything || self.names.contains(name)
+    }
 }
 
 /// The expression of a condition.

@@ -1,10 +1,13 @@
 //! What is known about one request, and how Cedar is told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use casemate_protocol::policy::{ActionScope, PolicyAction, PolicyKind, PolicyQuestion, Tier};
 use casemate_protocol::{AccountId, MarketId, QuoteMicros, SegmentId};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
+
+use crate::expression::Mentions;
 
 /// Everything that a rule may look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +95,13 @@ impl PolicyFacts {
         }
     }
 
-    /// What Cedar is asked; the entities that policies may look into, with the action's groups.
-    pub(crate) fn request(&self, action_entities: &[Entity]) -> Result<(Request, Entities), String> {
+    /// What Cedar is asked; the entities that policies may look into, with the action's groups. What policies do not mention
+    /// is left out: it plays no part and costs time.
+    pub(crate) fn request(
+        &self,
+        action_entities: &[Entity],
+        mentions: &Mentions,
+    ) -> Result<(Request, Entities), String> {
         let question = self.question.normalised();
         let principal = uid(question.kind.name(), &self.account.number().to_string());
         let segment = uid("Segment", &self.segment.number().to_string());
@@ -104,34 +112,35 @@ impl PolicyFacts {
                 (uid("Market", &self.market.number().to_string()), HashSet::from([segment, venue()]))
             }
         };
-        let attributes = if question.kind == PolicyKind::Anonymous {
-            HashMap::new()
-        } else {
-            HashMap::from([
-                ("number".to_owned(), long(self.account.number())),
-                ("ageMs".to_owned(), long(self.account_age_ms)),
-            ])
-        };
-        let asker = Entity::new(principal.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
-        let target = Entity::new_no_attrs(resource.clone(), parents);
-        let entities = action_entities.iter().cloned().chain([asker, target]);
+        let mut entities = action_entities.to_vec();
+        entities.push(Entity::new_no_attrs(resource.clone(), parents));
+        let attributes = [("number", self.account.number()), ("ageMs", self.account_age_ms)];
+        if question.kind != PolicyKind::Anonymous && attributes.iter().any(|(name, _)| mentions.has(name)) {
+            let attributes = attributes.map(|(name, value)| (name.to_owned(), long(value)));
+            let asker = Entity::new(principal.clone(), HashMap::from(attributes), HashSet::new());
+            entities.push(asker.map_err(|error| error.to_string())?);
+        }
         let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-        let request = Request::new(principal, action_uid(question.action), resource, self.context()?, None);
+        let request = Request::new(principal, action_uid(question.action), resource, self.context(mentions)?, None);
         Ok((request.map_err(|error| error.to_string())?, entities))
     }
 
-    fn context(&self) -> Result<Context, String> {
+    fn context(&self, mentions: &Mentions) -> Result<Context, String> {
         let mut pairs = cell_pairs(&self.question.normalised(), self.tier);
-        let mut evidence = vec![("approvals".to_owned(), long(u64::from(self.evidence.approvals)))];
-        evidence.extend(self.evidence.grant_age_ms.map(|age_ms| ("grantAgeMs".to_owned(), long(age_ms))));
-        pairs.push(("evidence".to_owned(), record(evidence)?));
-        pairs.push(("feeds".to_owned(), self.feeds.expression()?));
+        if mentions.has("evidence") {
+            let mut evidence = vec![("approvals".to_owned(), long(u64::from(self.evidence.approvals)))];
+            evidence.extend(self.evidence.grant_age_ms.map(|age_ms| ("grantAgeMs".to_owned(), long(age_ms))));
+            pairs.push(("evidence".to_owned(), record(evidence)?));
+        }
+        if mentions.has("feeds") {
+            pairs.push(("feeds".to_owned(), self.feeds.expression(mentions)?));
+        }
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
 }
 
 impl FeedFacts {
-    fn expression(&self) -> Result<RestrictedExpression, String> {
+    fn expression(&self, mentions: &Mentions) -> Result<RestrictedExpression, String> {
         let readings = [
             ("externalDepthMicros", self.external_depth_micros),
             ("externalVolumeMicros", self.external_volume_micros),
@@ -141,7 +150,7 @@ impl FeedFacts {
         ];
         let mut pairs = Vec::new();
         for (name, reading) in readings {
-            let Some(reading) = reading else { continue };
+            let Some(reading) = reading.filter(|_| mentions.has(name)) else { continue };
             let grade = match reading.grade {
                 Grade::Valid => "Valid",
                 Grade::Aged => "Aged",
@@ -190,8 +199,24 @@ pub(crate) fn action_uid(action: PolicyAction) -> EntityUid {
     uid("Action", action.name())
 }
 
+/// The name of a type. Cedar parses names with its whole grammar, which costs more than a decision, so each is parsed once.
 pub(crate) fn type_name(name: &str) -> EntityTypeName {
-    #[expect(clippy::expect_used, reason = "names of the vocabulary are identifiers; a test parses every one of them")]
+    static KNOWN: LazyLock<BTreeMap<&'static str, EntityTypeName>> = LazyLock::new(|| {
+        let kinds = PolicyKind::ALL.iter().map(|kind| kind.name());
+        kinds.chain(TYPES).map(|name| (name, parsed(name))).collect()
+    });
+    KNOWN.get(name).cloned().unwrap_or_else(|| parsed(name))
+}
+
+/// Types of the schema besides the kinds.
+const TYPES: [&str; 9] =
+    ["Action", "Venue", "Segment", "Market", "SegmentState", "Regime", "ConductBand", "Grade", "VenueStatus"];
+
+fn parsed(name: &str) -> EntityTypeName {
+    #[expect(
+        clippy::expect_used,
+        reason = "names of the vocabulary are identifiers; tests ask about every one of them"
+    )]
     name.parse().expect("a word of the vocabulary is an identifier")
 }
 

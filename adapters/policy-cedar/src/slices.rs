@@ -5,13 +5,14 @@
 
 use casemate_protocol::policy::{PolicyAction, PolicyKind, PolicyQuestion, Tier};
 use cedar_policy::{
-    AuthorizationError, Authorizer, Decision as CedarAnswer, Entities, Entity, EvaluationError, Policy, PolicySet,
-    Request,
+    AuthorizationError, Authorizer, Decision as CedarAnswer, Entities, Entity, EvaluationError, Policy, PolicyId,
+    PolicySet, Request,
 };
 
 use crate::cells::{Uses, require_monotone, uses};
 use crate::error::PolicyError;
-use crate::files::Policies;
+use crate::expression::Mentions;
+use crate::files::{LoadedPolicy, Policies};
 use crate::request::{action_uid, cell_request};
 
 /// The policies of one kind and action.
@@ -24,7 +25,12 @@ pub(crate) struct Slice {
     /// What those of the hot path look at.
     pub(crate) uses: Uses,
     pub(crate) has_slow: bool,
-    /// The action with its groups.
+    /// Those of the slow path with a permit for everything, if they only forbid: what they say where the table permits is
+    /// what all would say.
+    pub(crate) slow_forbids: Option<PolicySet>,
+    /// What all of them mention.
+    pub(crate) mentions: Mentions,
+    /// The action, which knows its groups.
     pub(crate) action: Vec<Entity>,
     action_alone: Entities,
 }
@@ -104,6 +110,9 @@ pub(crate) fn judge(policies: &PolicySet, request: &Request, entities: &Entities
     Verdict { is_permitted, reasons, errors, gave_up }
 }
 
+/// Not the id of any policy: theirs have no spaces.
+const ANYTHING_ID: &str = "permits everything";
+
 fn slice_of(
     policies: &Policies,
     all_uses: &[Uses],
@@ -113,14 +122,16 @@ fn slice_of(
     let mut joined = Uses::default();
     let mut all: Vec<&Policy> = Vec::new();
     let mut hot: Vec<&Policy> = Vec::new();
-    let mut has_slow = false;
+    let mut slow: Vec<&LoadedPolicy> = Vec::new();
+    let mut mentions = Mentions::default();
     for (policy, uses) in policies.policies().iter().zip(all_uses) {
         if !policies.may_apply(policy, kind, action) {
             continue;
         }
         all.push(&policy.policy);
+        mentions.add(policy.body.clauses());
         if policy.is_slow() {
-            has_slow = true;
+            slow.push(policy);
         } else {
             hot.push(&policy.policy);
             joined.join(uses);
@@ -132,9 +143,25 @@ fn slice_of(
     };
     let uid = action_uid(action);
     let known = policies.actions();
-    let named = core::iter::once(&uid).chain(known.ancestors(&uid).into_iter().flatten());
-    let action: Vec<Entity> = named.filter_map(|uid| known.get(uid)).cloned().collect();
+    // Its groups are its ancestors, which the entity holds itself.
+    let action: Vec<Entity> = known.get(&uid).cloned().into_iter().collect();
     let action_alone = Entities::from_entities(action.iter().cloned(), None)
         .map_err(|error| PolicyError::new(None, error.to_string(), "check the groups of actions in the schema"))?;
-    Ok(Slice { all: set(all)?, hot: set(hot)?, uses: joined, has_slow, action, action_alone })
+    let slow_forbids = if slow.iter().all(|policy| policy.is_forbid()) {
+        let anything = Policy::parse(Some(PolicyId::new(ANYTHING_ID)), "permit (principal, action, resource);")
+            .map_err(|error| PolicyError::new(None, error.to_string(), "this is a defect of casemate: report it"))?;
+        Some(set(slow.iter().map(|policy| &policy.policy).chain([&anything]).collect())?)
+    } else {
+        None
+    };
+    Ok(Slice {
+        all: set(all)?,
+        hot: set(hot)?,
+        uses: joined,
+        has_slow: !slow.is_empty(),
+        slow_forbids,
+        mentions,
+        action,
+        action_alone,
+    })
 }
