@@ -5,14 +5,14 @@
 
 use std::fmt;
 
-use casemate_protocol::policy::{PolicyTable, TableAnswer};
+use casemate_protocol::policy::{PolicyFacts, PolicyTable, TableAnswer};
 use cedar_policy::PolicySet;
 
 use crate::DECISION_STACK_BYTES;
 use crate::compile::compile_slices;
 use crate::error::PolicyError;
 use crate::files::Policies;
-use crate::request::PolicyFacts;
+use crate::request::AskCedar;
 use crate::slices::{Slice, Slices, Verdict, judge};
 
 /// A compiled set, with what decides where the table does not.

@@ -28,7 +28,7 @@ pub use difference::{DifferenceGroup, PolicyDifference, differences};
 pub use error::{Place, PolicyError};
 pub use explain::{Explanation, Remedy, explain};
 pub use files::{LoadedPolicy, Policies, PolicyFolder};
-pub use request::{EvidenceFacts, FeedFacts, Grade, PolicyFacts, Reading, VenueStatus, describe, describe_amount};
+pub use request::{describe, describe_amount};
 
 /// Largest policy file.
 pub const FILE_SIZE_BYTES_MAX: u64 = 64 * 1024;

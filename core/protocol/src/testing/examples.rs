@@ -27,6 +27,7 @@ use crate::genesis::{
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::policy::Tier;
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -536,6 +537,7 @@ fn funds_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_456),
+            tier: Tier::Rooted,
         })),
         Event::WithdrawalCancelled(withdrawal),
         Event::WithdrawalReleased(withdrawal),
@@ -547,6 +549,7 @@ fn funds_events() -> Vec<Event> {
             amount: QuoteMicros::from_micros(1_000_000),
             due_waiting_ms: DurationMs::from_ms(10_000),
             origin: RecordIndex::new(123_457),
+            tier: Tier::Proven,
         }),
         Event::TransferCancelled(transfer),
         Event::TransferReleased(TransferReleased { from: segment, number: TransferNumber::new(5), sequence: 4 }),
@@ -641,6 +644,7 @@ fn order_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_460),
+            tier: Tier::Rooted,
         })),
     ]
 }
