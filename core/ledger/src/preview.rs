@@ -193,6 +193,7 @@ fn scratch(segment: &Segment, account: AccountId, market: Option<MarketId>) -> S
         accepted_outputs: BTreeSet::new(),
         unclaimed: BTreeSet::new(),
         outbound: BTreeSet::new(),
+        left_by: BTreeMap::new(),
         outbound_of: BTreeSet::new(),
         left: BTreeMap::new(),
         last_left: BTreeMap::new(),

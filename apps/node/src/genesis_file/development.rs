@@ -10,6 +10,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, MarketId, OperatorId, PriceTicks, QuantityLots, QuoteMicros, RatioPpm,
     SegmentId, TickValueMicros, TimeMs,
@@ -106,6 +107,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             grant_commands_per_minute: 6_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
+        policies: PolicySet::default(),
     }
 }
 
@@ -165,6 +167,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             grant_commands_per_minute: 1_000_000_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
+        policies: PolicySet::default(),
     };
     genesis.validate()?;
     Ok(genesis)

@@ -6,6 +6,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules,
 };
 use casemate_protocol::hash::Hex;
+use casemate_protocol::policy::PolicyFile;
 use casemate_protocol::{QuoteMicros, TickValueMicros};
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
@@ -42,6 +43,10 @@ pub fn write(genesis: &Genesis) -> String {
     }
     if let Some(seeded) = &genesis.seeded {
         text += &self::seeded(seeded);
+    }
+    for (index, file) in genesis.policies.files.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(policy_file(file), POLICY_EXPLANATION, index == 0);
     }
     text
 }
@@ -268,6 +273,23 @@ grant_lifetime_ms = {lifetime}
         commands = grouped(u64::from(seeded.grant_commands_per_minute)),
         lifetime = grouped(seeded.grant_lifetime_ms.ms()),
     )
+}
+
+const POLICY_EXPLANATION: &str = "\
+# Policies in force from the start, as files of a folder that `casemate policy check` accepts, in the order of their names.
+# Without any, the built-in table says who may do what.
+";
+
+fn policy_file(file: &PolicyFile) -> String {
+    let name = toml::Value::from(String::from_utf8_lossy(file.name.as_slice()).into_owned());
+    let text = String::from_utf8_lossy(file.text.as_slice());
+    // A literal string keeps every character but its own end, and reads as the file does.
+    let text = if text.contains("'''") || text.contains('\r') {
+        toml::Value::from(text.into_owned()).to_string()
+    } else {
+        format!("'''\n{text}'''")
+    };
+    format!("[[policy]]\nname = {name}\ntext = {text}\n")
 }
 
 /// A decimal string with six places, as `Display` of money writes it.

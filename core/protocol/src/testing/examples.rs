@@ -27,7 +27,7 @@ use crate::genesis::{
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
-use crate::policy::Tier;
+use crate::policy::{PolicySet, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -304,6 +304,7 @@ pub fn genesis() -> Genesis {
             grant_commands_per_minute: 60_000,
             grant_lifetime_ms: DurationMs::from_ms(24 * 60 * 60 * 1_000),
         }),
+        policies: PolicySet::default(),
     }
 }
 
