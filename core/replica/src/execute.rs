@@ -37,6 +37,8 @@ pub struct Executed {
     pub broken: Vec<BrokenLaw>,
     /// State root after the block.
     pub state_root: Digest,
+    /// This machine could not evaluate the policy in force: nothing of the block may stand here.
+    pub has_policy_fault: bool,
 }
 
 /// Verdicts of one envelope.
@@ -145,6 +147,9 @@ impl<'a> Execution<'a> {
         self.refuse_faulted(&broken);
         timer.begin(Stages::Records);
         let mut executed = self.write_records(secret, parallel);
+        let is_fault =
+            |entry: &Entry<'_>| entry.verdict.is_err_and(|reject| reject.code() == RejectCode::PolicyEngineFault);
+        executed.has_policy_fault = self.entries.iter().any(is_fault);
         executed.broken = broken;
         timer.begin(Stages::StateRoot);
         executed.state_root = self.ledger.seal(secret, parallel);

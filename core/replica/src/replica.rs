@@ -110,7 +110,7 @@ impl<D: PolicyDecider> Replica<D> {
     /// The block is pending afterwards: adopt it once it is durable or decided, or discard it.
     ///
     /// # Errors
-    /// `Busy` with another block pending, `HeightOrTime` if time does not grow.
+    /// `Busy` with another block pending, `HeightOrTime` if time does not grow, `PolicyFault`.
     pub fn propose<P: Parallel, T: StageTimer>(
         &mut self,
         envelopes: Vec<Authenticated>,
@@ -139,6 +139,11 @@ impl<D: PolicyDecider> Replica<D> {
         let log_before = self.log.clone();
         let epoch = self.ledger.chain().policy.epoch;
         let executed = self.execute_included(&context, &included, &secret, parallel, timer);
+        if executed.has_policy_fault {
+            self.ledger.roll_back_block();
+            self.log = log_before;
+            return Err(InvalidBlock::PolicyFault);
+        }
         let header = self.header(&context, &included, &secret, epoch, executed.state_root);
         let envelopes = included.into_iter().filter_map(|seat| EnvelopeBytes::new(seat.into_bytes())).collect();
         let block = Block { header, seal_secret: secret, envelopes: BoundedVec::new(envelopes).unwrap_or_default() };
@@ -286,6 +291,9 @@ impl<D: PolicyDecider> Replica<D> {
             included.push(seat);
         }
         let executed = self.execute_included(context, &included, &block.seal_secret, parallel, &mut ());
+        if executed.has_policy_fault {
+            return Err(InvalidBlock::PolicyFault);
+        }
         if executed.state_root != block.header.state_root {
             return Err(InvalidBlock::StateRoot);
         }
