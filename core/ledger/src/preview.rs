@@ -66,7 +66,7 @@ impl Ledger {
         let id = self.segment_of_command(command).ok_or(unknown)?;
         let segment = self.segment(id).ok_or(unknown)?;
         let block = self.next_block();
-        let context = CommandContext { block, account, grant: None, record: RecordIndex::new(0), tier: Tier::Session };
+        let context = CommandContext { block, account, grant: None, record: RecordIndex::new(0), tier: Tier::Rooted };
         let before = segment.standing(account, &block);
         let mut scratch = scratch(segment, account, command.market());
         let mut events = Vec::new();

@@ -8,7 +8,7 @@ use casemate_protocol::command::{CancelWithdrawal, RequestTransfer, RequestWithd
 use casemate_protocol::genesis::{Genesis, GenesisRule};
 use casemate_protocol::limits::{FRESH_GRANT_MS, LEAVING_WINDOW_MS};
 use casemate_protocol::parallel::Sequential;
-use casemate_protocol::{AccountId, Command, QuoteMicros, Reject, RejectCode, SegmentId, TimeMs, WithdrawalNumber};
+use casemate_protocol::{AccountId, Command, DurationMs, QuoteMicros, Reject, RejectCode, SegmentId, TimeMs, WithdrawalNumber};
 use casemate_replica::{InvalidBlock, Replica};
 
 use crate::kit::words::{self, Words};
@@ -16,7 +16,10 @@ use crate::kit::{FIRST, REFERENCE, Venue, bid, genesis, list, micros, seeded_key
 
 /// A venue under policies of one line each.
 pub fn venue(text: &str) -> Venue<Words> {
-    let genesis = Genesis { policies: words::set(text), ..genesis() };
+    venue_of(Genesis { policies: words::set(text), ..genesis() })
+}
+
+fn venue_of(genesis: Genesis) -> Venue<Words> {
     let replica = Replica::new(&genesis, seeded_keys(&genesis), Words, &Sequential).unwrap();
     Venue::at_start(genesis, replica)
 }
@@ -54,6 +57,7 @@ fn splitting_a_withdrawal_stays_under_no_band() {
     assert_eq!(venue.ledger().amount_leaving(AccountId::new(FIRST)), micros(999_999));
     for part in 1..=64 {
         assert_eq!(ask(&mut venue, withdraw(part)), Err(RejectCode::EvidenceTooLow), "part {part}");
+        venue.wait_through(10_000);
     }
     let left = venue.ledger().chain().waiting_ms;
     while venue.ledger().chain().waiting_ms.ms() <= left.ms() + LEAVING_WINDOW_MS {
@@ -80,10 +84,14 @@ fn without_the_band_the_parts_leave() {
 
 #[test]
 fn a_grant_is_fresh_for_ten_minutes_and_the_root_key_always_is() {
-    let mut venue = venue("PlaceOrder Fresh");
+    let mut genesis = Genesis { policies: words::set("PlaceOrder Fresh"), ..genesis() };
+    let seeded = genesis.seeded.as_mut().unwrap();
+    seeded.grant_lifetime_ms = DurationMs::from_ms(2 * FRESH_GRANT_MS);
+    let mut venue = venue_of(genesis);
     let order = |venue: &mut Venue<Words>| {
         let letter = venue.session(FIRST, 1, vec![bid(1, REFERENCE, 2)]);
-        venue.step(&[letter]).records[0].verdict
+        let step = venue.step(&[letter]);
+        step.records.first().expect("the envelope is included").verdict
     };
     assert_eq!(order(&mut venue), Verdict::Accepted);
     venue.wait(FRESH_GRANT_MS);
