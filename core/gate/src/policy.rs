@@ -3,7 +3,7 @@
 //! The table is part of the ledger's state. Whoever implements the port is asked for what the state cannot hold, and every
 //! replica must be answered the same.
 
-use casemate_ledger::{BlockContext, Ledger};
+use casemate_ledger::{BlockContext, Ledger, PolicyInForce};
 use casemate_protocol::policy::{EvidenceFacts, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier};
 use casemate_protocol::{AccountId, Command, Reject, RejectCode};
 
@@ -22,7 +22,7 @@ pub trait PolicyDecider: Sync {
     ///
     /// # Errors
     /// A fault of this machine, which is never a verdict: the block cannot be executed here.
-    fn permits(&self, set: &PolicySet, facts: &PolicyFacts) -> Result<bool, DecisionFault>;
+    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault>;
 }
 
 /// A set that cannot be in force, and why, in words.
@@ -47,7 +47,7 @@ impl PolicyDecider for BuiltInTable {
 
     fn prepare(&self, _set: &PolicySet) {}
 
-    fn permits(&self, _set: &PolicySet, _facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+    fn permits(&self, _policy: &PolicyInForce, _facts: &PolicyFacts) -> Result<bool, DecisionFault> {
         // Its table has no rule besides the cells, so nobody asks.
         Err(DecisionFault)
     }
@@ -103,7 +103,7 @@ impl Judged<'_> {
 
     fn permits_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<bool, Reject> {
         let facts = self.ledger.policy_facts(self.block, self.account, self.command, question, tier, self.evidence);
-        let answer = self.decider.permits(self.ledger.policy().set(), &facts);
+        let answer = self.decider.permits(self.ledger.policy(), &facts);
         answer.map_err(|DecisionFault| Reject::of(RejectCode::PolicyEngineFault))
     }
 

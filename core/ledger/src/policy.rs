@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use casemate_protocol::hash::Digest;
 use casemate_protocol::policy::{
     ActionScope, ConductBand, EvidenceFacts, FeedFacts, PolicyAction, PolicyFacts, PolicyKind, PolicyQuestion,
     PolicyRegime, PolicySet, PolicyStamp, PolicyTable, SegmentState, Tier,
@@ -23,6 +24,7 @@ use crate::segment::Segment;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyInForce {
     set: Arc<PolicySet>,
+    set_digest: Digest,
     table: Arc<PolicyTable>,
 }
 
@@ -30,7 +32,7 @@ impl PolicyInForce {
     /// A set and the table that it compiles into.
     #[must_use]
     pub fn new(set: PolicySet, table: PolicyTable) -> Self {
-        Self { set: Arc::new(set), table: Arc::new(table) }
+        Self { set_digest: set.digest(), set: Arc::new(set), table: Arc::new(table) }
     }
 
     /// No texts, and the built-in table.
@@ -45,6 +47,12 @@ impl PolicyInForce {
         &self.set
     }
 
+    /// Digest of the texts.
+    #[must_use]
+    pub const fn set_digest(&self) -> &Digest {
+        &self.set_digest
+    }
+
     /// What the hot path reads.
     #[must_use]
     pub fn table(&self) -> &PolicyTable {
@@ -54,7 +62,7 @@ impl PolicyInForce {
     /// What the chain's row says of it.
     #[must_use]
     pub fn stamp(&self, epoch: PolicyEpoch) -> PolicyStamp {
-        PolicyStamp { epoch, set: self.set.digest(), table: self.table.digest() }
+        PolicyStamp { epoch, set: self.set_digest, table: self.table.digest() }
     }
 }
 

@@ -281,15 +281,29 @@ const POLICY_EXPLANATION: &str = "\
 ";
 
 fn policy_file(file: &PolicyFile) -> String {
-    let name = toml::Value::from(String::from_utf8_lossy(file.name.as_slice()).into_owned());
+    let name = basic_string(&String::from_utf8_lossy(file.name.as_slice()));
     let text = String::from_utf8_lossy(file.text.as_slice());
+    let is_literal = |letter: char| matches!(letter, '\n' | '\t') || !letter.is_control();
     // A literal string keeps every character but its own end, and reads as the file does.
-    let text = if text.contains("'''") || text.contains('\r') {
-        toml::Value::from(text.into_owned()).to_string()
-    } else {
+    let text = if text.chars().all(is_literal) && !text.contains("''") && !text.ends_with('\'') {
         format!("'''\n{text}'''")
+    } else {
+        basic_string(&text)
     };
     format!("[[policy]]\nname = {name}\ntext = {text}\n")
+}
+
+/// Any text in one line.
+fn basic_string(text: &str) -> String {
+    let mut written = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => written.extend(['\\', letter]),
+            letter if letter.is_control() => written += &format!("\\u{:04X}", u32::from(letter)),
+            letter => written.push(letter),
+        }
+    }
+    written + "\""
 }
 
 /// A decimal string with six places, as `Display` of money writes it.

@@ -8,7 +8,9 @@ use casemate_protocol::command::{CancelWithdrawal, RequestTransfer, RequestWithd
 use casemate_protocol::genesis::{Genesis, GenesisRule};
 use casemate_protocol::limits::{FRESH_GRANT_MS, LEAVING_WINDOW_MS};
 use casemate_protocol::parallel::Sequential;
-use casemate_protocol::{AccountId, Command, DurationMs, QuoteMicros, Reject, RejectCode, SegmentId, TimeMs, WithdrawalNumber};
+use casemate_protocol::{
+    AccountId, Command, DurationMs, QuoteMicros, Reject, RejectCode, SegmentId, TimeMs, WithdrawalNumber,
+};
 use casemate_replica::{InvalidBlock, Replica};
 
 use crate::kit::words::{self, Words};

@@ -5,6 +5,7 @@
 //! machine cannot answer. Where no line speaks, the built-in table does.
 
 use casemate_gate::{DecisionFault, PolicyDecider, SetRefused};
+use casemate_ledger::PolicyInForce;
 use casemate_protocol::QuoteMicros;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::policy::{
@@ -113,10 +114,9 @@ impl PolicyDecider for Words {
 
     fn prepare(&self, _set: &PolicySet) {}
 
-    fn permits(&self, set: &PolicySet, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
-        let table = self.compile(set).map_err(|_refused| DecisionFault)?;
-        let lines = lines(set).map_err(|_refused| DecisionFault)?;
-        let mut least = table.answer(&facts.question).least;
+    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+        let lines = lines(policy.set()).map_err(|_refused| DecisionFault)?;
+        let mut least = policy.table().answer(&facts.question).least;
         for line in lines.iter().filter(|line| line.is_slow && line.holds(&facts.question)) {
             if line.is_fault {
                 return Err(DecisionFault);
