@@ -4,6 +4,7 @@
 //! replica must be answered the same.
 
 use casemate_ledger::{BlockContext, Ledger, PolicyInForce};
+use casemate_protocol::command::Change;
 use casemate_protocol::policy::{EvidenceFacts, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier};
 use casemate_protocol::{AccountId, Command, Reject, RejectCode};
 
@@ -14,6 +15,12 @@ pub trait PolicyDecider: Sync {
     /// # Errors
     /// The set cannot be in force: it does not parse, a rule of the hot path looks at more than a cell, a floor is closed.
     fn compile(&self, set: &PolicySet) -> Result<PolicyTable, SetRefused>;
+
+    /// Reads a set within bounds, without compiling it: what is refused here cannot even be proposed.
+    ///
+    /// # Errors
+    /// The set does not read, or a bound or rule that needs no table does not hold.
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused>;
 
     /// Begins to compile a set that will be needed, without waiting for it.
     fn prepare(&self, set: &PolicySet);
@@ -43,6 +50,10 @@ impl PolicyDecider for BuiltInTable {
             return Ok(PolicyTable::built_in());
         }
         Err(SetRefused("this build knows the built-in table alone".to_owned()))
+    }
+
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused> {
+        self.compile(set).map(drop)
     }
 
     fn prepare(&self, _set: &PolicySet) {}
@@ -75,8 +86,28 @@ impl Judged<'_> {
     /// Whether the policy in force permits the command on the evidence presented.
     ///
     /// # Errors
-    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicyEngineFault` if this machine cannot tell.
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicySetUnreadable` for a set that is proposed;
+    /// `PolicyEngineFault` if this machine cannot tell.
     pub(crate) fn require_permitted(&self) -> Result<(), Reject> {
+        self.require_by_table_or_rules()?;
+        match self.command {
+            Command::Propose(propose) => self.require_readable(&propose.change),
+            _ => Ok(()),
+        }
+    }
+
+    /// A set that nobody could put in force is not worth a vote.
+    fn require_readable(&self, change: &Change) -> Result<(), Reject> {
+        match change {
+            Change::AdoptPolicies(adopt) => {
+                let read = self.decider.read(&adopt.set);
+                read.map_err(|_refused| Reject::of(RejectCode::PolicySetUnreadable))
+            }
+            Change::LeaveBreaker(_) => Ok(()),
+        }
+    }
+
+    fn require_by_table_or_rules(&self) -> Result<(), Reject> {
         let question = self.ledger.policy_question(self.account, self.command);
         let answer = self.ledger.policy().table().answer(&question);
         if !answer.asks_slow_path {

@@ -16,9 +16,9 @@ use crate::funds::limiter::{self, Leaving, LimiterState};
 use crate::funds::{exit_left, require_may_exit, require_may_leave, weight_now};
 use crate::ledger::Ledger;
 use crate::liquidation::{liquidatable, repayable};
-use crate::price;
 use crate::regime;
 use crate::segment::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, Segment, Transfer};
+use crate::{price, proposals};
 
 impl Ledger {
     /// Phase 1: ends of orders and grants, dead-man switches, transfers that left in an earlier block. Segment by
@@ -94,7 +94,7 @@ impl Ledger {
     pub fn due_reliefs(&self, block: &BlockContext) -> Vec<SystemCommand> {
         let mut due = Vec::new();
         for segment in self.clearing_segments() {
-            due.extend(breaker::due_proposals(segment, block).map(without_origin));
+            due.extend(proposals::due_proposals(segment, block).map(without_origin));
             due.extend(breaker::due_relief(segment, block).map(without_origin));
         }
         due

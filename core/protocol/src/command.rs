@@ -10,12 +10,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::BoundedVec;
 use crate::clearing::BreakerState;
 use crate::grant::GrantTerms;
+use crate::hash::Digest;
 use crate::ids::{
-    AccountId, AssetId, ClientOrderId, FeedId, GrantNumber, MarketId, OrderNumber, ProposalNumber, SegmentId,
-    TransferNumber, WithdrawalNumber,
+    AccountId, AssetId, ClientOrderId, FeedId, GrantNumber, MarketId, OrderNumber, PolicyEpoch, ProposalNumber,
+    SegmentId, TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
 use crate::limits::{OUTSIDE_REFERENCE_BYTES_MAX, QUOTE_LEVELS_MAX};
+use crate::policy::PolicySet;
 use crate::units::{DurationMs, PriceNanos, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TimeMs};
 pub use system::{
     SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
@@ -524,7 +526,7 @@ pub struct SubmitPrice {
 }
 
 /// Proposes a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Propose {
     /// The segment that changes.
     pub segment: SegmentId,
@@ -535,12 +537,14 @@ pub struct Propose {
 }
 
 /// A change that officers decide. Each names the old value, and fails if it differs by then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum Change {
     /// Moves a breaker to a looser state, once its clear tests hold.
     LeaveBreaker(LeaveBreaker) = 1,
+    /// Puts a set of policies in force, in the whole venue.
+    AdoptPolicies(Box<AdoptPolicies>) = 2,
 }
 
 /// See [`Change::LeaveBreaker`].
@@ -550,6 +554,20 @@ pub struct LeaveBreaker {
     pub from: BreakerState,
     /// The state it moves to.
     pub to: BreakerState,
+}
+
+/// See [`Change::AdoptPolicies`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AdoptPolicies {
+    /// Epoch of the set that is in force now.
+    pub old_epoch: PolicyEpoch,
+    /// The set; without a file, the built-in table.
+    pub set: PolicySet,
+    /// Digest of the table that it compiles into: who approves has compiled it.
+    pub table: Digest,
+    /// Whether it is declared to make nothing easier. Risk officers decide that, after the short delay; if the cells say
+    /// otherwise by then, nothing comes of it.
+    pub is_tightening: bool,
 }
 
 /// Approves a proposal.

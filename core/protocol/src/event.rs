@@ -17,8 +17,8 @@ use crate::policy::Tier;
 use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub use clearing::{
     BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
-    MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved,
+    MarkMoved, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
+    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved,
 };
 
 /// One change.
@@ -104,6 +104,8 @@ pub enum Event {
     ProposalApproved(ProposalApproved) = 62,
     /// A proposal came to its end.
     ProposalEnded(ProposalEnded) = 63,
+    /// A set of policies came into force.
+    PolicyAdopted(Box<PolicyAdopted>) = 64,
 }
 
 /// See [`Event::AccountOpened`].

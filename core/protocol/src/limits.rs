@@ -91,6 +91,11 @@ pub const LEAVING_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
 pub const FRESH_GRANT_MS: u64 = 10 * 60 * 1_000;
 /// Ages of accounts are told up to here.
 pub const ACCOUNT_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Waiting clock between the last approval of policies that only tighten and their coming into force, at least: what is
+/// on its way by then was signed under the old ones.
+pub const POLICY_TIGHTENING_DELAY_MS_MIN: u64 = 10 * 60 * 1_000;
+/// The same for all other policies: who does not want them has left by then.
+pub const POLICY_LOOSENING_DELAY_MS_MIN: u64 = 48 * 60 * 60 * 1_000;
 /// Files of a set of policies.
 pub const POLICY_FILES_MAX: usize = 32;
 /// Bytes of one of them. A whole set must fit into an envelope besides.

@@ -213,6 +213,10 @@ reject_codes! {
     704 ProposalLifeNotAllowed Milliseconds "the proposal would live `{present}`, at least 1 and at most `{required}` is allowed", "choose another end";
     705 ProposalsMax Count "the operator has `{present}` open proposals in the segment, the maximum is `{required}`", "wait until one is over";
     706 GovernorRequired Count "leaving state `{present}` is for governors to decide", "ask a governor to propose and approve";
+    707 PolicySetUnreadable Nothing "the set of policies does not read, or is beyond a bound", "let `casemate policy check` say where";
+    708 VenueChangeElsewhere Count "changes of the venue are proposed in segment `{required}`, not in segment `{present}`", "name that segment";
+    709 GovernorsLoosen Nothing "policies that are not declared as tightening are for governors to decide", "ask a governor, or declare the change as tightening if `casemate policy diff` says so";
+    710 RiskOfficersTighten Nothing "policies that only tighten are for risk officers to decide", "ask a risk officer, or declare the change as a loosening, which waits longer";
 
     // 9xx: the segment.
     900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
 use casemate_gate::{Included, PolicyDecider, pipeline};
-use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger};
+use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger, PolicyInForce};
 use casemate_protocol::block::SealSecret;
-use casemate_protocol::command::Command;
+use casemate_protocol::command::{Change, Command, SystemWork};
 use casemate_protocol::envelope::GroupMode;
 use casemate_protocol::limits::RECORD_EVENTS_MAX;
 use casemate_protocol::parallel::Parallel;
@@ -258,7 +258,26 @@ impl<'a> Execution<'a> {
     /// Phase 11, before the laws: what may be loosened by now.
     fn phase_reliefs(&mut self) {
         for command in self.ledger.due_reliefs(&self.block) {
+            self.offer_policy(&command.work);
             self.run_system(command);
+        }
+    }
+
+    /// What a proposed set compiles into, before its proposal is carried out; nothing for other work.
+    fn offer_policy(&mut self, work: &SystemWork) {
+        let SystemWork::CarryOutProposal(named) = work else { return };
+        let Some(set) = self.ledger.set_to_adopt(named).cloned() else { return };
+        if let Ok(table) = self.policy.compile(&set) {
+            self.ledger.offer_policy(PolicyInForce::new(set, table));
+        }
+    }
+
+    /// Compiles a set that was proposed while others vote on it.
+    fn prepare_policy(&self, asked: &Command) {
+        if let Command::Propose(propose) = asked
+            && let Change::AdoptPolicies(adopt) = &propose.change
+        {
+            self.policy.prepare(&adopt.set);
         }
     }
 
@@ -373,6 +392,9 @@ impl<'a> Execution<'a> {
             Err(reject) => Err(reject),
         };
         let is_accepted = verdict.is_ok();
+        if is_accepted {
+            self.prepare_policy(asked);
+        }
         self.push(source, segment, verdict, start);
         for follow_up in self.ledger.take_follow_ups() {
             self.run_system(follow_up);

@@ -371,6 +371,28 @@ plain_object! {
     }
 }
 plain_object! {
+    /// Puts a set of policies in force.
+    AdoptPoliciesJson {
+        /// Epoch of the set that is in force now.
+        old_epoch: u32,
+        /// The files of the set; without any, the built-in table.
+        files: Vec<PolicyFileJson>,
+        /// Digest of the table that it compiles into.
+        table: HexArray<32>,
+        /// Whether it is declared to make nothing easier.
+        is_tightening: bool,
+    }
+}
+plain_object! {
+    /// One file of a set of policies.
+    PolicyFileJson {
+        /// Its name.
+        name: String,
+        /// Its text.
+        text: String,
+    }
+}
+plain_object! {
     /// Terms of a limit order.
     LimitTermsJson {
         /// Worst price accepted.
@@ -400,6 +422,8 @@ plain_object! {
 pub enum ChangeJson {
     /// Once its clear tests hold.
     LeaveBreaker(LeaveBreakerJson),
+    /// After a delay, in the whole venue.
+    AdoptPolicies(AdoptPoliciesJson),
 }
 
 /// How an order is priced.

@@ -195,7 +195,8 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::DeficitRepaid(_)
         | Event::BreakerMoved(_)
         | Event::ProposalApproved(_)
-        | Event::ProposalEnded(_) => Vec::new(),
+        | Event::ProposalEnded(_)
+        | Event::PolicyAdopted(_) => Vec::new(),
     }
 }
 
@@ -352,7 +353,7 @@ fn clearing_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
             let json = Json::ProposalMade {
                 segment: it.segment.number(),
                 proposal: it.number.number(),
-                change: it.change.into(),
+                change: (&it.change).into(),
                 expires_ms: it.expires_ms.ms(),
             };
             (it.proposer, json)

@@ -99,8 +99,13 @@ fn deposit(claim: &DepositClaim) -> Vec<Field> {
 }
 
 fn proposal(propose: &Propose) -> Vec<Field> {
-    let change = match propose.change {
+    let change = match &propose.change {
         Change::LeaveBreaker(leave) => format!("breaker from {} to {}", leave.from.name(), leave.to.name()),
+        Change::AdoptPolicies(adopt) => {
+            let (set, table, epoch) = (adopt.set.digest(), adopt.table, adopt.old_epoch);
+            let class = if adopt.is_tightening { "tightening" } else { "loosening" };
+            format!("policies {set} after epoch {epoch}, table {table}, {class}")
+        }
     };
     vec![text("change", change), segment(propose.segment), text("expires", time_text(propose.expires_ms))]
 }

@@ -2,17 +2,18 @@
 
 use casemate_protocol::command::{Beneficiary, DepositClaim, RequestTransfer, SystemWork};
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::policy::Tier;
+use casemate_protocol::policy::{PolicyStamp, Tier};
 use casemate_protocol::{
     AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, QuoteMicros, RecordIndex, Reject, RejectCode,
     SegmentId, SystemCommand,
 };
 
 use super::Ledger;
-use crate::breaker::{self, Officer};
+use crate::breaker;
 use crate::context::{BlockContext, CommandContext, GrantFacts};
 use crate::funds::{self, Attesting};
 use crate::market::{self, Work};
+use crate::proposals::{self, Officer};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
 use crate::{accounts, liquidation, price, regime};
@@ -176,8 +177,8 @@ impl Ledger {
             Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
             Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),
             Command::SubmitPrice(submit) => price::observe(&mut work, submit),
-            Command::Propose(propose) => breaker::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
-            Command::Approve(approve) => breaker::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
+            Command::Propose(propose) => proposals::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
+            Command::Approve(approve) => proposals::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
         }
     }
 
@@ -198,6 +199,10 @@ impl Ledger {
         };
         let waiting_root = match &command.work {
             SystemWork::CreditDeposits(waiting) => self.accounts.account(waiting.account).map(|row| row.root_key),
+            _ => None,
+        };
+        let adopting = match &command.work {
+            SystemWork::CarryOutProposal(named) => self.adopting(named),
             _ => None,
         };
         let segment = self.segment_mut(id).ok_or(missing)?;
@@ -225,8 +230,14 @@ impl Ledger {
             SystemWork::MoveRegime(market) => regime::move_regime(&mut work, market.market),
             SystemWork::Liquidate(target) => return liquidation::liquidate(&mut work, target.account),
             SystemWork::MoveBreaker(_) => breaker::move_breaker(&mut work),
-            SystemWork::CarryOutProposal(named) => return breaker::carry_out(&mut work, named.proposal),
-            SystemWork::ExpireProposal(named) => breaker::expire(&mut work, named.proposal),
+            SystemWork::CarryOutProposal(named) => {
+                let start = work.events.len();
+                proposals::carry_out(&mut work, named.proposal, adopting)?;
+                if let Some(policy) = adopted_in(events.get(start..).unwrap_or_default()) {
+                    self.adopt_offered(policy);
+                }
+            }
+            SystemWork::ExpireProposal(named) => proposals::expire(&mut work, named.proposal),
             SystemWork::RepayDeficit(_) => liquidation::repay_deficit(&mut work),
         }
         Ok(())
@@ -249,6 +260,7 @@ impl Ledger {
             risk_officer_quorum: self.genesis.risk_officers.quorum,
             governor_quorum: self.genesis.governors.quorum,
             rules: self.genesis.proposals,
+            policy_epoch: self.chain.policy.epoch,
         })
     }
 
@@ -313,6 +325,14 @@ impl Ledger {
             lost_elsewhere: QuoteMicros::from_micros(lost_elsewhere),
         })
     }
+}
+
+/// The policy that came into force with these events.
+fn adopted_in(events: &[Event]) -> Option<PolicyStamp> {
+    events.iter().find_map(|event| match event {
+        Event::PolicyAdopted(adopted) => Some(adopted.policy),
+        _ => None,
+    })
 }
 
 fn no_officer(account: AccountId) -> Reject {

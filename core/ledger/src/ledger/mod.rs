@@ -44,6 +44,9 @@ pub struct ChainFacts {
     pub salt_seed: Digest,
 }
 
+/// The segment in which changes of the whole venue are proposed.
+pub const VENUE_SEGMENT: SegmentId = SegmentId::new(1);
+
 /// The whole state of a chain.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -54,6 +57,8 @@ pub struct Ledger {
     pub(crate) policy: PolicyInForce,
     /// The one before, if this block adopted it.
     pub(crate) policy_before: Option<PolicyInForce>,
+    /// A set of a proposal, compiled so that it can come into force in this block.
+    pub(crate) policy_offered: Option<PolicyInForce>,
     pub(crate) accounts: Accounts,
     pub(crate) segments: Vec<Segment>,
     pub(crate) trees: Trees,
@@ -125,6 +130,7 @@ impl Ledger {
             },
             policy,
             policy_before: None,
+            policy_offered: None,
             accounts: Accounts::default(),
             segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
             trees: Trees::default(),
@@ -251,13 +257,17 @@ impl Ledger {
     /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
     /// ([`Ledger::consume_envelope`]) and with them the counters of passkeys ([`Ledger::count_passkey`]), session rates from
     /// the verdicts ([`Ledger::count_command`] for each command that passed the stage of grants), and that a segment
-    /// failed a law from the verdicts `SegmentFaulted` of its records; refilling limiters and clocks is part of opening the block.
+    /// failed a law from the verdicts `SegmentFaulted` of its records; before policies come into force, what their set compiles
+    /// into ([`Ledger::set_to_adopt`], [`Ledger::offer_policy`]); refilling limiters and clocks is part of opening the block.
     pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {
         for event in events {
             self.accounts.evolve(event, &self.genesis.accounts);
             let id = self.segment_of_event(event);
             if let Some(segment) = id.and_then(|id| self.segment_mut(id)) {
                 market::evolve(segment, block, event);
+            }
+            if let Event::PolicyAdopted(adopted) = event {
+                self.adopt_offered(adopted.policy);
             }
         }
     }
@@ -289,6 +299,7 @@ impl Ledger {
         self.trees.settle();
         self.chain_before = None;
         self.policy_before = None;
+        self.policy_offered = None;
         self.commands_begin = None;
         self.faulted.clear();
         self.follow_ups.clear();

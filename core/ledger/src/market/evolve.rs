@@ -8,7 +8,7 @@ use super::fill::Fill;
 use crate::context::BlockContext;
 use crate::risk::value;
 use crate::segment::{RestingOrder, Segment, TotalField};
-use crate::{breaker, funds, liquidation, price};
+use crate::{breaker, funds, liquidation, price, proposals};
 
 /// Applies one event to the segment that it belongs to. Events of accounts and grants change nothing here.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -51,9 +51,12 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         | Event::InsurancePaid(_)
         | Event::LossUncovered(_)
         | Event::DeficitRepaid(_) => liquidation::evolve(segment, block, event),
-        Event::BreakerMoved(_) | Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
-            breaker::evolve(segment, block, event);
+        Event::BreakerMoved(_) => breaker::evolve(segment, block, event),
+        Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
+            proposals::evolve(segment, event);
         }
+        // It changes the venue, which the ledger does.
+        Event::PolicyAdopted(_) => {}
         Event::DepositAttested(_)
         | Event::DepositAccepted(_)
         | Event::DepositCredited(_)

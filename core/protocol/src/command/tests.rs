@@ -143,6 +143,7 @@ fn golden_commands_and_events() {
     for work in examples::system_works() {
         rows.push(row("system", name_of(&work), hex_of(&examples::system_command(work))));
     }
+    rows.push(row("change", "AdoptPolicies".to_owned(), hex_of(&examples::adopt_policies())));
     for event in examples::events() {
         rows.push(row("event", name_of(&event), hex_of(&event)));
     }

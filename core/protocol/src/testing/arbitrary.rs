@@ -10,25 +10,25 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
-    OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
-    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
-    SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
+    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
+    OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
+    RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal,
+    SegmentTransfer, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
+    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
-use crate::policy::Tier;
+use crate::policy::{ChangeClass, PolicyFile, PolicySet, PolicyStamp, Tier};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
@@ -339,7 +339,19 @@ fn breaker_state() -> BoxedStrategy<BreakerState> {
 }
 
 fn change() -> BoxedStrategy<Change> {
-    (breaker_state(), breaker_state()).prop_map(|(from, to)| Change::LeaveBreaker(LeaveBreaker { from, to })).boxed()
+    let leave =
+        (breaker_state(), breaker_state()).prop_map(|(from, to)| Change::LeaveBreaker(LeaveBreaker { from, to }));
+    let file = (vec(any::<u8>(), 0..9), vec(any::<u8>(), 0..40)).prop_map(|(name, text)| PolicyFile {
+        name: BoundedVec::new(name).unwrap_or_default(),
+        text: BoundedVec::new(text).unwrap_or_default(),
+    });
+    let adopt = (policy_epoch(), vec(file, 0..3), digest(), any::<bool>()).prop_map(
+        |(old_epoch, files, table, is_tightening)| {
+            let set = PolicySet { files: BoundedVec::new(files).unwrap_or_default() };
+            Change::AdoptPolicies(Box::new(AdoptPolicies { old_epoch, set, table, is_tightening }))
+        },
+    );
+    prop_oneof![leave, adopt].boxed()
 }
 
 /// Any command; each action as often as the others.
@@ -776,7 +788,14 @@ fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
         BreakerCause::Cleared,
         BreakerCause::Decided,
     ];
-    let outcomes = vec![ProposalOutcome::CarriedOut, ProposalOutcome::Expired, ProposalOutcome::Superseded];
+    let outcomes = vec![
+        ProposalOutcome::CarriedOut,
+        ProposalOutcome::Expired,
+        ProposalOutcome::Superseded,
+        ProposalOutcome::Failed,
+    ];
+    let classes = vec![ChangeClass::Same, ChangeClass::Tightening, ChangeClass::Loosening, ChangeClass::Both];
+    let stamp = (policy_epoch(), digest(), digest()).prop_map(|(epoch, set, table)| PolicyStamp { epoch, set, table });
     vec![
         (segment_id(), breaker_state(), breaker_state(), select(causes), market_id(), number_u64(), duration_ms())
             .prop_map(|(segment, from, to, cause, market, figure, cooldown_until_ms)| {
@@ -795,6 +814,11 @@ fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (segment_id(), proposal_number(), select(outcomes))
             .prop_map(|(segment, number, outcome)| Event::ProposalEnded(ProposalEnded { segment, number, outcome }))
+            .boxed(),
+        (segment_id(), proposal_number(), stamp, select(classes))
+            .prop_map(|(segment, proposal, policy, class)| {
+                Event::PolicyAdopted(Box::new(PolicyAdopted { segment, proposal, policy, class }))
+            })
             .boxed(),
     ]
 }

@@ -7,27 +7,27 @@ use crate::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use crate::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose,
-    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
-    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
-    SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
+    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference,
+    PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount,
+    SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal,
+    SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
+    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
-use crate::policy::{PolicySet, Tier};
+use crate::policy::{ChangeClass, PolicySet, PolicyStamp, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -106,6 +106,19 @@ pub fn command(action: Action) -> Command {
             expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
         })),
         Action::Approve => Command::Approve(Approve { segment: SegmentId::new(2), number: ProposalNumber::new(4) }),
+    }
+}
+
+/// A proposal of policies, which is another kind of change than that of [`command`].
+#[must_use]
+pub fn adopt_policies() -> Propose {
+    let set =
+        PolicySet::of_texts([("10-trading.cedar", "permit (principal, action, resource);\n")]).unwrap_or_default();
+    let adopt = AdoptPolicies { old_epoch: PolicyEpoch::new(0), set, table: Digest([0x7a; 32]), is_tightening: true };
+    Propose {
+        segment: SegmentId::new(1),
+        change: Change::AdoptPolicies(Box::new(adopt)),
+        expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
     }
 }
 
@@ -753,6 +766,12 @@ fn breaker_events() -> Vec<Event> {
             due_waiting_ms: DurationMs::from_ms(420_000),
         }),
         Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::CarriedOut }),
+        Event::PolicyAdopted(Box::new(PolicyAdopted {
+            segment: SegmentId::new(1),
+            proposal: number,
+            policy: PolicyStamp { epoch: PolicyEpoch::new(1), set: Digest([0x5e; 32]), table: Digest([0x7a; 32]) },
+            class: ChangeClass::Tightening,
+        })),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The whole pipeline: bytes in, blocks and records out, on a small venue.
 #![cfg(test)]
 
+mod adoption;
 mod agreement;
 mod attacks;
 mod book;

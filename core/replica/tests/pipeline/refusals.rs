@@ -15,6 +15,7 @@ use casemate_protocol::{
     WithdrawalNumber,
 };
 
+use crate::adoption;
 use crate::kit::{
     FIRST, OPEN_ORDERS_MAX, OPENING_MIN, Venue, ask, bid, cancel, claim, genesis, list, micros, opener_key, order,
     public_key, root_key, session_key, terms,
@@ -101,6 +102,10 @@ fn reach(code: RejectCode) -> Reach {
         | Code::ProposalLifeNotAllowed
         | Code::ProposalsMax
         | Code::GovernorRequired => by_clearing(code),
+        Code::PolicySetUnreadable => adoption::policy_set_unreadable,
+        Code::VenueChangeElsewhere => adoption::venue_change_elsewhere,
+        Code::GovernorsLoosen => adoption::governors_loosen,
+        Code::RiskOfficersTighten => adoption::risk_officers_tighten,
         Code::EvidenceTooLow => || {
             let mut venue = crate::policies::venue("RequestWithdrawal Proven");
             let letter = venue.root(FIRST, vec![withdraw(1)]);
