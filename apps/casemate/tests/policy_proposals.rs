@@ -90,14 +90,18 @@ fn slow_officers_look_at_what_they_sign_and_a_set_that_fails_is_not_proposed() {
     // A tightening is for risk officers; who approves compiles it first.
     let tighter = bench.changed("tighter", "\"Stressed\" && context.tier < 3", "\"Stressed\" && context.tier < 4");
     let (is_done, told) = bench.client(&["policy", "propose", tighter.to_str().unwrap()]);
-    assert!(is_done && told.contains("tightening") && told.contains("proposal 1 of segment 1, for risk officers"), "{told}");
+    assert!(
+        is_done && told.contains("tightening") && told.contains("proposal 1 of segment 1, for risk officers"),
+        "{told}"
+    );
     let (is_done, told) = bench.client(&["breakers"]);
     assert!(is_done && told.contains("policies after epoch 0, tightening, 7 files"), "{told}");
     let (is_done, told) = bench.client(&["approve", "--segment", "1", "--number", "1"]);
     assert!(is_done && told.contains("RequestWithdrawal tightened"), "{told}");
 
     // A loosening is for governors, and waits for two days.
-    let looser = bench.changed("looser", "context.amountMicros >= 10000000000 ", "context.amountMicros >= 20000000000 ");
+    let looser =
+        bench.changed("looser", "context.amountMicros >= 10000000000 ", "context.amountMicros >= 20000000000 ");
     let (is_done, told) = bench.client(&["policy", "propose", looser.to_str().unwrap()]);
     assert!(is_done && told.contains("for governors"), "{told}");
     let (is_done, told) = bench.client(&["approve", "--segment", "1", "--number", "2"]);

@@ -3,10 +3,13 @@
 //! The table is part of the ledger's state. Whoever implements the port is asked for what the state cannot hold, and every
 //! replica must be answered the same.
 
+use casemate_ledger::funds::LeavingFacts;
 use casemate_ledger::{BlockContext, Ledger, PolicyInForce};
-use casemate_protocol::command::Change;
-use casemate_protocol::policy::{EvidenceFacts, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier};
-use casemate_protocol::{AccountId, Command, Reject, RejectCode};
+use casemate_protocol::command::{Change, HeldBack, SegmentWaiting, SystemWork, Waiting};
+use casemate_protocol::policy::{
+    EvidenceFacts, PolicyAction, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier,
+};
+use casemate_protocol::{AccountId, Command, QuoteMicros, Reject, RejectCode, SystemCommand};
 
 /// What turns policies into answers. The answers are part of consensus: they depend on the arguments alone.
 pub trait PolicyDecider: Sync {
@@ -133,7 +136,8 @@ impl Judged<'_> {
     }
 
     fn permits_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<bool, Reject> {
-        let facts = self.ledger.policy_facts(self.block, self.account, self.command, question, tier, self.evidence);
+        let place = (self.ledger.segment_of_command(self.command), self.command.market());
+        let facts = self.ledger.policy_facts(self.block, self.account, place, question, tier, self.evidence);
         let answer = self.decider.permits(self.ledger.policy(), &facts);
         answer.map_err(|DecisionFault| Reject::of(RejectCode::PolicyEngineFault))
     }
@@ -148,4 +152,57 @@ impl Judged<'_> {
                 .present(u64::from(self.tier.number())),
         }
     }
+}
+
+/// Judges again what is due to leave: policies, regimes and conduct may ask for more by now than it came with.
+///
+/// Returns the work to be done: letting it go, holding it back, or giving it back.
+///
+/// # Errors
+/// A fault of this machine.
+pub fn judge_leaving(
+    ledger: &Ledger,
+    block: &BlockContext,
+    decider: &dyn PolicyDecider,
+    due: SystemCommand,
+) -> Result<SystemCommand, DecisionFault> {
+    let (waiting, action) = match due.work {
+        SystemWork::ReleaseWithdrawal(named) => {
+            (Waiting::Withdrawal(named.withdrawal), PolicyAction::RequestWithdrawal)
+        }
+        SystemWork::ReleaseTransfer(named) => (Waiting::Transfer(named.transfer), PolicyAction::RequestTransfer),
+        _ => return Ok(due),
+    };
+    let id = due.work.segment();
+    let facts = ledger.segment(id).and_then(|segment| LeavingFacts::of(segment, waiting));
+    let Some(LeavingFacts { account, tier, .. }) = facts else { return Ok(due) };
+    // It counts towards what leaves already.
+    let question = ledger.question_about(account, action, Some(id), None, QuoteMicros::ZERO);
+    let permits = |tier: Tier| {
+        let answer = ledger.policy().table().answer(&question);
+        if !answer.asks_slow_path {
+            return Ok(answer.least.is_some_and(|least| tier >= least));
+        }
+        let evidence = EvidenceFacts::default();
+        let facts = ledger.policy_facts(block, account, (Some(id), None), question, tier, evidence);
+        decider.permits(ledger.policy(), &facts)
+    };
+    if permits(tier)? {
+        return Ok(due);
+    }
+    // A closed account has no balance to which it could go back.
+    let is_open = ledger.accounts().account(account).is_some_and(|account| account.is_open());
+    let work = if is_open && facts.is_some_and(|facts| facts.is_over(block)) {
+        SystemWork::GiveBack(SegmentWaiting { segment: id, waiting })
+    } else {
+        let mut required = None;
+        for &more in Tier::ALL.iter().filter(|more| **more > tier) {
+            if permits(more)? {
+                required = Some(more);
+                break;
+            }
+        }
+        SystemWork::HoldBack(HeldBack { segment: id, waiting, required })
+    };
+    Ok(SystemCommand { work, ..due })
 }

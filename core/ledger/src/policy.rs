@@ -187,13 +187,13 @@ impl Ledger {
         }
     }
 
-    /// Everything that a rule may look at, for a command of an account.
+    /// Everything that a rule may look at, for something that an account does to a segment or market.
     #[must_use]
     pub fn policy_facts(
         &self,
         block: &BlockContext,
         account: AccountId,
-        command: &Command,
+        place: (Option<SegmentId>, Option<MarketId>),
         question: PolicyQuestion,
         tier: Tier,
         evidence: EvidenceFacts,
@@ -203,8 +203,8 @@ impl Ledger {
             tier,
             account,
             account_age_ms: self.accounts.age_ms(account, block.time_ms),
-            segment: self.segment_of_command(command).unwrap_or(SegmentId::NONE),
-            market: command.market().unwrap_or(MarketId::NONE),
+            segment: place.0.unwrap_or(SegmentId::NONE),
+            market: place.1.unwrap_or(MarketId::NONE),
             evidence,
             // No risk-factor feed is on the ledger yet: rules that ask for one find that it is absent.
             feeds: FeedFacts::default(),

@@ -20,8 +20,8 @@ use crate::limits::{OUTSIDE_REFERENCE_BYTES_MAX, QUOTE_LEVELS_MAX};
 use crate::policy::PolicySet;
 use crate::units::{DurationMs, PriceNanos, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TimeMs};
 pub use system::{
-    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
-    SegmentWithdrawal, SystemCommand, SystemWork,
+    HeldBack, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
+    SegmentWaiting, SegmentWithdrawal, SystemCommand, SystemWork,
 };
 
 /// What an account asks for, inside an envelope.
@@ -67,6 +67,8 @@ pub enum Command {
     Propose(Box<Propose>) = 40,
     /// Approves a proposal.
     Approve(Approve) = 41,
+    /// Adds the evidence of its envelope to what waits to leave, where a policy asks for more than that came with.
+    AddEvidence(AddEvidence) = 42,
 }
 
 /// The word by which grants and policies call a command. Numbers are those of the commands.
@@ -112,11 +114,13 @@ pub enum Action {
     Propose = 40,
     /// See [`Command::Approve`].
     Approve = 41,
+    /// See [`Command::AddEvidence`].
+    AddEvidence = 42,
 }
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -136,6 +140,7 @@ impl Action {
         Self::SubmitPrice,
         Self::Propose,
         Self::Approve,
+        Self::AddEvidence,
     ];
 
     /// The permanent number, below 64.
@@ -161,6 +166,7 @@ impl Action {
             Self::SubmitPrice => 30,
             Self::Propose => 40,
             Self::Approve => 41,
+            Self::AddEvidence => 42,
         }
     }
 }
@@ -189,6 +195,7 @@ impl Command {
             Self::SubmitPrice(_) => Action::SubmitPrice,
             Self::Propose(_) => Action::Propose,
             Self::Approve(_) => Action::Approve,
+            Self::AddEvidence(_) => Action::AddEvidence,
         }
     }
 
@@ -217,7 +224,8 @@ impl Command {
             | Self::SetDeadMan(_)
             | Self::SubmitPrice(_)
             | Self::Propose(_)
-            | Self::Approve(_) => None,
+            | Self::Approve(_)
+            | Self::AddEvidence(_) => None,
         }
     }
 }
@@ -577,6 +585,26 @@ pub struct Approve {
     pub segment: SegmentId,
     /// The proposal.
     pub number: ProposalNumber,
+}
+
+/// Adds evidence to what waits to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AddEvidence {
+    /// The segment that it leaves.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+}
+
+/// Something that waits to leave a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Waiting {
+    /// A withdrawal.
+    Withdrawal(WithdrawalNumber) = 1,
+    /// A transfer to another segment.
+    Transfer(TransferNumber) = 2,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod clearing;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::command::{DepositClaim, OutsideReference, Side};
+use crate::command::{DepositClaim, OutsideReference, Side, Waiting};
 use crate::grant::GrantTerms;
 use crate::hash::Digest;
 use crate::ids::{
@@ -74,6 +74,10 @@ pub enum Event {
     GrantUnwatched(GrantWatched) = 28,
     /// Principal was set aside to leave by the slow way.
     PrincipalExitRequested(Box<WithdrawalRequested>) = 29,
+    /// Something that was due to leave is held back until it has more evidence, or less is asked for.
+    LeavingHeld(LeavingHeld) = 30,
+    /// Evidence was added to something that waits to leave.
+    EvidenceAdded(EvidenceAdded) = 31,
     /// A publisher's observation was taken.
     PriceObserved(PriceObserved) = 40,
     /// A feed's price was put together from its observations.
@@ -117,6 +121,30 @@ pub struct AccountOpened {
     pub root_key: PublicKey,
     /// The segment that holds the bond.
     pub segment: SegmentId,
+}
+
+/// See [`Event::LeavingHeld`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LeavingHeld {
+    /// The segment that it would leave.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+    /// The least evidence that is enough; none if no evidence is.
+    pub required: Option<Tier>,
+    /// Waiting clock at which it is judged again.
+    pub again_ms: DurationMs,
+}
+
+/// See [`Event::EvidenceAdded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EvidenceAdded {
+    /// The segment that it would leave.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+    /// The evidence that it has now.
+    pub tier: Tier,
 }
 
 /// See [`Event::AccountClosed`].

@@ -96,6 +96,10 @@ pub const ACCOUNT_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
 pub const POLICY_TIGHTENING_DELAY_MS_MIN: u64 = 10 * 60 * 1_000;
 /// The same for all other policies: who does not want them has left by then.
 pub const POLICY_LOOSENING_DELAY_MS_MIN: u64 = 48 * 60 * 60 * 1_000;
+/// Waiting clock until something that is held back is judged again.
+pub const HELD_AGAIN_MS: u64 = 10 * 60 * 1_000;
+/// Waiting clock after which what is held back goes back to the balance.
+pub const HELD_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Files of a set of policies.
 pub const POLICY_FILES_MAX: usize = 32;
 /// Bytes of one of them. A whole set must fit into an envelope besides.

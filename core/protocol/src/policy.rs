@@ -356,6 +356,7 @@ impl PolicyAction {
             Command::CancelWithdrawal(_) => Self::CancelWithdrawal,
             Command::RequestTransfer(_) => Self::RequestTransfer,
             Command::CancelTransfer(_) => Self::CancelTransfer,
+            Command::AddEvidence(_) => Self::AddEvidence,
             Command::RequestPrincipalExit(_) => Self::RequestPrincipalExit,
             Command::PlaceOrder(order) if order.is_reduce_only => Self::PlaceReducingOrder,
             Command::PlaceOrder(order) => match order.kind {

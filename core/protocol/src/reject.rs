@@ -146,6 +146,7 @@ reject_codes! {
     304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
     305 EvidenceTooLow Tier "the policy in force asks for evidence `{required}`, the command came with `{present}`", "present more: session, fresh, rooted, proven, quorum; `policy explain` says why, and the slow principal exit needs no more than the root key";
     306 ProofNotSupported Count "evidence of kind `{present}` cannot be verified by this version", "leave it out; the slow principal exit needs none";
+    307 EvidenceNotMore Tier "what waits has evidence `{required}` already, the command brings `{present}`", "nothing to do, or sign with stronger evidence";
     309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
 
     // 4xx: accounts and money.

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
-use casemate_gate::{Included, PolicyDecider, pipeline};
+use casemate_gate::{Included, PolicyDecider, judge_leaving, pipeline};
 use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger, PolicyInForce};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::{Change, Command, SystemWork};
@@ -110,6 +110,8 @@ pub(crate) struct Execution<'a> {
     events: Vec<Event>,
     /// Commands done in an earlier phase than that of their place.
     done_early: Vec<(usize, usize)>,
+    /// This machine could not judge something that was due to leave.
+    has_policy_fault: bool,
 }
 
 impl<'a> Execution<'a> {
@@ -132,6 +134,7 @@ impl<'a> Execution<'a> {
             entries: Vec::with_capacity(commands),
             events: Vec::with_capacity(commands),
             done_early: Vec::new(),
+            has_policy_fault: false,
         }
     }
 
@@ -149,7 +152,7 @@ impl<'a> Execution<'a> {
         let mut executed = self.write_records(secret, parallel);
         let is_fault =
             |entry: &Entry<'_>| entry.verdict.is_err_and(|reject| reject.code() == RejectCode::PolicyEngineFault);
-        executed.has_policy_fault = self.entries.iter().any(is_fault);
+        executed.has_policy_fault = self.has_policy_fault || self.entries.iter().any(is_fault);
         executed.broken = broken;
         timer.begin(Stages::StateRoot);
         executed.state_root = self.ledger.seal(secret, parallel);
@@ -336,9 +339,13 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Phase 10.
+    /// Phase 10. What is due to leave is judged by the policy in force once more.
     fn phase_releases(&mut self) {
-        for command in self.ledger.due_releases(&self.block) {
+        for due in self.ledger.due_releases(&self.block) {
+            let Ok(command) = judge_leaving(self.ledger, &self.block, self.policy, due) else {
+                self.has_policy_fault = true;
+                return;
+            };
             self.run_system(command);
             self.look_at_breakers();
         }

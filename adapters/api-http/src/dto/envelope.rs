@@ -95,7 +95,7 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AttestDeposit, RequestWithdrawal, CancelWithdrawal,
         RequestTransfer, CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders,
-        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve,
+        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence,
     }
 }
 words! {
@@ -137,6 +137,8 @@ pub enum CommandJson {
     CancelWithdrawal(SegmentNumberJson),
     /// Moves money to another segment.
     RequestTransfer(RequestTransferJson),
+    /// Adds the envelope's evidence to what waits to leave.
+    AddEvidence(AddEvidenceJson),
     /// Takes back a transfer.
     CancelTransfer(SegmentNumberJson),
     /// Asks for principal to leave by the slow way.
@@ -349,6 +351,25 @@ plain_object! {
         /// When it was seen.
         source_ms: u64,
     }
+}
+plain_object! {
+    /// Adds evidence to what waits to leave: a withdrawal or a transfer.
+    AddEvidenceJson {
+        /// The segment that it leaves.
+        segment: u16,
+        /// What waits.
+        waiting: WaitingJson,
+    }
+}
+
+/// Something that waits to leave a segment, by its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingJson {
+    /// A withdrawal.
+    Withdrawal(u64),
+    /// A transfer.
+    Transfer(u64),
 }
 plain_object! {
     /// Proposes a change.

@@ -1,11 +1,13 @@
 //! Events as an account's own stream tells them.
 
+use casemate_protocol::command::Waiting;
 use casemate_protocol::event::{PassCause, PositionPassed, RemovalCause, TradeExecuted};
-use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, Side};
+use casemate_protocol::policy::Tier;
+use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, SegmentId, Side};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::envelope::{ChangeJson, SideJson, action_words};
+use super::envelope::{ChangeJson, SideJson, WaitingJson, action_words};
 use crate::values::{Int, KeyText, Signed, Unsigned};
 
 /// Something that happened to an account.
@@ -37,6 +39,17 @@ pub enum AccountEventJson {
         segment: u16,
         withdrawal: u64,
         amount_quote_micros: Signed,
+    },
+    LeavingHeld {
+        segment: u16,
+        waiting: WaitingJson,
+        tier_required: Option<u8>,
+        again_waiting_ms: u64,
+    },
+    EvidenceAdded {
+        segment: u16,
+        waiting: WaitingJson,
+        tier: u8,
     },
     WithdrawalCancelled {
         segment: u16,
@@ -173,6 +186,8 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::TransferCancelled(_)
         | Event::TransferReleased(_)
         | Event::PrincipalExitRequested(_)
+        | Event::LeavingHeld(_)
+        | Event::EvidenceAdded(_)
         | Event::TransferArrived(_) => funds_event(event, owners).into_iter().collect(),
         Event::PositionPassed(passed) => passes(passed).into(),
         Event::LiquidationStepped(_)
@@ -233,6 +248,20 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
             let (segment, withdrawal) = (it.segment.number(), it.number.number());
             let amount_quote_micros = Int(it.amount.micros());
             (it.account, Json::PrincipalExitRequested { segment, withdrawal, amount_quote_micros })
+        }
+        Event::LeavingHeld(it) => {
+            let json = Json::LeavingHeld {
+                segment: it.segment.number(),
+                waiting: it.waiting.into(),
+                tier_required: it.required.map(Tier::number),
+                again_waiting_ms: it.again_ms.ms(),
+            };
+            (owner_of(it.segment, it.waiting, owners)?, json)
+        }
+        Event::EvidenceAdded(it) => {
+            let (segment, tier) = (it.segment.number(), it.tier.number());
+            let json = Json::EvidenceAdded { segment, waiting: it.waiting.into(), tier };
+            (owner_of(it.segment, it.waiting, owners)?, json)
         }
         Event::WithdrawalCancelled(it) => {
             let (segment, withdrawal) = (it.segment.number(), it.number.number());
@@ -360,6 +389,13 @@ fn clearing_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
         }
         _ => return None,
     })
+}
+
+fn owner_of(segment: SegmentId, waiting: Waiting, owners: &dyn MoveOwners) -> Option<AccountId> {
+    match waiting {
+        Waiting::Withdrawal(number) => owners.withdrawal(segment.number(), number.number()),
+        Waiting::Transfer(number) => owners.transfer(segment.number(), number.number()),
+    }
 }
 
 /// Both sides of a position that passed without an order.

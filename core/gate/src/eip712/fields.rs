@@ -5,7 +5,7 @@ use core::fmt::Display;
 use casemate_protocol::command::{
     AmendOrder, Beneficiary, CancelScope, Change, DepositClaim, OrderKind, OrderReference, OutsideReference,
     PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, SelfTradeMode, SubmitPrice,
-    TimeInForce,
+    TimeInForce, Waiting,
 };
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{Action, Command, MarketId, SegmentId, Side};
@@ -27,6 +27,13 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
             ("CancelWithdrawal", vec![number("withdrawal", cancel.number.number()), segment(cancel.segment)])
         }
         Command::RequestTransfer(request) => ("RequestTransfer", transfer(request)),
+        Command::AddEvidence(added) => {
+            let waiting = match added.waiting {
+                Waiting::Withdrawal(number) => format!("withdrawal {number}"),
+                Waiting::Transfer(number) => format!("transfer {number}"),
+            };
+            ("AddEvidence", vec![text("waiting", waiting), segment(added.segment)])
+        }
         Command::CancelTransfer(cancel) => {
             ("CancelTransfer", vec![number("transfer", cancel.number.number()), segment(cancel.segment)])
         }

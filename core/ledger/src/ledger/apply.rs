@@ -169,6 +169,7 @@ impl Ledger {
             Command::CancelWithdrawal(cancel) => funds::cancel_withdrawal(&mut work, cancel),
             Command::RequestTransfer(request) => funds::request_transfer(&mut work, request),
             Command::CancelTransfer(cancel) => funds::cancel_transfer(&mut work, cancel),
+            Command::AddEvidence(added) => funds::add_evidence(&mut work, added),
             Command::PlaceOrder(order) => market::place(&mut work, order),
             Command::AmendOrder(amend) => market::amend(&mut work, amend),
             Command::CancelOrder(cancel) => market::cancel(&mut work, cancel),
@@ -214,6 +215,8 @@ impl Ledger {
             SystemWork::FireDeadMan(switch) => market::fire_dead_man(&mut work, switch.account),
             SystemWork::ReleaseWithdrawal(release) => return funds::release_withdrawal(&mut work, release.withdrawal),
             SystemWork::ReleaseTransfer(release) => return funds::release_transfer(&mut work, release.transfer),
+            SystemWork::HoldBack(held) => return funds::hold_back(&mut work, held),
+            SystemWork::GiveBack(named) => return funds::give_back(&mut work, named.waiting),
             SystemWork::ArriveTransfer(transfer) => {
                 let missing = Reject::of(RejectCode::TransferNotFound).present(transfer.transfer.number());
                 let (row, sequence) = arriving.ok_or(missing)?;
@@ -348,6 +351,7 @@ pub(crate) fn require_not_halted(segment: &Segment, command: &Command) -> Result
             | Command::CancelAllOrders(_)
             | Command::CancelWithdrawal(_)
             | Command::CancelTransfer(_)
+            | Command::AddEvidence(_)
             | Command::AttestDeposit(_)
             | Command::SubmitPrice(_)
             | Command::Propose(_)

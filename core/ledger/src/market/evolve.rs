@@ -67,6 +67,8 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         | Event::TransferCancelled(_)
         | Event::TransferReleased(_)
         | Event::TransferArrived(_)
+        | Event::LeavingHeld(_)
+        | Event::EvidenceAdded(_)
         | Event::PrincipalExitRequested(_) => funds::evolve(segment, block, event),
     }
 }

@@ -295,8 +295,24 @@ pub struct Held {
     pub required: Option<Tier>,
     /// Waiting clock since which it has been held.
     pub since_ms: DurationMs,
-    /// Waiting clock before which it is not judged again by rules that look at more than a cell.
+    /// Waiting clock at which it is judged again.
     pub again_ms: DurationMs,
+}
+
+impl Withdrawal {
+    /// Waiting clock at which it is due, or judged again.
+    #[must_use]
+    pub fn wakes_ms(&self) -> DurationMs {
+        self.held.map_or(self.due_waiting_ms, |held| held.again_ms)
+    }
+}
+
+impl Transfer {
+    /// Waiting clock at which it is due, or judged again.
+    #[must_use]
+    pub fn wakes_ms(&self) -> DurationMs {
+        self.held.map_or(self.due_waiting_ms, |held| held.again_ms)
+    }
 }
 
 /// Where a withdrawal stands.

@@ -10,20 +10,22 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
-    OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
-    RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal,
-    SegmentTransfer, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, HeldBack, LeaveBreaker, LimitTerms,
+    MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
+    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
+    SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
-    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    DepositCredited, EvidenceAdded, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid,
+    LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
+    OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
+    WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
@@ -256,6 +258,11 @@ fn order_reference() -> BoxedStrategy<OrderReference> {
         .boxed()
 }
 
+fn waiting() -> BoxedStrategy<Waiting> {
+    prop_oneof![withdrawal_number().prop_map(Waiting::Withdrawal), transfer_number().prop_map(Waiting::Transfer)]
+        .boxed()
+}
+
 fn quote_level() -> BoxedStrategy<QuoteLevel> {
     (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity }).boxed()
 }
@@ -280,6 +287,9 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
             .boxed(),
         Action::RequestTransfer => (segment_id(), segment_id(), quote_micros())
             .prop_map(|(from, to, amount)| Command::RequestTransfer(RequestTransfer { from, to, amount }))
+            .boxed(),
+        Action::AddEvidence => (segment_id(), waiting())
+            .prop_map(|(segment, waiting)| Command::AddEvidence(AddEvidence { segment, waiting }))
             .boxed(),
         Action::CancelTransfer => (segment_id(), transfer_number())
             .prop_map(|(segment, number)| Command::CancelTransfer(CancelTransfer { segment, number }))
@@ -439,6 +449,12 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
+        (segment_id(), waiting(), proptest::option::of(tier()))
+            .prop_map(|(segment, waiting, required)| SystemWork::HoldBack(HeldBack { segment, waiting, required }))
+            .boxed(),
+        (segment_id(), waiting())
+            .prop_map(|(segment, waiting)| SystemWork::GiveBack(SegmentWaiting { segment, waiting }))
+            .boxed(),
     ]
 }
 
@@ -558,6 +574,14 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
         grant_watched().prop_map(Event::GrantWatched).boxed(),
         grant_watched().prop_map(Event::GrantUnwatched).boxed(),
         withdrawal_requested().prop_map(|requested| Event::PrincipalExitRequested(Box::new(requested))).boxed(),
+        (segment_id(), waiting(), proptest::option::of(tier()), duration_ms())
+            .prop_map(|(segment, waiting, required, again_ms)| {
+                Event::LeavingHeld(LeavingHeld { segment, waiting, required, again_ms })
+            })
+            .boxed(),
+        (segment_id(), waiting(), tier())
+            .prop_map(|(segment, waiting, tier)| Event::EvidenceAdded(EvidenceAdded { segment, waiting, tier }))
+            .boxed(),
     ]
 }
 

@@ -7,20 +7,22 @@ use crate::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use crate::command::{
-    AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference,
-    PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount,
-    SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal,
-    SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, HeldBack, LeaveBreaker, LimitTerms,
+    OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
+    RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal,
+    SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork,
+    TimeInForce, Waiting,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
-    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    DepositCredited, EvidenceAdded, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid,
+    LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
+    OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
+    WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
@@ -62,6 +64,10 @@ pub fn command(action: Action) -> Command {
             from: SegmentId::new(1),
             to: SegmentId::new(2),
             amount: QuoteMicros::from_micros(1_000_000),
+        }),
+        Action::AddEvidence => Command::AddEvidence(AddEvidence {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
         }),
         Action::CancelTransfer => {
             Command::CancelTransfer(CancelTransfer { segment: SegmentId::new(1), number: TransferNumber::new(5) })
@@ -220,6 +226,15 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
         SystemWork::MoveRegime(market),
+        SystemWork::HoldBack(HeldBack {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
+            required: Some(Tier::Proven),
+        }),
+        SystemWork::GiveBack(SegmentWaiting {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Transfer(TransferNumber::new(5)),
+        }),
     ]
 }
 
@@ -660,6 +675,17 @@ fn order_events() -> Vec<Event> {
             origin: RecordIndex::new(123_460),
             tier: Tier::Rooted,
         })),
+        Event::LeavingHeld(LeavingHeld {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
+            required: Some(Tier::Proven),
+            again_ms: DurationMs::from_ms(1_200_000),
+        }),
+        Event::EvidenceAdded(EvidenceAdded {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Transfer(TransferNumber::new(5)),
+            tier: Tier::Rooted,
+        }),
     ]
 }
 

@@ -10,6 +10,7 @@ mod clearing_laws;
 mod containment;
 mod coverage;
 mod golden;
+mod held;
 mod kit;
 mod laws;
 mod model;

@@ -15,12 +15,12 @@ use casemate_protocol::{
     WithdrawalNumber,
 };
 
-use crate::adoption;
 use crate::kit::{
     FIRST, OPEN_ORDERS_MAX, OPENING_MIN, Venue, ask, bid, cancel, claim, genesis, list, micros, opener_key, order,
     public_key, root_key, session_key, terms,
 };
 use crate::wallets::refusal;
+use crate::{adoption, held};
 
 /// What a scenario ended with.
 type Verdict = Result<(), RejectCode>;
@@ -102,6 +102,7 @@ fn reach(code: RejectCode) -> Reach {
         | Code::ProposalLifeNotAllowed
         | Code::ProposalsMax
         | Code::GovernorRequired => by_clearing(code),
+        Code::EvidenceNotMore => held::evidence_not_more,
         Code::PolicySetUnreadable => adoption::policy_set_unreadable,
         Code::VenueChangeElsewhere => adoption::venue_change_elsewhere,
         Code::GovernorsLoosen => adoption::governors_loosen,

@@ -1,10 +1,10 @@
 //! Between the JSON form and the protocol's own types, both ways.
 
 use casemate_protocol::command::{
-    AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
-    OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
-    RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms,
+    OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer,
+    RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::{Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -16,11 +16,12 @@ use casemate_protocol::{
 };
 
 use super::{
-    ActionJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson,
-    CloseAccountJson, CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson,
-    LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, PolicyFileJson, ProposeJson,
-    QuoteLadderJson, QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson,
-    SignatureJson, SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson,
+    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
+    ChangeJson, CloseAccountJson, CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson,
+    LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson,
+    PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson,
+    SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson,
+    WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -100,6 +101,13 @@ impl TryFrom<CommandJson> for Command {
                 to: SegmentId::new(request.to),
                 amount: QuoteMicros::from_micros(request.amount_quote_micros.0),
             }),
+            CommandJson::AddEvidence(added) => Self::AddEvidence(AddEvidence {
+                segment: SegmentId::new(added.segment),
+                waiting: match added.waiting {
+                    WaitingJson::Withdrawal(number) => Waiting::Withdrawal(WithdrawalNumber::new(number)),
+                    WaitingJson::Transfer(number) => Waiting::Transfer(TransferNumber::new(number)),
+                },
+            }),
             CommandJson::CancelTransfer(cancel) => Self::CancelTransfer(CancelTransfer {
                 segment: SegmentId::new(cancel.segment),
                 number: TransferNumber::new(cancel.number),
@@ -165,6 +173,9 @@ impl From<&Command> for CommandJson {
                 to: request.to.number(),
                 amount_quote_micros: Int(request.amount.micros()),
             }),
+            Command::AddEvidence(added) => {
+                Self::AddEvidence(AddEvidenceJson { segment: added.segment.number(), waiting: added.waiting.into() })
+            }
             Command::CancelTransfer(cancel) => Self::CancelTransfer(SegmentNumberJson {
                 segment: cancel.segment.number(),
                 number: cancel.number.number(),
@@ -271,6 +282,15 @@ impl From<&Change> for ChangeJson {
                 table: adopt.table.into(),
                 is_tightening: adopt.is_tightening,
             }),
+        }
+    }
+}
+
+impl From<Waiting> for WaitingJson {
+    fn from(waiting: Waiting) -> Self {
+        match waiting {
+            Waiting::Withdrawal(number) => Self::Withdrawal(number.number()),
+            Waiting::Transfer(number) => Self::Transfer(number.number()),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Random command sequences from a string of bytes, so that property tests and the fuzzer share them and both shrink.
 
 use casemate_protocol::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder,
-    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan,
-    SubmitPrice, TimeInForce,
+    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
+    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
+    OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
+    SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -155,7 +155,13 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         38 => Action::CloseAccount,
         39 | 40 => Action::CancelWithdrawal,
         41 | 42 => Action::CancelTransfer,
-        43 => choices.pick(&[Action::RequestPrincipalExit, Action::SubmitPrice, Action::Propose, Action::Approve]),
+        43 => choices.pick(&[
+            Action::RequestPrincipalExit,
+            Action::SubmitPrice,
+            Action::Propose,
+            Action::Approve,
+            Action::AddEvidence,
+        ]),
         _ => Action::PlaceOrder,
     };
     command_of(choices, venue, actor, action)
@@ -182,6 +188,10 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         Action::CancelWithdrawal => Command::CancelWithdrawal(CancelWithdrawal {
             segment: SegmentId::new(1),
             number: WithdrawalNumber::new(own_withdrawal(choices, venue, actor)),
+        }),
+        Action::AddEvidence => Command::AddEvidence(AddEvidence {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(own_withdrawal(choices, venue, actor))),
         }),
         Action::RequestTransfer => Command::RequestTransfer(RequestTransfer {
             from: segment(choices),
