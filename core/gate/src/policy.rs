@@ -62,11 +62,12 @@ impl BuiltInTable {
             | Action::CancelOrder
             | Action::CancelAllOrders
             | Action::QuoteLadder
-            | Action::SetDeadMan => LeastSigner::Session,
+            | Action::SetDeadMan
+            // Stage 3 holds sessions to children of their own grant.
+            | Action::RegisterGrant
+            | Action::RevokeGrant => LeastSigner::Session,
             Action::OpenAccount
             | Action::CloseAccount
-            | Action::RegisterGrant
-            | Action::RevokeGrant
             | Action::RequestWithdrawal
             | Action::CancelWithdrawal
             | Action::RequestTransfer
@@ -115,12 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_trades_and_nothing_else() {
+    fn a_session_trades_and_shares_its_grant_out_and_does_nothing_else() {
         for action in Action::ALL {
             let principal = Some(PrincipalKind::Attestor);
             let request = PolicyRequest { action, role: SignerRole::Session, principal };
-            let is_trading = casemate_protocol::grant::ActionSet::TRADING.contains(action);
-            assert_eq!(BuiltInTable.decide(&request).is_ok(), is_trading, "{action:?}");
+            let may_be_granted = casemate_protocol::grant::ActionSet::SESSION.contains(action);
+            assert_eq!(BuiltInTable.decide(&request).is_ok(), may_be_granted, "{action:?}");
         }
     }
 

@@ -32,7 +32,11 @@ pub const NONCE_WINDOW: u64 = 64;
 pub const GRANTS_LIVE_MAX: usize = 16;
 /// Markets that a grant can name one by one.
 pub const GRANT_MARKETS_MAX: usize = 16;
-/// Longest life of a grant.
+/// Grants from one that the root key registered by itself down to the last child, both counted.
+pub const GRANT_DEPTH_MAX: usize = 3;
+/// Time after its registration in which a grant of the root key counts as fresh evidence; children never do.
+pub const GRANT_FRESH_MS: u64 = 10 * 60 * 1000;
+/// Longest life of a grant: the ceiling of what genesis may allow in any regime.
 pub const GRANT_LIFETIME_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Positions of one account in one segment.

@@ -1,4 +1,4 @@
-//! `casemate grant`: what a root key lets a session key do.
+//! `casemate grant`: what a root key lets a session key do, and a session another one.
 
 use casemate_protocol::command::RevokeGrant;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -13,10 +13,16 @@ use crate::error::CliError;
 /// What can be done with grants.
 #[derive(Subcommand, Debug)]
 pub enum GrantCommand {
-    /// Registers a session key for trading.
+    /// Registers a session key for trading: with the root key, or as a child of another grant with that one's session key.
     Create {
         #[command(flatten)]
-        root: SignerArgs,
+        signer: SignerArgs,
+        /// The grant to carve it out of: rate and budgets are taken off it and never come back. A session key names its own.
+        #[arg(long, value_name = "GRANT")]
+        parent: Option<u32>,
+        /// The session may register and revoke children of its own grant.
+        #[arg(long)]
+        may_share: bool,
         /// The session key, or the file of it.
         #[arg(long, value_name = "KEY or FILE")]
         session_key: String,
@@ -39,10 +45,10 @@ pub enum GrantCommand {
         #[command(flatten)]
         node: NodeUrl,
     },
-    /// Ends a grant now and cancels its resting orders.
+    /// Ends a grant and its descendants now and cancels their resting orders.
     Revoke {
         #[command(flatten)]
-        root: SignerArgs,
+        signer: SignerArgs,
         /// Its number in the account.
         #[arg(long)]
         number: u32,
@@ -57,9 +63,20 @@ pub enum GrantCommand {
 /// The node's refusal, or no node.
 pub fn run(command: &GrantCommand) -> Result<(), CliError> {
     match command {
-        GrantCommand::Create { root, session_key, notional, loss, commands_per_minute, hours, markets, node } => {
+        GrantCommand::Create {
+            signer,
+            parent,
+            may_share,
+            session_key,
+            notional,
+            loss,
+            commands_per_minute,
+            hours,
+            markets,
+            node,
+        } => {
             let http = node.connect()?;
-            let (identity, account) = root.identity(&http)?;
+            let (identity, account) = signer.identity(&http)?;
             let number = account["grant_number_next"].as_u64().and_then(|number| u32::try_from(number).ok());
             let number = GrantNumber::new(number.ok_or_else(|| CliError::defect("the node names no grant number"))?);
             let markets = match markets.as_slice() {
@@ -73,9 +90,9 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             let now_ms = now_ms(&http)?;
             let terms = GrantTerms {
                 number,
-                parent: GrantNumber::NONE,
+                parent: parent.map_or(GrantNumber::NONE, GrantNumber::new),
                 session_key: public_key_argument(session_key)?,
-                actions: ActionSet::TRADING,
+                actions: if *may_share { ActionSet::SESSION } else { ActionSet::TRADING },
                 markets,
                 notional_quote_micros_max: *notional,
                 loss_quote_micros_max: loss.unwrap_or(*notional),
@@ -90,9 +107,9 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             }
             Ok(())
         }
-        GrantCommand::Revoke { root, number, node } => {
+        GrantCommand::Revoke { signer, number, node } => {
             let http = node.connect()?;
-            let (identity, _) = root.identity(&http)?;
+            let (identity, _) = signer.identity(&http)?;
             let revoke = RevokeGrant { number: GrantNumber::new(*number) };
             show_receipt(&identity.submit(&http, Command::RevokeGrant(revoke))?, node.json)
         }

@@ -16,7 +16,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
 use casemate_protocol::{
-    AccountId, Digest, DurationMs, Event, GrantNumber, Height, PolicyEpoch, PublicKey, QuoteMicros, SegmentId,
+    AccountId, Digest, DurationMs, Event, GrantNumber, Height, PolicyEpoch, PublicKey, QuoteMicros, Regime, SegmentId,
     SystemCommand, TimeMs,
 };
 
@@ -172,6 +172,18 @@ impl Ledger {
     #[must_use]
     pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
         self.segments.get(usize::from(id.number()).checked_sub(1)?)
+    }
+
+    /// The worst regime of a segment's markets; calm if there is no such segment.
+    #[must_use]
+    pub fn segment_regime(&self, id: SegmentId) -> Regime {
+        self.segment(id).map_or(Regime::Calm, Segment::regime)
+    }
+
+    /// The worst regime of the venue: that of its worst segment.
+    #[must_use]
+    pub fn worst_regime(&self) -> Regime {
+        self.segments.iter().map(Segment::regime).max().unwrap_or_default()
     }
 
     /// Opens a block: time moves, clocks advance, limiters refill.

@@ -55,6 +55,8 @@ pub enum SystemWork {
     RepayDeficit(SegmentId) = 16,
     /// A market got rougher, or has been calmer for long enough.
     MoveRegime(SegmentMarket) = 17,
+    /// A child was carved out of a grant: what the grant may still lose in a segment follows.
+    LowerGrantLoss(SegmentGrant) = 20,
 }
 
 /// A feed of a segment.
@@ -143,7 +145,9 @@ impl SystemWork {
     pub const fn segment(&self) -> SegmentId {
         match self {
             Self::ExpireOrder(order) => order.segment,
-            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
+            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) | Self::LowerGrantLoss(grant) => {
+                grant.segment
+            }
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,

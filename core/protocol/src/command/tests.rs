@@ -80,7 +80,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<SelfTradeMode>(), [1, 2, 3]);
     assert_eq!(known_tags::<OrderReference>(), [1, 2]);
     assert_eq!(known_tags::<CancelScope>(), [1, 2]);
-    assert_eq!(known_tags::<SystemWork>(), (1..=17).collect::<Vec<u8>>());
+    assert_eq!(known_tags::<SystemWork>(), (1..=17).chain([20]).collect::<Vec<u8>>());
     assert_eq!(known_tags::<PublicKey>(), [1, 2, 3]);
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);

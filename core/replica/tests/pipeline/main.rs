@@ -4,6 +4,7 @@
 mod agreement;
 mod attacks;
 mod book;
+mod children;
 mod clearing;
 mod clearing_laws;
 mod containment;
