@@ -143,6 +143,8 @@ reject_codes! {
     221 ChildTooDeep Count "the child would be grant `{present}` in a line of which `{required}` are allowed", "carve it out of a grant nearer to the root key's";
     222 GrantParentEnded Count "parent grant `{present}` does not exist or ended", "name a live grant of the account";
     223 NotOwnChild Count "a session registers and revokes only children of its own grant `{required}`, not of grant `{present}`", "name your own grant as parent, or sign with the root key";
+    224 GrantActionsMissing Nothing "the grant names no action", "name every action that it is for: none means nothing, never all";
+    225 GrantMarketsMissing Nothing "the grant's list of markets is empty", "name the markets, or say all of them";
 
     // 3xx: policy refuses.
     300 RootRequired Action "action `{present}` needs the root key", "sign with the root key";

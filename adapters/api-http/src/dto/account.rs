@@ -46,6 +46,8 @@ pub struct GrantJson {
     pub number: u32,
     /// The grant that it was carved out of; 0 if it stands by itself.
     pub parent: u32,
+    /// Live grants that were carved out of it.
+    pub children: Vec<u32>,
     /// The session key.
     pub session_key: KeyText,
     /// Whether the session can act now.
@@ -172,6 +174,11 @@ impl AccountJson {
     }
 }
 
+fn children(account: &Account, parent: &Grant, now_ms: TimeMs) -> Vec<u32> {
+    let is_child = |grant: &&Grant| grant.parent() == parent.number() && grant.is_live(now_ms);
+    account.grants().iter().filter(is_child).map(|grant| grant.number().number()).collect()
+}
+
 fn grants<'a, I: Iterator<Item = &'a SubAccount>>(
     account: &Account,
     now_ms: TimeMs,
@@ -192,6 +199,7 @@ fn grants<'a, I: Iterator<Item = &'a SubAccount>>(
         GrantJson {
             number: grant.number().number(),
             parent: grant.parent().number(),
+            children: children(account, grant, now_ms),
             session_key: KeyText(*grant.session_key()),
             is_live: grant.is_live(now_ms),
             is_fresh: grant.is_fresh(now_ms),

@@ -4,10 +4,11 @@ use casemate_protocol::command::RevokeGrant;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{BoundedVec, Command, GrantNumber, MarketId, QuoteMicros, TimeMs};
 use clap::Subcommand;
+use serde_json::Value;
 
 use super::amount::parse_quote;
 use super::signing::{SignerArgs, now_ms, public_key_argument};
-use super::{NodeUrl, show_receipt};
+use super::{NodeUrl, rows, show_receipt};
 use crate::error::CliError;
 
 /// What can be done with grants.
@@ -33,13 +34,13 @@ pub enum GrantCommand {
         /// not given.
         #[arg(long, value_parser = parse_quote, value_name = "QUOTE")]
         loss: Option<QuoteMicros>,
-        /// Most commands per minute.
-        #[arg(long, default_value = "600")]
-        commands_per_minute: u32,
-        /// Hours until it ends.
-        #[arg(long, default_value = "24")]
-        hours: u64,
-        /// This market only; may be given several times. All markets if not given.
+        /// Most commands per minute; 600 if not given, of a child 60.
+        #[arg(long)]
+        commands_per_minute: Option<u32>,
+        /// Hours until it ends; 24 if not given, but no later than its parent.
+        #[arg(long)]
+        hours: Option<u64>,
+        /// This market only; may be given several times. If not given, all markets that its parent reaches.
         #[arg(long = "market", value_name = "MARKET")]
         markets: Vec<u16>,
         #[command(flatten)]
@@ -79,31 +80,27 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             let (identity, account) = signer.identity(&http)?;
             let number = account["grant_number_next"].as_u64().and_then(|number| u32::try_from(number).ok());
             let number = GrantNumber::new(number.ok_or_else(|| CliError::defect("the node names no grant number"))?);
-            let markets = match markets.as_slice() {
-                [] => MarketScope::All,
-                named => {
-                    MarketScope::Only(BoundedVec::new(named.iter().copied().map(MarketId::new).collect()).ok_or_else(
-                        || CliError::new("a grant names at most 16 markets", "name fewer, or none for all of them"),
-                    )?)
-                }
-            };
+            let parent_row = parent.and_then(|parent| rows(&account, "grants").find(|row| row["number"] == parent));
             let now_ms = now_ms(&http)?;
+            let expires_ms = now_ms.saturating_add(hours.unwrap_or(24).saturating_mul(HOUR_MS));
+            let ends_with_parent = parent_row.and_then(|row| row["expires_ms"].as_u64()).filter(|_| hours.is_none());
             let terms = GrantTerms {
                 number,
                 parent: parent.map_or(GrantNumber::NONE, GrantNumber::new),
                 session_key: public_key_argument(session_key)?,
                 actions: if *may_share { ActionSet::SESSION } else { ActionSet::TRADING },
-                markets,
+                markets: market_scope(markets, parent_row)?,
                 notional_quote_micros_max: *notional,
                 loss_quote_micros_max: loss.unwrap_or(*notional),
-                commands_per_minute_max: *commands_per_minute,
-                expires_ms: TimeMs::from_ms(now_ms.saturating_add(hours.saturating_mul(HOUR_MS))),
+                commands_per_minute_max: commands_per_minute.unwrap_or(if parent.is_some() { 60 } else { 600 }),
+                expires_ms: TimeMs::from_ms(ends_with_parent.map_or(expires_ms, |end_ms| end_ms.min(expires_ms))),
                 register_before_ms: TimeMs::from_ms(now_ms.saturating_add(REGISTER_WITHIN_MS)),
             };
+            let minutes = terms.expires_ms.ms().saturating_sub(now_ms) / MINUTE_MS;
             let receipt = identity.submit(&http, Command::RegisterGrant(Box::new(terms)))?;
             show_receipt(&receipt, node.json)?;
             if !node.json {
-                outln!("grant {number} is live for {hours} hours");
+                outln!("grant {number} is live for {} hours {} minutes", minutes / 60, minutes % 60);
             }
             Ok(())
         }
@@ -116,6 +113,18 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
     }
 }
 
+/// The markets named; without any those of the parent, and without a parent all.
+fn market_scope(named: &[u16], parent: Option<&Value>) -> Result<MarketScope, CliError> {
+    let number_of = |market: &Value| market.as_u64().and_then(|market| u16::try_from(market).ok());
+    let inherited = || Some(parent?["markets"].as_array()?.iter().filter_map(number_of).collect());
+    let numbers = if named.is_empty() { inherited() } else { Some(named.to_vec()) };
+    let Some(numbers) = numbers else { return Ok(MarketScope::All) };
+    let markets = BoundedVec::new(numbers.into_iter().map(MarketId::new).collect());
+    let too_many = || CliError::new("a grant names at most 16 markets", "name fewer, or none for all of them");
+    Ok(MarketScope::Only(markets.ok_or_else(too_many)?))
+}
+
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 /// The terms are sent at once, so they need not stay good for long.
 const REGISTER_WITHIN_MS: u64 = 600_000;

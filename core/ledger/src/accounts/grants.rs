@@ -2,7 +2,7 @@
 
 use casemate_protocol::command::RevokeGrant;
 use casemate_protocol::event::GrantRegistered;
-use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms};
+use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use casemate_protocol::limits::{GRANT_DEPTH_MAX, GRANTS_LIVE_MAX};
 use casemate_protocol::{AccountId, Event, GrantNumber, QuoteMicros, Regime, Reject, RejectCode, TimeMs};
 
@@ -59,7 +59,8 @@ pub(crate) fn register_grant(
     if lifetime == 0 || lifetime > longest {
         return Err(Reject::of(RejectCode::GrantLifetimeNotAllowed).required(longest).present(lifetime));
     }
-    if !terms.actions.is_subset_of(ActionSet::SESSION) || terms.actions == ActionSet::EMPTY {
+    require_limits(terms)?;
+    if !terms.actions.is_subset_of(ActionSet::SESSION) {
         return Err(Reject::of(RejectCode::GrantActionsNotAllowed));
     }
     require_budgets(terms, facts.has_full_collateral)?;
@@ -77,6 +78,17 @@ pub(crate) fn register_grant(
         return Err(Reject::of(RejectCode::SessionKeyTaken));
     }
     Ok(Event::GrantRegistered(Box::new(GrantRegistered { account, terms: terms.clone(), registered_ms: now_ms })))
+}
+
+/// A list that is empty is a limit that somebody forgot: it is refused rather than read as nothing or as all.
+fn require_limits(terms: &GrantTerms) -> Result<(), Reject> {
+    if terms.actions == ActionSet::EMPTY {
+        return Err(Reject::of(RejectCode::GrantActionsMissing));
+    }
+    if matches!(&terms.markets, MarketScope::Only(markets) if markets.is_empty()) {
+        return Err(Reject::of(RejectCode::GrantMarketsMissing));
+    }
+    Ok(())
 }
 
 /// Where collateral is full there is no index to measure losses against, so the loss budget must cover all of the notional.

@@ -166,11 +166,13 @@ pub fn not_own_child() -> Verdict {
 /// A limit that is absent is zero, and zero is nothing.
 #[test]
 fn a_child_without_a_limit_is_refused_like_any_grant_and_so_is_one_that_was_signed_too_long_ago() {
-    use RejectCode::{GrantActionsNotAllowed, GrantBudgetMissing, GrantLifetimeNotAllowed, GrantRegistrationLate};
+    use RejectCode::{GrantActionsMissing, GrantBudgetMissing, GrantLifetimeNotAllowed};
+    use RejectCode::{GrantMarketsMissing, GrantRegistrationLate};
     assert_eq!(child(|terms| terms.notional_quote_micros_max = micros(0)), Err(GrantBudgetMissing));
     assert_eq!(child(|terms| terms.loss_quote_micros_max = micros(0)), Err(GrantBudgetMissing));
     assert_eq!(child(|terms| terms.commands_per_minute_max = 0), Err(GrantBudgetMissing));
-    assert_eq!(child(|terms| terms.actions = ActionSet::EMPTY), Err(GrantActionsNotAllowed));
+    assert_eq!(child(|terms| terms.actions = ActionSet::EMPTY), Err(GrantActionsMissing));
+    assert_eq!(child(|terms| terms.markets = MarketScope::Only(list(vec![]))), Err(GrantMarketsMissing));
     assert_eq!(child(|terms| terms.expires_ms = TimeMs::ZERO), Err(GrantLifetimeNotAllowed));
     assert_eq!(child(|terms| terms.register_before_ms = TimeMs::from_ms(1)), Err(GrantRegistrationLate));
     assert_eq!(child(|_| {}), Ok(()));

@@ -270,6 +270,8 @@ fn reach(code: RejectCode) -> Reach {
         Code::GrantActionsNotAllowed => {
             || grant(|terms| terms.actions = ActionSet::TRADING.with(Action::RequestWithdrawal))
         }
+        Code::GrantActionsMissing => || grant(|terms| terms.actions = ActionSet::EMPTY),
+        Code::GrantMarketsMissing => || grant(|terms| terms.markets = MarketScope::Only(list(vec![]))),
         Code::GrantBudgetMissing => || grant(|terms| terms.commands_per_minute_max = 0),
         // Policy.
         Code::ChildGrantNotSupported => {
