@@ -29,6 +29,8 @@ pub struct AccountJson {
     pub root_nonce_next: u64,
     /// The number that the next grant must have.
     pub grant_number_next: u32,
+    /// The longest life of a grant that is registered now, in the venue's present regime.
+    pub grant_lifetime_ms_max: u64,
     /// Locked until the account closes.
     pub bond_quote_micros: Signed,
     /// The segment that holds the bond.
@@ -166,6 +168,7 @@ impl AccountJson {
             root_key: KeyText(*account.root_key()),
             root_nonce_next: account.nonces().next(),
             grant_number_next: account.next_grant().number(),
+            grant_lifetime_ms_max: ledger.grant_lifetime_max().ms(),
             bond_quote_micros: Int(bond.micros()),
             bond_segment: bond_segment.number(),
             grants: grants(account, chain.time_ms, || parts().map(|(_, part)| part)),

@@ -37,7 +37,7 @@ pub enum GrantCommand {
         /// Most commands per minute; 600 if not given, of a child 60.
         #[arg(long)]
         commands_per_minute: Option<u32>,
-        /// Hours until it ends; 24 if not given, but no later than its parent.
+        /// Hours until it ends. If not given 24, or less if its parent ends before or the venue's regime allows no more.
         #[arg(long)]
         hours: Option<u64>,
         /// This market only; may be given several times. If not given, all markets that its parent reaches.
@@ -82,8 +82,7 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             let number = GrantNumber::new(number.ok_or_else(|| CliError::defect("the node names no grant number"))?);
             let parent_row = parent.and_then(|parent| rows(&account, "grants").find(|row| row["number"] == parent));
             let now_ms = now_ms(&http)?;
-            let expires_ms = now_ms.saturating_add(hours.unwrap_or(24).saturating_mul(HOUR_MS));
-            let ends_with_parent = parent_row.and_then(|row| row["expires_ms"].as_u64()).filter(|_| hours.is_none());
+            let expires_ms = expiry_ms(*hours, now_ms, &account, parent_row);
             let terms = GrantTerms {
                 number,
                 parent: parent.map_or(GrantNumber::NONE, GrantNumber::new),
@@ -93,10 +92,10 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
                 notional_quote_micros_max: *notional,
                 loss_quote_micros_max: loss.unwrap_or(*notional),
                 commands_per_minute_max: commands_per_minute.unwrap_or(if parent.is_some() { 60 } else { 600 }),
-                expires_ms: TimeMs::from_ms(ends_with_parent.map_or(expires_ms, |end_ms| end_ms.min(expires_ms))),
+                expires_ms: TimeMs::from_ms(expires_ms),
                 register_before_ms: TimeMs::from_ms(now_ms.saturating_add(REGISTER_WITHIN_MS)),
             };
-            let minutes = terms.expires_ms.ms().saturating_sub(now_ms) / MINUTE_MS;
+            let minutes = expires_ms.saturating_sub(now_ms) / MINUTE_MS;
             let receipt = identity.submit(&http, Command::RegisterGrant(Box::new(terms)))?;
             show_receipt(&receipt, node.json)?;
             if !node.json {
@@ -111,6 +110,16 @@ pub fn run(command: &GrantCommand) -> Result<(), CliError> {
             show_receipt(&identity.submit(&http, Command::RevokeGrant(revoke))?, node.json)
         }
     }
+}
+
+/// The end asked for, or the latest that parent and regime allow within a day.
+fn expiry_ms(hours: Option<u64>, now_ms: u64, account: &Value, parent: Option<&Value>) -> u64 {
+    if let Some(hours) = hours {
+        return now_ms.saturating_add(hours.saturating_mul(HOUR_MS));
+    }
+    let longest_ms = account["grant_lifetime_ms_max"].as_u64().unwrap_or(u64::MAX).min(24 * HOUR_MS);
+    let parent_ends_ms = parent.and_then(|row| row["expires_ms"].as_u64()).unwrap_or(u64::MAX);
+    now_ms.saturating_add(longest_ms).min(parent_ends_ms)
 }
 
 /// The markets named; without any those of the parent, and without a parent all.

@@ -2,9 +2,9 @@
 
 use casemate_protocol::command::RevokeGrant;
 use casemate_protocol::event::GrantRegistered;
-use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
+use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::limits::{GRANT_DEPTH_MAX, GRANTS_LIVE_MAX};
-use casemate_protocol::{AccountId, Event, GrantNumber, QuoteMicros, Regime, Reject, RejectCode, TimeMs};
+use casemate_protocol::{AccountId, DurationMs, Event, GrantNumber, QuoteMicros, Reject, RejectCode, TimeMs};
 
 use super::{Account, Accounts, Grant};
 
@@ -13,10 +13,8 @@ use super::{Account, Accounts, Grant};
 pub(crate) struct Registering {
     /// Block time.
     pub(crate) now_ms: TimeMs,
-    /// Longest lives of new grants.
-    pub(crate) lifetimes: GrantLifetimes,
-    /// The worst regime of the venue.
-    pub(crate) regime: Regime,
+    /// Longest life of a new grant, in the regime of the venue.
+    pub(crate) lifetime_max: DurationMs,
     /// Some segment has no index to measure losses against.
     pub(crate) has_full_collateral: bool,
     /// What the parent has used in all segments.
@@ -55,7 +53,7 @@ pub(crate) fn register_grant(
             .required(terms.register_before_ms.ms())
             .present(now_ms.ms()));
     }
-    let (lifetime, longest) = (terms.expires_ms.since(now_ms).ms(), facts.lifetimes.longest(facts.regime).ms());
+    let (lifetime, longest) = (terms.expires_ms.since(now_ms).ms(), facts.lifetime_max.ms());
     if lifetime == 0 || lifetime > longest {
         return Err(Reject::of(RejectCode::GrantLifetimeNotAllowed).required(longest).present(lifetime));
     }

@@ -78,8 +78,7 @@ impl Ledger {
     ) -> Result<(), Reject> {
         let facts = Registering {
             now_ms: block.time_ms,
-            lifetimes: self.genesis.accounts.grant_lifetimes,
-            regime: self.worst_regime(),
+            lifetime_max: self.grant_lifetime_max(),
             has_full_collateral: self.segments.iter().any(|segment| segment.clearing.is_none()),
             parent_used: self.grant_used(account, terms.parent, None),
         };

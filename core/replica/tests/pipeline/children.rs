@@ -229,6 +229,66 @@ fn what_a_child_is_given_is_gone_for_its_parent_and_does_not_come_back() {
     assert_eq!(venue.ask_session(FIRST, 2, revoke(3)), Ok(()));
     assert_eq!(parent_has(&venue), left);
     assert_eq!(venue.ask_session(FIRST, 3, bid(1, 900, 2)), Err(RejectCode::GrantRevoked));
+
+    // A child whose time ends is no different, and the next registration, which sweeps it away, changes nothing.
+    let soon = GrantTerms { expires_ms: TimeMs::from_ms(venue.time_ms + 5_000), ..child_terms(&venue, FIRST, 4, 2) };
+    assert_eq!(venue.ask_session(FIRST, 2, register(soon)), Ok(()));
+    let left = (micros(GRANT_NOTIONAL - 4_000_000), micros(GRANT_NOTIONAL - 4_000_000), 80);
+    assert_eq!(parent_has(&venue), left);
+    venue.wait(6_000);
+    assert_eq!(venue.ask_session(FIRST, 4, bid(1, 900, 2)), Err(RejectCode::GrantExpired));
+    let unrelated = terms(&venue, FIRST, 5);
+    assert_eq!(venue.ask(FIRST, register(unrelated)), Ok(()));
+    assert_eq!(parent_has(&venue), left);
+}
+
+/// Trades back and forth under a grant of the first account until it is refused; returns the notional traded.
+fn drained(venue: &mut Venue, number: u32) -> i64 {
+    let mut traded = 0;
+    for (own, other) in [(bid(1, REFERENCE, 50), ask(1, REFERENCE, 50)), (ask(1, REFERENCE, 50), bid(1, REFERENCE, 50))]
+        .into_iter()
+        .cycle()
+    {
+        if venue.ask_session(FIRST, number, own) != Ok(()) {
+            break;
+        }
+        assert_eq!(venue.ask(FIRST + 1, other), Ok(()));
+        traded += 5_000_000;
+    }
+    traded
+}
+
+/// The thief of a session that may share wants more than was granted: he makes children before or after he has spent, and
+/// children of children. With a grant that stands by itself, which only the root key can sign, it would work.
+#[test]
+fn a_thief_spends_no_more_with_children_than_without_and_twice_with_a_grant_that_stands_by_itself() {
+    let all = |venue: &Venue, number: u32, parent: u32, most: i64| GrantTerms {
+        notional_quote_micros_max: micros(most),
+        loss_quote_micros_max: micros(most),
+        commands_per_minute_max: 40 / number,
+        ..child_terms(venue, FIRST, number, parent)
+    };
+    let mut alone = with_parent();
+    assert_eq!(drained(&mut alone, 2), GRANT_NOTIONAL);
+
+    let mut after = with_parent();
+    assert_eq!(drained(&mut after, 2), GRANT_NOTIONAL);
+    let late = all(&after, 3, 2, 1);
+    assert_eq!(after.ask_session(FIRST, 2, register(late)), Err(RejectCode::ChildNotionalWider));
+
+    let mut before = with_parent();
+    let child = all(&before, 3, 2, 20_000_000);
+    assert_eq!(before.ask_session(FIRST, 2, register(child)), Ok(()));
+    let grandchild = all(&before, 4, 3, 15_000_000);
+    assert_eq!(before.ask_session(FIRST, 3, register(grandchild)), Ok(()));
+    let spent = [4, 3, 2].map(|number| drained(&mut before, number));
+    assert_eq!(spent, [15_000_000, 5_000_000, 10_000_000]);
+
+    let mut free = with_parent();
+    let by_itself = GrantTerms { parent: GrantNumber::NONE, ..all(&free, 3, 2, GRANT_NOTIONAL) };
+    assert_eq!(free.ask_session(FIRST, 2, register(by_itself.clone())), Err(RejectCode::NotOwnChild));
+    assert_eq!(free.ask(FIRST, register(by_itself)), Ok(()));
+    assert_eq!([2, 3].map(|number| drained(&mut free, number)), [GRANT_NOTIONAL; 2]);
 }
 
 #[test]
@@ -320,6 +380,23 @@ fn the_rougher_the_worst_market_the_shorter_new_grants_live_and_those_that_live_
         let allowed = living(&venue, 3, minutes);
         assert_eq!(venue.ask(owner, register(allowed)), Ok(()), "{regime:?}");
         assert_eq!(venue.ask_session(owner, 2, cancel(1, 9)), Err(RejectCode::OrderNotFound), "the old one acts");
+    }
+}
+
+/// Where genesis has the same for all regimes, a thief takes out a grant for an hour while the market is wild.
+#[test]
+fn without_the_control_a_grant_of_full_length_is_taken_out_while_the_market_is_extreme() {
+    for (minutes, verdict) in [([60; 4], Ok(())), ([60, 30, 10, 2], Err(RejectCode::GrantLifetimeNotAllowed))] {
+        let mut genesis = margined::genesis();
+        genesis.accounts.grant_lifetimes = lifetimes(minutes);
+        let mut venue = Venue::of(genesis);
+        for (feed, price) in [(1, REFERENCE), (2, REFERENCE), (1, REFERENCE * 106 / 100)] {
+            venue.publish(feed, price);
+        }
+        assert_eq!(venue.ledger().worst_regime(), Regime::Extreme);
+        let hour =
+            GrantTerms { expires_ms: TimeMs::from_ms(venue.time_ms + 3_600_000), ..terms(&venue, margined::FIRST, 2) };
+        assert_eq!(venue.ask(margined::FIRST, register(hour)), verdict);
     }
 }
 
