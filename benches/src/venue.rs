@@ -10,6 +10,7 @@ use casemate_protocol::genesis::{
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, FeePpm, MarketId, OperatorId,
     PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm, SegmentId, SignatureBytes, TickValueMicros, TimeMs,
@@ -95,6 +96,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             grant_commands_per_minute: 1_000_000_000,
             grant_lifetime_ms: day,
         }),
+        policies: PolicySet::default(),
     }
 }
 

@@ -181,6 +181,7 @@ impl ErrorDetail {
             Measure::Ticks => Some("ticks"),
             Measure::Lots => Some("lots"),
             Measure::Action => Some("action"),
+            Measure::Tier => Some("tier"),
         };
         Self {
             number: code.number(),

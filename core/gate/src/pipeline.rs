@@ -7,11 +7,12 @@ use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
+use casemate_protocol::policy::{EvidenceFacts, Tier};
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
 use crate::authenticate::require_valid_session_key;
 use crate::inclusion::Included;
-use crate::policy::{PolicyDecider, PolicyRequest};
+use crate::policy::{Judged, PolicyDecider};
 
 /// Stage 3 passed: the signer's key, as it stands now, entitles it to this command.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct Fresh<'a>(Entitled<'a>);
 
 /// Stage 6 passed: the policy in force permits it.
 #[derive(Debug)]
-pub struct Authorized<'a>(Fresh<'a>);
+pub struct Authorized<'a>(Fresh<'a>, Tier);
 
 impl<'a> Entitled<'a> {
     /// Stage 3: judges key and grant against the state at this moment, and counts the command against its rate.
@@ -80,6 +81,20 @@ impl<'a> Entitled<'a> {
         let segment = ledger.segment_of_command(self.command)?;
         let mut markets = ledger.genesis().markets.iter().filter(|rules| rules.segment == segment);
         markets.find(|rules| is_outside(&rules.id)).map(|rules| rules.id)
+    }
+
+    /// How strong the evidence is that the command came with, and what is behind it.
+    fn evidence(&self, ledger: &Ledger, block: &BlockContext) -> (Tier, EvidenceFacts) {
+        if self.intent.signer.role == SignerRole::Root {
+            return (Tier::Rooted, EvidenceFacts::default());
+        }
+        let account = ledger.accounts().account(self.intent.account);
+        let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
+        let tier = if grant.is_some_and(|grant| grant.is_fresh(block.time_ms)) { Tier::Fresh } else { Tier::Session };
+        // A child's age says nothing of when the root key signed: no policy may take it for youth.
+        let of_root = grant.filter(|grant| grant.parent().is_none());
+        let grant_age_ms = of_root.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
+        (tier, EvidenceFacts { approvals: 0, grant_age_ms })
     }
 
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
@@ -139,18 +154,21 @@ impl<'a> Entitled<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    /// Stage 6: asks the policy in force.
+    /// Stage 6: asks the policy in force, with the evidence that the command came with.
     ///
     /// # Errors
-    /// What the policy refuses with.
-    pub fn authorize(self, ledger: &Ledger, policy: &dyn PolicyDecider) -> Result<Authorized<'a>, Reject> {
-        let intent = self.0.intent;
-        policy.decide(&PolicyRequest {
-            action: self.0.command.action(),
-            role: intent.signer.role,
-            principal: ledger.principal(intent.account).map(|(kind, _)| kind),
-        })?;
-        Ok(Authorized(self))
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`.
+    pub fn authorize(
+        self,
+        ledger: &Ledger,
+        block: &BlockContext,
+        decider: &dyn PolicyDecider,
+    ) -> Result<Authorized<'a>, Reject> {
+        let (tier, evidence) = self.0.evidence(ledger, block);
+        let Entitled { intent, command, .. } = self.0;
+        let judged = Judged { ledger, block, decider, account: intent.account, command, tier, evidence };
+        judged.require_permitted()?;
+        Ok(Authorized(self, tier))
     }
 }
 
@@ -158,14 +176,15 @@ impl<'a> Authorized<'a> {
     /// All stages passed: what the ledger accepts.
     #[must_use]
     pub fn verified(self) -> Verified<'a> {
-        let Fresh(Entitled { intent, grant, command }) = self.0;
-        Verified::assertion(VerifiedWork::Account {
+        let Self(Fresh(Entitled { intent, grant, command }), tier) = self;
+        let work = VerifiedWork::Account {
             account: intent.account,
             role: intent.signer.role,
             key: intent.signer.key,
             grant: grant.filter(|_| intent.signer.role == SignerRole::Session),
             command,
-        })
+        };
+        Verified::assertion(work).with_tier(tier)
     }
 }
 
@@ -181,14 +200,12 @@ pub fn verify<'a>(
     command: &'a Command,
 ) -> Result<Verified<'a>, Reject> {
     let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
-    Ok(fresh.authorize(ledger, policy)?.verified())
+    Ok(fresh.authorize(ledger, block, policy)?.verified())
 }
 
-/// Work that the ledger listed itself comes through the gate as well: there is no other way in.
-///
-/// # Errors
-/// What the policy refuses with.
-pub fn verify_system<'a>(policy: &dyn PolicyDecider, command: &'a SystemCommand) -> Result<Verified<'a>, Reject> {
-    policy.decide_system(command)?;
-    Ok(Verified::assertion(VerifiedWork::System(command)))
+/// Work that the ledger listed itself comes through the gate as well: there is no other way in. What it may list follows
+/// from the rules of genesis and from the state, so nothing is asked.
+#[must_use]
+pub const fn verify_system(command: &SystemCommand) -> Verified<'_> {
+    Verified::assertion(VerifiedWork::System(command))
 }

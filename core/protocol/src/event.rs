@@ -13,6 +13,7 @@ use crate::ids::{
     TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
+use crate::policy::Tier;
 use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub use clearing::{
     BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
@@ -218,6 +219,8 @@ pub struct WithdrawalRequested {
     pub destination: OutsideReference,
     /// The record of the request.
     pub origin: RecordIndex,
+    /// The evidence that came with the request.
+    pub tier: Tier,
 }
 
 /// See [`Event::WithdrawalCancelled`] and [`Event::WithdrawalReleased`].
@@ -246,6 +249,8 @@ pub struct TransferRequested {
     pub due_waiting_ms: DurationMs,
     /// The record of the request.
     pub origin: RecordIndex,
+    /// The evidence that came with the request.
+    pub tier: Tier,
 }
 
 /// See [`Event::TransferReleased`].

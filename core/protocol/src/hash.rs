@@ -94,6 +94,8 @@ domains! {
     BatchCoefficients = b"\x07cm.batc";
     /// A deposit claim's key.
     DepositClaim = b"\x07cm.dpst";
+    /// A set of policies.
+    PolicySet = b"\x07cm.pset";
     /// A compiled policy table.
     PolicyTable = b"\x07cm.ptab";
     /// A rule of a policy that the table does not hold.

@@ -8,6 +8,7 @@ use borsh::io::{Error, ErrorKind, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::command::Action;
+use crate::policy::Tier;
 use crate::units::QuoteMicros;
 
 /// What the two numbers of a refusal count.
@@ -27,6 +28,8 @@ pub enum Measure {
     Lots,
     /// The number of an action, shown as its name.
     Action,
+    /// The number of a tier of evidence, shown as its name.
+    Tier,
 }
 
 macro_rules! reject_codes {
@@ -152,6 +155,9 @@ reject_codes! {
     302 PolicyForbids Action "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
     303 NotAPublisher Count "account `{present}` is not a publisher of the feed", "publishers are named in genesis";
     304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
+    305 EvidenceTooLow Tier "the policy in force asks for evidence `{required}`, the command came with `{present}`", "present more: session, fresh, rooted, proven, quorum; `policy explain` says why, and the slow principal exit needs no more than the root key";
+    306 ProofNotSupported Count "evidence of kind `{present}` cannot be verified by this version", "leave it out; the slow principal exit needs none";
+    309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
 
     // 4xx: accounts and money.
     400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";
@@ -286,6 +292,10 @@ impl core::fmt::Display for Reject {
                 .into_iter()
                 .find(|action| i64::from(action.number()) == number)
                 .map_or_else(|| number.to_string(), |action| format!("{action:?}")),
+            Measure::Tier => u8::try_from(number)
+                .ok()
+                .and_then(Tier::from_number)
+                .map_or_else(|| number.to_string(), |tier| tier.name().to_lowercase()),
             Measure::Nothing | Measure::Count | Measure::Ticks | Measure::Lots => number.to_string(),
         };
         let message = self.code.message();

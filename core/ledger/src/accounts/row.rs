@@ -4,7 +4,7 @@ use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::AccountRules;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
-use casemate_protocol::limits::GRANT_FRESH_MS;
+use casemate_protocol::limits::FRESH_GRANT_MS;
 use casemate_protocol::nonce::NonceWindow;
 use casemate_protocol::{DurationMs, GrantNumber, PublicKey, QuoteMicros, SegmentId, SignatureForm, TimeMs};
 
@@ -262,7 +262,7 @@ impl Grant {
     /// its parent, whoever registered it.
     #[must_use]
     pub fn is_fresh(&self, now_ms: TimeMs) -> bool {
-        self.is_live(now_ms) && self.parent().is_none() && now_ms.since(self.registered_ms).ms() <= GRANT_FRESH_MS
+        self.is_live(now_ms) && self.parent().is_none() && now_ms.since(self.registered_ms).ms() < FRESH_GRANT_MS
     }
 
     /// Whether it was revoked.

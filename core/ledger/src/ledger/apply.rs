@@ -2,6 +2,7 @@
 
 use casemate_protocol::command::{Beneficiary, DepositClaim, RequestTransfer, SystemWork};
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, RecordIndex, Reject, RejectCode, SegmentId,
     SystemCommand,
@@ -37,7 +38,7 @@ impl Ledger {
         let follow_ups = self.follow_ups.len();
         let verdict = match verified.work() {
             VerifiedWork::Account { account, role, key, grant, command } => {
-                self.apply_command(block, *account, *role, *key, *grant, command, record, events)
+                self.apply_command(block, *account, *role, *key, *grant, command, verified.tier(), record, events)
             }
             VerifiedWork::System(command) => self.apply_system(block, command, record, events),
         };
@@ -76,7 +77,7 @@ impl Ledger {
         self.require_not_faulted(id)?;
         let missing = self.missing_segment(command);
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
-        let context = CommandContext { block: *block, account: *account, grant: None, record };
+        let context = CommandContext { block: *block, account: *account, grant: None, record, tier: verified.tier() };
         let mut work = Work { segment, events, context: &context };
         market::cancel_all(&mut work, cancel.scope, Some(block.height.number()))
     }
@@ -90,17 +91,18 @@ impl Ledger {
         key: PublicKey,
         grant: Option<GrantNumber>,
         command: &Command,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
         match command {
-            Command::OpenAccount => return self.open_account(block, key, record, events),
-            Command::CloseAccount(close) => return self.close_account(block, account, close, record, events),
+            Command::OpenAccount => return self.open_account(block, key, tier, record, events),
+            Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
             Command::RegisterGrant(terms) => return self.register_grant(block, account, terms, record, events),
             Command::RevokeGrant(revoke) => return self.revoke_grant(block, account, revoke, record, events),
             _ => {}
         }
-        self.apply_in_segment(block, account, role, grant, command, record, events)
+        self.apply_in_segment(block, account, role, grant, command, tier, record, events)
     }
 
     /// Applies a command that writes the tables of one segment.
@@ -112,6 +114,7 @@ impl Ledger {
         role: SignerRole,
         grant: Option<GrantNumber>,
         command: &Command,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
@@ -130,6 +133,7 @@ impl Ledger {
                 }
             },
             record,
+            tier,
         };
         if let Command::RequestTransfer(request) = command {
             self.require_transfer_target(request, id)?;
@@ -177,7 +181,8 @@ impl Ledger {
     ) -> Result<(), Reject> {
         let id = command.work.segment();
         let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(id.number()));
-        let context = CommandContext { block: *block, account: AccountId::NONE, grant: None, record };
+        let context =
+            CommandContext { block: *block, account: AccountId::NONE, grant: None, record, tier: Tier::Rooted };
         let arriving = match &command.work {
             SystemWork::ArriveTransfer(transfer) => self.arriving(transfer),
             _ => None,

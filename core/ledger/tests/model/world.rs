@@ -6,6 +6,7 @@ use casemate_protocol::genesis::{
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, GrantNumber, MarketId, OperatorId, PriceTicks, PublicKey,
     QuantityLots, QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
@@ -172,6 +173,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
         passkey_origins: BoundedVec::empty(),
+        policies: PolicySet::default(),
         segments: BoundedVec::new(segments).unwrap_or_default(),
         markets: BoundedVec::new(markets).unwrap_or_default(),
         seeded: None,

@@ -28,6 +28,7 @@ use crate::event::{
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
+use crate::policy::Tier;
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
@@ -443,13 +444,17 @@ fn segment_proposal() -> BoxedStrategy<SegmentProposal> {
     (segment_id(), proposal_number()).prop_map(|(segment, proposal)| SegmentProposal { segment, proposal }).boxed()
 }
 
+fn tier() -> BoxedStrategy<Tier> {
+    select(Tier::ALL).boxed()
+}
+
 fn withdrawal_requested() -> BoxedStrategy<WithdrawalRequested> {
     (
         (segment_id(), withdrawal_number(), account_id(), quote_micros()),
-        (duration_ms(), number_u32(), outside_reference(), record_index()),
+        (duration_ms(), number_u32(), outside_reference(), record_index(), tier()),
     )
-        .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
-            WithdrawalRequested { segment, number, account, amount, due_waiting_ms, chain, destination, origin }
+        .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin, tier))| {
+            WithdrawalRequested { segment, number, account, amount, due_waiting_ms, chain, destination, origin, tier }
         })
         .boxed()
 }
@@ -570,8 +575,11 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
         withdrawal_requested().prop_map(|requested| Event::WithdrawalRequested(Box::new(requested))).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalCancelled).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalReleased).boxed(),
-        (segment_id(), transfer_number(), segment_id(), account_id(), quote_micros(), duration_ms(), record_index())
-            .prop_map(|(from, number, to, account, amount, due_waiting_ms, origin)| {
+        (
+            (segment_id(), transfer_number(), segment_id(), account_id()),
+            (quote_micros(), duration_ms(), record_index(), tier()),
+        )
+            .prop_map(|((from, number, to, account), (amount, due_waiting_ms, origin, tier))| {
                 Event::TransferRequested(TransferRequested {
                     from,
                     number,
@@ -580,6 +588,7 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
                     amount,
                     due_waiting_ms,
                     origin,
+                    tier,
                 })
             })
             .boxed(),

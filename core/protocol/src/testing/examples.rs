@@ -27,6 +27,7 @@ use crate::genesis::{
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
+use crate::policy::{PolicySet, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -310,6 +311,7 @@ pub fn genesis() -> Genesis {
             grant_commands_per_minute: 60_000,
             grant_lifetime_ms: DurationMs::from_ms(24 * 60 * 60 * 1_000),
         }),
+        policies: PolicySet::default(),
     }
 }
 
@@ -549,6 +551,7 @@ fn funds_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_456),
+            tier: Tier::Rooted,
         })),
         Event::WithdrawalCancelled(withdrawal),
         Event::WithdrawalReleased(withdrawal),
@@ -560,6 +563,7 @@ fn funds_events() -> Vec<Event> {
             amount: QuoteMicros::from_micros(1_000_000),
             due_waiting_ms: DurationMs::from_ms(10_000),
             origin: RecordIndex::new(123_457),
+            tier: Tier::Proven,
         }),
         Event::TransferCancelled(transfer),
         Event::TransferReleased(TransferReleased { from: segment, number: TransferNumber::new(5), sequence: 4 }),
@@ -654,6 +658,7 @@ fn order_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_460),
+            tier: Tier::Rooted,
         })),
     ]
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use casemate_gate::PolicyDecider;
 use casemate_ledger::accounts::Grant;
 use casemate_protocol::command::{RevokeGrant, TimeInForce};
 use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
-use casemate_protocol::limits::{GRANT_DEPTH_MAX, GRANT_FRESH_MS};
+use casemate_protocol::limits::{FRESH_GRANT_MS, GRANT_DEPTH_MAX};
 use casemate_protocol::{
     AccountId, Action, Command, DurationMs, Event, GrantNumber, MarketId, Regime, RejectCode, SegmentId, Side, TimeMs,
 };
@@ -194,7 +195,7 @@ fn a_grant_signed_weeks_ago_is_not_registered_and_so_is_never_fresh() {
 #[test]
 fn a_grant_is_fresh_for_ten_minutes_and_a_child_never_whoever_registered_it() {
     let mut venue = Venue::new();
-    let expires_ms = TimeMs::from_ms(venue.time_ms + 2 * GRANT_FRESH_MS);
+    let expires_ms = TimeMs::from_ms(venue.time_ms + 2 * FRESH_GRANT_MS);
     let parent = GrantTerms { actions: ActionSet::SESSION, expires_ms, ..terms(&venue, FIRST, 2) };
     assert_eq!(venue.ask(FIRST, register(parent)), Ok(()));
     let by_session = child_terms(&venue, FIRST, 3, 2);
@@ -203,8 +204,52 @@ fn a_grant_is_fresh_for_ten_minutes_and_a_child_never_whoever_registered_it() {
     assert_eq!(venue.ask(FIRST, register(by_root)), Ok(()));
     let is_fresh = |venue: &Venue| [2, 3, 4].map(|number| grant(venue, FIRST, number).is_fresh(now(venue)));
     assert_eq!(is_fresh(&venue), [true, false, false]);
-    venue.wait(GRANT_FRESH_MS);
+    venue.wait(FRESH_GRANT_MS);
     assert_eq!(is_fresh(&venue), [false; 3]);
+}
+
+/// A policy asks for fresh evidence. A thief of an old session cannot make himself a young grant out of it, and the child of a
+/// fresh grant is not fresh. Without the policy both act.
+#[test]
+fn a_child_is_never_the_fresh_evidence_that_a_policy_asks_for() {
+    fn acts<D: PolicyDecider>(venue: &mut Venue<D>) -> [Verdict; 3] {
+        let parent = GrantTerms {
+            actions: ActionSet::SESSION,
+            expires_ms: TimeMs::from_ms(venue.time_ms + 2 * FRESH_GRANT_MS),
+            register_before_ms: TimeMs::from_ms(venue.time_ms + FRESH_GRANT_MS),
+            ..blank_terms(FIRST, 2)
+        };
+        let budgets = (micros(1_000_000), micros(1_000_000), 10);
+        let child = |number| {
+            let mut child = GrantTerms { parent: parent.number, ..parent.clone() };
+            (child.number, child.session_key) = (GrantNumber::new(number), blank_terms(FIRST, number).session_key);
+            (child.notional_quote_micros_max, child.loss_quote_micros_max, child.commands_per_minute_max) = budgets;
+            child.register_before_ms = parent.expires_ms;
+            register(child)
+        };
+        let letter = venue.root(FIRST, vec![register(parent.clone())]);
+        assert_eq!(venue.step(&[letter]).only(), Ok(()));
+        let letter = venue.session(FIRST, 2, vec![child(3)]);
+        assert_eq!(venue.step(&[letter]).only(), Ok(()), "sharing out asks for no more than the grant");
+        let order = |venue: &mut Venue<D>, number| {
+            let letter = venue.session(FIRST, number, vec![bid(1, 900, 2)]);
+            venue.step(&[letter]).only()
+        };
+        let (young, child_of_young) = (order(venue, 2), order(venue, 3));
+        venue.wait(FRESH_GRANT_MS);
+        let letter = venue.session(FIRST, 2, vec![child(4)]);
+        assert_eq!(venue.step(&[letter]).only(), Ok(()));
+        [young, child_of_young, order(venue, 4)]
+    }
+    let low = Err(RejectCode::EvidenceTooLow);
+    assert_eq!(acts(&mut crate::policies::venue("PlaceOrder Fresh")), [Ok(()), low, low]);
+    assert_eq!(acts(&mut Venue::new()), [Ok(()); 3]);
+}
+
+/// Terms of a root key's grant without times.
+fn blank_terms(account: u64, number: u32) -> GrantTerms {
+    let venue = Venue::new();
+    terms(&venue, account, number)
 }
 
 #[test]
@@ -367,8 +412,12 @@ fn the_rougher_the_worst_market_the_shorter_new_grants_live_and_those_that_live_
         assert_eq!(venue.ask(owner, register(before)), Ok(()));
         venue.publish(1, REFERENCE * hundredths / 100);
         assert_eq!(venue.ledger().worst_regime(), regime);
-        assert_eq!(venue.ledger().segment_regime(ONE), regime);
-        assert_eq!(venue.ledger().segment_regime(SegmentId::new(2)), Regime::Calm, "each segment has its own");
+        assert_eq!(venue.ledger().segment(ONE).unwrap().regime(), regime);
+        assert_eq!(
+            venue.ledger().segment(SegmentId::new(2)).unwrap().regime(),
+            Regime::Calm,
+            "each segment has its own"
+        );
         let mut long = living(&venue, 3, minutes);
         long.expires_ms = long.expires_ms.plus(DurationMs::from_ms(1));
         let letter = venue.root(owner, vec![register(long)]);

@@ -79,7 +79,7 @@ fn state(venue: &Venue) -> BreakerState {
 }
 
 fn regime(venue: &Venue) -> Regime {
-    venue.ledger().segment_regime(ONE)
+    venue.ledger().segment(ONE).unwrap().regime()
 }
 
 fn released(venue: &Venue) -> i64 {
