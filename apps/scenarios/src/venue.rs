@@ -12,6 +12,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
@@ -224,6 +225,8 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             opening_deposit_min: quote(chain.opening_deposit_min),
             weight_burst: chain.weight_burst,
             weight_per_second: chain.weight_per_second,
+            // Scenarios register no grants.
+            grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
         },
         attestors: list(principals(&numbered("attestor", chain.attestors), 1))?,
         attestor_quorum: chain.attestor_quorum_operators,

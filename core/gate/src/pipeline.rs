@@ -3,10 +3,10 @@
 //! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) and conduct (s7)
 //! have no content yet and no place here; they come between the stages that stand around them.
 
+use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
-use casemate_protocol::limits::FRESH_GRANT_MS;
 use casemate_protocol::policy::{EvidenceFacts, Tier};
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
@@ -35,7 +35,7 @@ impl<'a> Entitled<'a> {
     ///
     /// # Errors
     /// `AccountClosed`, `GrantRevoked`, `GrantExpired`, `ActionNotGranted`, `MarketNotGranted`, `GrantRateExceeded`,
-    /// `KeyInvalid` for a session key that a registration brings.
+    /// `NotOwnChild`, `KeyInvalid` for a session key that a registration brings.
     pub fn judge(
         ledger: &mut Ledger,
         block: &BlockContext,
@@ -90,10 +90,11 @@ impl<'a> Entitled<'a> {
         }
         let account = ledger.accounts().account(self.intent.account);
         let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
-        let age_ms = grant.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
-        let is_fresh = age_ms.is_some_and(|age_ms| age_ms < FRESH_GRANT_MS);
-        let tier = if is_fresh { Tier::Fresh } else { Tier::Session };
-        (tier, EvidenceFacts { approvals: 0, grant_age_ms: age_ms })
+        let tier = if grant.is_some_and(|grant| grant.is_fresh(block.time_ms)) { Tier::Fresh } else { Tier::Session };
+        // A child's age says nothing of when the root key signed: no policy may take it for youth.
+        let of_root = grant.filter(|grant| grant.parent().is_none());
+        let grant_age_ms = of_root.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
+        (tier, EvidenceFacts { approvals: 0, grant_age_ms })
     }
 
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
@@ -123,11 +124,30 @@ impl<'a> Entitled<'a> {
         if let Some(market) = self.market_outside(ledger, grant.markets()) {
             return Err(Reject::of(RejectCode::MarketNotGranted).present(u64::from(market.number())));
         }
+        self.require_own_child(ledger, number)?;
         let (per_minute_max, this_one) = grant.rate_at(block.time_ms);
         if this_one > per_minute_max {
             return Err(Reject::of(RejectCode::GrantRateExceeded)
                 .required(u64::from(per_minute_max))
                 .present(u64::from(this_one)));
+        }
+        Ok(())
+    }
+
+    /// Whatever its grant includes, a session shares out and takes back of its own grant only.
+    fn require_own_child(&self, ledger: &Ledger, own: GrantNumber) -> Result<(), Reject> {
+        let parent = match self.command {
+            Command::RegisterGrant(terms) => terms.parent,
+            Command::RevokeGrant(revoke) => {
+                let account = ledger.accounts().account(self.intent.account);
+                account.and_then(|account| account.grant(revoke.number)).map_or(GrantNumber::NONE, Grant::parent)
+            }
+            _ => return Ok(()),
+        };
+        if parent != own {
+            return Err(Reject::of(RejectCode::NotOwnChild)
+                .required(u64::from(own.number()))
+                .present(u64::from(parent.number())));
         }
         Ok(())
     }

@@ -184,6 +184,7 @@ fn scratch(segment: &Segment, account: AccountId, market: Option<MarketId>) -> S
         markets: segment.markets.clone(),
         orders: segment.orders.clone(),
         totals: segment.totals,
+        worst_regime: segment.worst_regime,
         clearing: segment.clearing.as_ref().map(|clearing| Box::new(scratch_clearing(clearing))),
         limiter: segment.limiter.clone(),
         withdrawals: BTreeMap::new(),

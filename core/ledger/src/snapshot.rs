@@ -249,6 +249,7 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
         (None, None) => {}
         _ => return Err(invalid_data()),
     }
+    segment.note_worst_regime();
     segment.totals = parts.totals;
     segment.limiter = parts.limiter;
     segment.restore_grant_watches();

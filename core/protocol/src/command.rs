@@ -33,9 +33,9 @@ pub enum Command {
     OpenAccount = 1,
     /// Closes the account; the bond leaves as a withdrawal.
     CloseAccount(Box<CloseAccount>) = 2,
-    /// Registers a session key.
+    /// Registers a session key, for a grant of the root key or for a child of another grant.
     RegisterGrant(Box<GrantTerms>) = 3,
-    /// Ends a grant now and cancels its resting orders.
+    /// Ends a grant and its descendants now and cancels their resting orders.
     RevokeGrant(RevokeGrant) = 4,
     /// An attestor's statement that a deposit happened outside.
     AttestDeposit(Box<DepositClaim>) = 10,

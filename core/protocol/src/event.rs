@@ -34,6 +34,8 @@ pub enum Event {
     GrantRegistered(Box<GrantRegistered>) = 3,
     /// A grant was revoked.
     GrantRevoked(GrantRevoked) = 4,
+    /// What a grant may lose in a segment was lowered, because a child was carved out of it.
+    GrantLossLowered(GrantLossLowered) = 5,
     /// An operator's statement about a deposit was counted.
     DepositAttested(Box<DepositAttested>) = 10,
     /// A deposit reached its quorum: the vault grew, and the money waits for its beneficiary.
@@ -176,6 +178,19 @@ pub struct GrantRevoked {
     pub account: AccountId,
     /// The grant.
     pub number: GrantNumber,
+}
+
+/// See [`Event::GrantLossLowered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GrantLossLowered {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The account.
+    pub account: AccountId,
+    /// The grant that gave some of its budget to a child.
+    pub grant: GrantNumber,
+    /// Most that its fills may cost in the segment from now on, with what they have cost.
+    pub loss_max: QuoteMicros,
 }
 
 /// See [`Event::DepositAttested`].

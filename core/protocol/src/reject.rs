@@ -130,13 +130,24 @@ reject_codes! {
     205 GrantNumberNotNext Count "grant number `{present}` is not the account's next, `{required}`", "use the next number";
     206 GrantsLiveMax Count "the account has `{present}` live grants, the maximum is `{required}`", "revoke one first";
     207 SessionKeyTaken Nothing "the session key was registered before", "make a new key: a session key is registered once, ever";
-    208 GrantLifetimeNotAllowed Milliseconds "the grant would live `{present}`, at least 1 and at most `{required}` is allowed", "choose an earlier or later end";
+    208 GrantLifetimeNotAllowed Milliseconds "the grant would live `{present}`, at least 1 and in the venue's present regime at most `{required}` is allowed", "choose an earlier or later end: the rougher the venue's worst market, the shorter new grants live";
     209 GrantRegistrationLate Milliseconds "the grant could be registered before `{required}`, block time is `{present}`", "sign new terms";
-    210 ChildGrantNotSupported Count "grants carved out of grant `{present}` are not available in this version", "register the grant with the root key and no parent";
+    210 ChildGrantNotSupported Count "grants carved out of grant `{present}` were not available in that version", "submit again: they are available now";
     211 GrantNotFound Count "grant `{present}` does not exist or ended", "list the account's grants";
-    212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions only";
+    212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions, and registering and revoking children";
     213 GrantBudgetMissing Nothing "a budget of the grant is zero", "set every budget above zero: zero means nothing, never no limit";
     214 GrantLossExceeded Quote "the grant has `{required}` of its loss budget left, the command may cost `{present}`", "register a grant with a larger budget, or trade closer to the index";
+    215 ChildActionsWider Action "the parent grant does not include action `{present}`", "grant a child only what its parent may do";
+    216 ChildMarketsWider Nothing "the child reaches markets that its parent does not", "name markets that the parent reaches";
+    217 ChildEndsLater Milliseconds "the child would end at `{present}`, its parent ends at `{required}`", "choose an end not later than the parent's";
+    218 ChildRateWider Count "the parent has `{required}` commands per minute left to give, the child asks for `{present}`", "ask for less, or wait for the parent's next minute";
+    219 ChildNotionalWider Quote "the parent has `{required}` of notional left to give, the child asks for `{present}`", "ask for less: what the parent traded, reserves and gave away is gone";
+    220 ChildLossWider Quote "the parent has `{required}` of its loss budget left to give, the child asks for `{present}`", "ask for less: what the parent lost and gave away is gone, and where collateral is full it keeps as much as its notional";
+    221 ChildTooDeep Count "the child would be grant `{present}` in a line of which `{required}` are allowed", "carve it out of a grant nearer to the root key's";
+    222 GrantParentEnded Count "parent grant `{present}` does not exist or ended", "name a live grant of the account";
+    223 NotOwnChild Count "a session registers and revokes only children of its own grant `{required}`, not of grant `{present}`", "name your own grant as parent, or sign with the root key";
+    224 GrantActionsMissing Nothing "the grant names no action", "name every action that it is for: none means nothing, never all";
+    225 GrantMarketsMissing Nothing "the grant's list of markets is empty", "name the markets, or say all of them";
 
     // 3xx: policy refuses.
     300 RootRequired Action "action `{present}` needs the root key", "sign with the root key";

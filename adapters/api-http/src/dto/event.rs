@@ -23,6 +23,8 @@ pub enum AccountEventJson {
     },
     GrantRegistered {
         grant: u32,
+        /// The grant that it was carved out of; 0 if it stands by itself.
+        parent: u32,
         session_key: KeyText,
         actions: Vec<super::envelope::ActionJson>,
         expires_ms: u64,
@@ -200,6 +202,8 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::DepositAccepted(_)
         | Event::LadderLevelSkipped(_)
         | Event::RemainderDropped(_)
+        // What it follows from, the child's registration, is told.
+        | Event::GrantLossLowered(_)
         | Event::GrantWatched(_)
         | Event::GrantUnwatched(_)
         // Of markets, segments and operators, not of one account.
@@ -224,6 +228,7 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
         Event::GrantRegistered(it) => {
             let json = Json::GrantRegistered {
                 grant: it.terms.number.number(),
+                parent: it.terms.parent.number(),
                 session_key: KeyText(it.terms.session_key),
                 actions: action_words(it.terms.actions),
                 expires_ms: it.terms.expires_ms.ms(),

@@ -3,6 +3,7 @@
 use casemate_protocol::genesis::{
     AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 use casemate_protocol::policy::PolicyFile;
 use casemate_protocol::{AssetId, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, RatioPpm, SegmentId};
@@ -27,6 +28,17 @@ pub(super) struct AccountsTable {
     opening_deposit_min_quote: Quote,
     weight_burst: u32,
     weight_per_second: u32,
+    grant_lifetime_max_ms: LifetimesTable,
+}
+
+/// Lifetimes by regime, in the unit that the field's name ends in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LifetimesTable {
+    calm: u64,
+    elevated: u64,
+    stressed: u64,
+    extreme: u64,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +137,18 @@ impl AccountsTable {
             opening_deposit_min: self.opening_deposit_min_quote.0,
             weight_burst: self.weight_burst,
             weight_per_second: self.weight_per_second,
+            grant_lifetimes: self.grant_lifetime_max_ms.into_lifetimes(),
+        }
+    }
+}
+
+impl LifetimesTable {
+    const fn into_lifetimes(self) -> GrantLifetimes {
+        GrantLifetimes {
+            calm_ms: DurationMs::from_ms(self.calm),
+            elevated_ms: DurationMs::from_ms(self.elevated),
+            stressed_ms: DurationMs::from_ms(self.stressed),
+            extreme_ms: DurationMs::from_ms(self.extreme),
         }
     }
 }

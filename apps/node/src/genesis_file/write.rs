@@ -7,7 +7,7 @@ use casemate_protocol::genesis::{
 };
 use casemate_protocol::hash::Hex;
 use casemate_protocol::policy::PolicyFile;
-use casemate_protocol::{QuoteMicros, TickValueMicros};
+use casemate_protocol::{QuoteMicros, Regime, TickValueMicros};
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
 /// text and that it is valid.
@@ -123,6 +123,8 @@ const DEVELOPMENT_WARNING: &str = "\
 ";
 
 fn accounts(rules: &AccountRules) -> String {
+    let [calm, elevated, stressed, extreme] =
+        Regime::ALL.map(|regime| grouped(rules.grant_lifetimes.longest(regime).ms()));
     format!(
         "
 [accounts]
@@ -134,6 +136,8 @@ opening_deposit_min_quote = {deposit}
 weight_burst = {burst}
 # ... and regains in a second.
 weight_per_second = {per_second}
+# Longest lives of new session grants, at most 30 days, by the venue's roughest market when they are registered.
+grant_lifetime_max_ms = {{ calm = {calm}, elevated = {elevated}, stressed = {stressed}, extreme = {extreme} }}
 ",
         bond = quote(rules.bond),
         deposit = quote(rules.opening_deposit_min),

@@ -4,11 +4,12 @@ use casemate_protocol::command::{Beneficiary, DepositClaim, RequestTransfer, Sys
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::policy::{PolicyStamp, Tier};
 use casemate_protocol::{
-    AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, QuoteMicros, RecordIndex, Reject, RejectCode,
-    SegmentId, SystemCommand,
+    AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, RecordIndex, Reject, RejectCode, SegmentId,
+    SystemCommand,
 };
 
 use super::Ledger;
+use crate::accounts::Grant;
 use crate::breaker;
 use crate::context::{BlockContext, CommandContext, GrantFacts};
 use crate::funds::{self, Attesting};
@@ -16,7 +17,7 @@ use crate::market::{self, Work};
 use crate::proposals::{self, Officer};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
-use crate::{accounts, liquidation, price, regime};
+use crate::{liquidation, price, regime};
 
 impl Ledger {
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
@@ -98,18 +99,8 @@ impl Ledger {
         match command {
             Command::OpenAccount => return self.open_account(block, key, tier, record, events),
             Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
-            Command::RegisterGrant(terms) => {
-                let has_full = self.segments.iter().any(|segment| segment.clearing.is_none());
-                let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms, has_full)?;
-                self.emit_account(event, events);
-                return Ok(());
-            }
-            Command::RevokeGrant(revoke) => {
-                let event = accounts::revoke_grant(&self.accounts, account, revoke, block.time_ms)?;
-                self.emit_account(event, events);
-                self.cancel_orders_of(account, revoke.number, record);
-                return Ok(());
-            }
+            Command::RegisterGrant(terms) => return self.register_grant(block, account, terms, record, events),
+            Command::RevokeGrant(revoke) => return self.revoke_grant(block, account, revoke, record, events),
             _ => {}
         }
         self.apply_in_segment(block, account, role, grant, command, tier, record, events)
@@ -206,12 +197,21 @@ impl Ledger {
             SystemWork::CarryOutProposal(named) => self.adopting(named),
             _ => None,
         };
+        let loss_max = match &command.work {
+            SystemWork::LowerGrantLoss(lower) => self.grant(lower.account, lower.grant).map(Grant::loss_max),
+            _ => None,
+        };
         let segment = self.segment_mut(id).ok_or(missing)?;
         let mut work = Work { segment, events, context: &context };
         match &command.work {
             SystemWork::ExpireOrder(order) => market::expire_order(&mut work, order.account, order.order),
             SystemWork::ExpireGrantOrders(grant) => market::expire_grant_orders(&mut work, grant.account, grant.grant),
             SystemWork::CancelGrantOrders(grant) => market::cancel_grant_orders(&mut work, grant.account, grant.grant),
+            SystemWork::LowerGrantLoss(lower) => {
+                if let Some(loss_max) = loss_max {
+                    market::lower_grant_loss(&mut work, lower.account, lower.grant, loss_max);
+                }
+            }
             SystemWork::FireDeadMan(switch) => market::fire_dead_man(&mut work, switch.account),
             SystemWork::ReleaseWithdrawal(release) => return funds::release_withdrawal(&mut work, release.withdrawal),
             SystemWork::ReleaseTransfer(release) => return funds::release_transfer(&mut work, release.transfer),
@@ -308,25 +308,20 @@ impl Ledger {
 
     fn grant_facts(&self, account: AccountId, grant: Option<GrantNumber>, here: SegmentId) -> Option<GrantFacts> {
         let number = grant?;
-        let grant = self.accounts.account(account)?.grants().iter().find(|grant| grant.number() == number)?;
-        let elsewhere = self
-            .segments
-            .iter()
-            .filter(|segment| segment.id() != here)
-            .filter_map(|segment| segment.sub_account(account))
-            .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()));
-        let (used_elsewhere, lost_elsewhere) = elsewhere.fold((0i64, 0i64), |(used, lost), usage| {
-            let notional = usage.traded_notional.saturating_add(usage.open_notional);
-            (used.saturating_add(notional), lost.saturating_add(usage.lost))
-        });
+        let grant = self.grant(account, number)?;
+        let elsewhere = self.grant_used(account, number, Some(here));
         Some(GrantFacts {
             number,
             expires_ms: grant.expires_ms(),
             notional_max: grant.notional_max(),
-            used_elsewhere: QuoteMicros::from_micros(used_elsewhere),
+            used_elsewhere: elsewhere.notional,
             loss_max: grant.loss_max(),
-            lost_elsewhere: QuoteMicros::from_micros(lost_elsewhere),
+            lost_elsewhere: elsewhere.lost,
         })
+    }
+
+    fn grant(&self, account: AccountId, number: GrantNumber) -> Option<&Grant> {
+        self.accounts.account(account)?.grant(number)
     }
 }
 

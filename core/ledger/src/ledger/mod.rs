@@ -189,6 +189,12 @@ impl Ledger {
         self.segments.get(usize::from(id.number()).checked_sub(1)?)
     }
 
+    /// The longest life of a grant that is registered now.
+    #[must_use]
+    pub fn grant_lifetime_max(&self) -> DurationMs {
+        self.genesis.accounts.grant_lifetimes.longest(self.worst_regime())
+    }
+
     /// Opens a block: time moves, clocks advance, limiters refill.
     ///
     /// Returns `None` if the height is not the next one or time does not grow.

@@ -144,6 +144,7 @@ impl Ledger {
             Event::ProposalMade(made) => Some(made.segment),
             Event::ProposalApproved(approved) => Some(approved.segment),
             Event::ProposalEnded(ended) => Some(ended.segment),
+            Event::GrantLossLowered(lowered) => Some(lowered.segment),
             Event::PolicyAdopted(adopted) => Some(adopted.segment),
             Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
         }

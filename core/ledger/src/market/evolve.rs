@@ -34,6 +34,7 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         Event::GrantUnwatched(watched) => {
             segment.unwatch_grant(watched.account, watched.grant, watched.expires_ms);
         }
+        Event::GrantLossLowered(lowered) => segment.lower_grant_loss(lowered.account, lowered.grant, lowered.loss_max),
         Event::AccountClosed(closed) if closed.segment == segment.id() => {
             segment.add_total(TotalField::Bonds, i128::from(closed.bond.micros()).saturating_neg());
             // It came in with the deposit that opened the account, so it is principal.

@@ -20,7 +20,7 @@ use casemate_protocol::genesis::{Genesis, MarketRules, SegmentRules};
 use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, Digest, DurationMs, MarketId, OrderNumber, PriceTicks, PublicKey, QuantityLots, QuoteMicros,
-    RecordIndex, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
+    RecordIndex, Regime, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
 };
 
 pub use book::{Book, Level};
@@ -43,6 +43,8 @@ pub struct Segment {
     pub(crate) markets: Vec<Market>,
     pub(crate) orders: OrderSlab,
     pub(crate) totals: Totals,
+    /// Follows from the pricing of its markets; see [`Segment::regime`].
+    pub(crate) worst_regime: Regime,
     /// Prices, breaker and proposals; none if collateral is full.
     pub(crate) clearing: Option<Box<Clearing>>,
     pub(crate) limiter: LimiterState,
@@ -402,6 +404,7 @@ impl Segment {
             markets,
             orders: OrderSlab::default(),
             totals: Totals::default(),
+            worst_regime: Regime::Calm,
             clearing: Clearing::of(rules.id, genesis),
             limiter: LimiterState::unused(rules),
             withdrawals: BTreeMap::new(),

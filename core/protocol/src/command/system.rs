@@ -57,6 +57,8 @@ pub enum SystemWork {
     RepayDeficit(SegmentId) = 16,
     /// A market got rougher, or has been calmer for long enough.
     MoveRegime(SegmentMarket) = 17,
+    /// A child was carved out of a grant: what the grant may still lose in a segment follows.
+    LowerGrantLoss(SegmentGrant) = 20,
     /// A withdrawal or transfer is due, and the policy in force asks for more evidence than it came with.
     HoldBack(HeldBack) = 26,
     /// A withdrawal or transfer was held back for so long that it goes back to the balance.
@@ -169,7 +171,9 @@ impl SystemWork {
     pub const fn segment(&self) -> SegmentId {
         match self {
             Self::ExpireOrder(order) => order.segment,
-            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
+            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) | Self::LowerGrantLoss(grant) => {
+                grant.segment
+            }
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,

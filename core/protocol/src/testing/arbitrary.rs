@@ -20,9 +20,9 @@ use crate::command::{
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, EvidenceAdded, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid,
-    LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
-    OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched,
+    InsurancePaid, LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
+    OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
     ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
     TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
     WithdrawalRequested,
@@ -449,6 +449,7 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
+        segment_grant().prop_map(SystemWork::LowerGrantLoss).boxed(),
         (segment_id(), waiting(), proptest::option::of(tier()))
             .prop_map(|(segment, waiting, required)| SystemWork::HoldBack(HeldBack { segment, waiting, required }))
             .boxed(),
@@ -565,6 +566,11 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (account_id(), grant_number())
             .prop_map(|(account, number)| Event::GrantRevoked(GrantRevoked { account, number }))
+            .boxed(),
+        (segment_id(), account_id(), grant_number(), quote_micros())
+            .prop_map(|(segment, account, grant, loss_max)| {
+                Event::GrantLossLowered(GrantLossLowered { segment, account, grant, loss_max })
+            })
             .boxed(),
         (segment_id(), account_id(), time_ms(), record_index())
             .prop_map(|(segment, account, fires_ms, origin)| {

@@ -17,9 +17,9 @@ use crate::command::{
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, EvidenceAdded, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid,
-    LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
-    OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched,
+    InsurancePaid, LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
+    OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
     ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
     TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
     WithdrawalRequested,
@@ -28,7 +28,7 @@ use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
-use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use crate::policy::{ChangeClass, PolicySet, PolicyStamp, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
@@ -226,6 +226,7 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
         SystemWork::MoveRegime(market),
+        SystemWork::LowerGrantLoss(grant),
         SystemWork::HoldBack(HeldBack {
             segment: SegmentId::new(1),
             waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
@@ -307,6 +308,12 @@ pub fn genesis() -> Genesis {
             opening_deposit_min: QuoteMicros::from_micros(10_000_000),
             weight_burst: 4_000,
             weight_per_second: 2_000,
+            grant_lifetimes: GrantLifetimes {
+                calm_ms: DurationMs::from_ms(2_592_000_000),
+                elevated_ms: DurationMs::from_ms(86_400_000),
+                stressed_ms: DurationMs::from_ms(14_400_000),
+                extreme_ms: DurationMs::from_ms(3_600_000),
+            },
         },
         attestors: list(vec![attestor(1, 0xa1), attestor(2, 0xa2), attestor(3, 0xa3)]),
         attestor_quorum: 2,
@@ -535,6 +542,12 @@ fn account_events() -> Vec<Event> {
             registered_ms: TimeMs::from_ms(TIME_MS),
         })),
         Event::GrantRevoked(GrantRevoked { account: AccountId::new(42), number: GrantNumber::new(3) }),
+        Event::GrantLossLowered(GrantLossLowered {
+            segment: SegmentId::new(1),
+            account: AccountId::new(42),
+            grant: GrantNumber::new(3),
+            loss_max: QuoteMicros::from_micros(1_500_000),
+        }),
     ]
 }
 

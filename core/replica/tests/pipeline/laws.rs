@@ -391,6 +391,7 @@ fn passed_the_stage_of_grants(from_here: &[RecordBody], all: &[RecordBody], is_g
         RejectCode::ActionNotGranted,
         RejectCode::MarketNotGranted,
         RejectCode::GrantRateExceeded,
+        RejectCode::NotOwnChild,
         RejectCode::KeyInvalid,
         RejectCode::GroupSpansSegments,
     ]

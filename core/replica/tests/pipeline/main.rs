@@ -5,6 +5,7 @@ mod adoption;
 mod agreement;
 mod attacks;
 mod book;
+mod children;
 mod clearing;
 mod clearing_laws;
 mod containment;

@@ -8,6 +8,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
@@ -27,6 +28,13 @@ fn passkey_origin(host: &str) -> PasskeyOrigin {
     }
 }
 
+/// The longest life while calm, and these in the order in which rougher regimes may have them.
+fn falling(mut lifetimes: [u64; 3]) -> GrantLifetimes {
+    lifetimes.sort_unstable();
+    let [extreme_ms, stressed_ms, elevated_ms] = lifetimes.map(DurationMs::from_ms);
+    GrantLifetimes { calm_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX), elevated_ms, stressed_ms, extreme_ms }
+}
+
 prop_compose! {
     pub(super) fn valid_genesis()(
         name in ".{0,16}",
@@ -35,6 +43,7 @@ prop_compose! {
         bond in 1i64..1 << 40,
         extra in 0i64..1 << 40,
         weight in (4_000u32.., 1u32..),
+        lifetimes in prop::array::uniform3(1u64..=GRANT_LIFETIME_MS_MAX),
         operators in 1u16..5,
         segments in prop::collection::vec((valid_segment(), prop::option::of(valid_clearing())), 1..4),
         markets in prop::collection::vec(valid_market_on_margin(), 0..4),
@@ -60,6 +69,7 @@ prop_compose! {
                 opening_deposit_min: QuoteMicros::from_micros(bond + extra),
                 weight_burst: weight.0,
                 weight_per_second: weight.1,
+                grant_lifetimes: falling(lifetimes),
             },
             attestors: principals(0, operators),
             attestor_quorum: operators,

@@ -43,6 +43,8 @@ pub(crate) enum SegmentUndo {
     Remaining { slot: u32, remaining: QuantityLots },
     /// Notional traded and lost under a grant before.
     Traded { account: u64, grant: u32, traded_notional: i64, lost: i64 },
+    /// What a grant's fills could cost before.
+    LossMax { account: u64, grant: u32, loss_max: i64 },
     /// A usage entry came into being.
     UsageMade { account: u64 },
     /// A usage entry was dropped from its place.
@@ -161,6 +163,7 @@ impl Segment {
             | SegmentUndo::Position { account, .. }
             | SegmentUndo::Maturing { account, .. }
             | SegmentUndo::Traded { account, .. }
+            | SegmentUndo::LossMax { account, .. }
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
             | SegmentUndo::Unwatched { account, .. }
@@ -205,6 +208,7 @@ impl Segment {
                 self.step_orders_back(step);
             }
             SegmentUndo::Traded { .. }
+            | SegmentUndo::LossMax { .. }
             | SegmentUndo::UsageMade { .. }
             | SegmentUndo::UsageDropped { .. }
             | SegmentUndo::DeadMan { .. }

@@ -1,5 +1,6 @@
 //! Random command sequences from a string of bytes, so that property tests and the fuzzer share them and both shrink.
 
+use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
     AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
     CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
@@ -175,9 +176,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             Command::CloseAccount(Box::new(CloseAccount { chain: 1, destination: list(vec![5; length]) }))
         }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms(choices, venue, actor))),
-        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small")),
-        }),
+        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: grant_to_revoke(choices, venue, actor) }),
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: segment(choices),
@@ -384,11 +383,15 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
     let key_number = if choices.one_in(12) { actor.grant.max(1) } else { number };
     let notional = choices.pick(&[1_000_000, 3_000_000, 3_000_000, 3_000_000, 10_000_000, 10_000_000, 0, i64::MAX]);
     let now_ms = venue.time_ms;
-    GrantTerms {
+    let mut terms = GrantTerms {
         number: GrantNumber::new(number),
         parent: GrantNumber::new(u32::from(choices.one_in(24))),
         session_key: public_key(&session_key(actor.account, key_number)),
-        actions: if choices.one_in(12) { ActionSet::EMPTY } else { ActionSet::TRADING },
+        actions: match choices.below(12) {
+            0 => ActionSet::EMPTY,
+            1..=5 => ActionSet::TRADING,
+            _ => ActionSet::SESSION,
+        },
         markets: match choices.below(3) {
             0 => MarketScope::All,
             1 => MarketScope::Only(list(vec![MarketId::new(1), MarketId::new(3)])),
@@ -414,7 +417,46 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
             u64::MAX,
             now_ms,
         ])),
+    };
+    if let Some(parent) = row.and_then(|row| parent_of_child(choices, row, actor)) {
+        make_child(choices, &mut terms, parent);
     }
+    terms
+}
+
+/// A session's own grant; for a root key now and then the last one.
+fn parent_of_child<'a>(choices: &mut Choices<'_>, row: &'a Account, actor: &Actor) -> Option<&'a Grant> {
+    match actor.role {
+        SignerRole::Session if choices.one_in(12) => None,
+        SignerRole::Session => row.grant(GrantNumber::new(actor.grant)),
+        SignerRole::Root => row.grants().last().filter(|_| choices.one_in(3)),
+    }
+}
+
+/// Terms that mostly fit into the parent.
+fn make_child(choices: &mut Choices<'_>, terms: &mut GrantTerms, parent: &Grant) {
+    terms.parent = parent.number();
+    terms.commands_per_minute_max = choices.pick(&[1, 3, 3, 20]);
+    let notional = choices.pick(&[200_000, 1_000_000, 1_000_000, 5_000_000]);
+    terms.notional_quote_micros_max = micros(notional);
+    terms.loss_quote_micros_max = micros(notional);
+    if !choices.one_in(8) {
+        terms.markets = parent.markets().clone();
+    }
+    if !choices.one_in(8) {
+        terms.expires_ms = parent.expires_ms();
+    }
+    if !choices.one_in(8) && terms.actions == ActionSet::SESSION {
+        terms.actions = parent.actions();
+    }
+}
+
+/// A session's own child, if it has one; else any.
+fn grant_to_revoke(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GrantNumber {
+    let any = GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small"));
+    let row = venue.ledger().accounts().account(AccountId::new(actor.account));
+    let is_child = |grant: &&Grant| actor.grant != 0 && grant.parent().number() == actor.grant;
+    row.and_then(|row| row.grants().iter().find(is_child)).map_or(any, Grant::number)
 }
 
 fn market(choices: &mut Choices<'_>) -> MarketId {
