@@ -272,6 +272,7 @@ fn segment_rules(number: u16, table: &SegmentTable) -> Result<SegmentRules, Stri
         dead_man_timeout_min_ms: DurationMs::from_ms(table.dead_man_timeout_min_ms),
         fee_share_insurance: RatioPpm::from_ppm(table.fee_share_insurance_ppm),
         fee_share_validators: RatioPpm::from_ppm(table.fee_share_validators_ppm),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     })
 }
 

@@ -2,6 +2,7 @@
 //! them is a second road to the same state. Discriminants are permanent.
 
 mod clearing;
+mod conduct;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -19,6 +20,7 @@ pub use clearing::{
     MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
     ProposalMade, ProposalOutcome, RegimeMoved,
 };
+pub use conduct::{ConductAlerted, ConductBandMoved};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -103,6 +105,10 @@ pub enum Event {
     ProposalApproved(ProposalApproved) = 62,
     /// A proposal came to its end.
     ProposalEnded(ProposalEnded) = 63,
+    /// A detector of conduct fired.
+    ConductAlerted(Box<ConductAlerted>) = 70,
+    /// The conduct band of an account moved.
+    ConductBandMoved(ConductBandMoved) = 71,
 }
 
 /// See [`Event::AccountOpened`].

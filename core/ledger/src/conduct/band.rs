@@ -96,6 +96,14 @@ impl Band {
         self.level = level;
     }
 
+    /// Whether nothing will be left to tell at a moment.
+    #[must_use]
+    pub fn is_faded_at(&self, now: TimeMs) -> bool {
+        let mut band = *self;
+        band.bring_to(now);
+        band.is_faded()
+    }
+
     /// Whether nothing is left to tell.
     #[must_use]
     pub const fn is_faded(&self) -> bool {

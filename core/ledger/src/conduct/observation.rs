@@ -87,6 +87,8 @@ pub struct Cancelled {
     pub lots: QuantityLots,
     /// How long it had rested.
     pub age: DurationMs,
+    /// As how many messages it counts: none where another act of the same command does.
+    pub messages: u32,
     /// How far from the best price of its side it was, in parts per million of that.
     pub distance_ppm: u32,
 }

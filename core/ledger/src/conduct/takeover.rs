@@ -5,7 +5,7 @@
 //! own past are.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{DurationMs, MarketId, QuoteMicros, Side, TimeMs};
+use casemate_protocol::{DurationMs, MarketId, QuoteMicros, RatioPpm, Side, TimeMs};
 
 use super::features::{Baseline, Scale, WHOLE_PPM, share_ppm};
 use super::observation::{LeaveAsked, Traded};
@@ -26,8 +26,6 @@ pub const HIGH_PPM: u32 = 250_000;
 /// Commands before the account's own past says anything \[D\].
 const PAST_MIN: u32 = 64;
 
-/// Fills worse than the index by less than this are usual \[D\].
-pub const LOSS_PPM: u32 = 5_000;
 /// Losses deviate by at least 0.05 %, and an account may begin with 0.3 % \[D\].
 const LOSSES: Scale = Scale { deviation_min: 500, first_max: 3_000 };
 /// Cumulative excess of losses, in thousandths of a deviation (R§4.3: h = 5; two fills at z = 6 and one of the usual).
@@ -106,7 +104,13 @@ impl Takeover {
 
     /// Takes in a fill, and says how far losses against the index are beyond what is usual for the account; a new market
     /// counts for something. Nothing where there is no index.
-    pub fn note_fill(&mut self, side: Side, trade: &Traded, market: MarketId) -> Option<(u32, LossFigures)> {
+    pub fn note_fill(
+        &mut self,
+        side: Side,
+        trade: &Traded,
+        market: MarketId,
+        loss_of_fill: RatioPpm,
+    ) -> Option<(u32, LossFigures)> {
         let (price, index) = (trade.price.ticks(), trade.index.ticks());
         let worse = match side {
             Side::Bid => price.saturating_sub(index),
@@ -121,7 +125,7 @@ impl Takeover {
         let excess_millis = self.losses.excess_millis();
         let is_new_market = self.acts >= PAST_MIN && self.markets & market_bit(market) == 0;
         let extra = if is_new_market { MARKET_PPM } else { 0 };
-        let score = share_ppm(loss_ppm.into(), LOSS_PPM.into())
+        let score = share_ppm(loss_ppm.into(), loss_of_fill.ppm().into())
             .min(share_ppm(excess_millis.into(), LOSS_EXCESS_MILLIS.into()).saturating_add(extra));
         Some((score, LossFigures { loss_ppm, usual_ppm, excess_millis, notional: trade.notional }))
     }
@@ -187,7 +191,7 @@ mod tests {
             lots: QuantityLots::from_lots(1),
             notional: QuoteMicros::from_micros(1_000),
         };
-        takeover.note_fill(Side::Bid, &trade, MarketId::new(1)).map_or(0, |(score, _)| score)
+        takeover.note_fill(Side::Bid, &trade, MarketId::new(1), RatioPpm::from_ppm(5_000)).map_or(0, |(score, _)| score)
     }
 
     /// S18: a leaked session key buys from the thief at two per cent above the index.

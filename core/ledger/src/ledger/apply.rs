@@ -14,7 +14,7 @@ use crate::funds::{self, Attesting};
 use crate::market::{self, Work};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
-use crate::{accounts, liquidation, price, regime};
+use crate::{accounts, conduct, liquidation, price, regime};
 
 impl Ledger {
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
@@ -77,7 +77,7 @@ impl Ledger {
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
         let context = CommandContext { block: *block, account: *account, grant: None, record };
         let mut work = Work { segment, events, context: &context };
-        market::cancel_all(&mut work, cancel.scope, Some(block.height.number()))
+        market::cancel_all(&mut work, cancel.scope, Some(block.time_ms))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one verified command, taken apart once")]
@@ -151,7 +151,7 @@ impl Ledger {
         let segment = self.segment_mut(id).ok_or(missing)?;
         require_not_halted(segment, command)?;
         let mut work = Work { segment, events, context: &context };
-        match command {
+        let verdict = match command {
             // These write no segment, or came before.
             Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
                 Ok(())
@@ -174,7 +174,11 @@ impl Ledger {
             Command::SubmitPrice(submit) => price::observe(&mut work, submit),
             Command::Propose(propose) => breaker::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
             Command::Approve(approve) => breaker::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
+        };
+        if verdict.is_ok() {
+            work.segment.see_accepted(&context, command);
         }
+        verdict
     }
 
     fn apply_system(
@@ -223,6 +227,7 @@ impl Ledger {
             SystemWork::CarryOutProposal(named) => return breaker::carry_out(&mut work, named.proposal),
             SystemWork::ExpireProposal(named) => breaker::expire(&mut work, named.proposal),
             SystemWork::RepayDeficit(_) => liquidation::repay_deficit(&mut work),
+            SystemWork::MoveConduct(_) => conduct::move_conduct(&mut work),
         }
         Ok(())
     }

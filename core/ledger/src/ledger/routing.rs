@@ -4,7 +4,7 @@ use casemate_protocol::command::CancelScope;
 use casemate_protocol::genesis::PrincipalKind;
 use casemate_protocol::limits::{ATTESTORS_MAX, OFFICERS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
 use casemate_protocol::{
-    AccountId, Command, Event, FeedId, Height, MarketId, OperatorId, Reject, RejectCode, SegmentId,
+    AccountId, Command, Event, FeedId, MarketId, OperatorId, Reject, RejectCode, SegmentId, TimeMs,
 };
 
 use super::Ledger;
@@ -89,12 +89,12 @@ impl Ledger {
 
     /// Whether a command belongs to the phase of cancels: it takes risk off an order that rested before this block.
     #[must_use]
-    pub fn is_early(&self, account: AccountId, command: &Command, height: Height) -> bool {
+    pub fn is_early(&self, account: AccountId, command: &Command, time: TimeMs) -> bool {
         let rested_before = |market, reference| {
             let segment = self.segment(self.segment_of(market)?)?;
             let place = segment.market_place(market)?;
             let (_, order) = market::require_own_order(segment, account, place, reference).ok()?;
-            (order.rested_height < height.number()).then_some(order)
+            (order.rested_ms < time).then_some(order)
         };
         match command {
             Command::CancelOrder(cancel) => rested_before(cancel.market, cancel.order).is_some(),
@@ -141,6 +141,8 @@ impl Ledger {
             Event::ProposalMade(made) => Some(made.segment),
             Event::ProposalApproved(approved) => Some(approved.segment),
             Event::ProposalEnded(ended) => Some(ended.segment),
+            Event::ConductAlerted(alerted) => Some(alerted.segment),
+            Event::ConductBandMoved(moved) => Some(moved.segment),
             Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
         }
     }

@@ -55,6 +55,8 @@ pub enum SystemWork {
     RepayDeficit(SegmentId) = 16,
     /// A market got rougher, or has been calmer for long enough.
     MoveRegime(SegmentMarket) = 17,
+    /// Detectors of conduct fired, or bands of accounts move.
+    MoveConduct(SegmentId) = 18,
 }
 
 /// A feed of a segment.
@@ -147,7 +149,7 @@ impl SystemWork {
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,
-            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) => *segment,
+            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) | Self::MoveConduct(segment) => *segment,
             Self::CarryOutProposal(proposal) | Self::ExpireProposal(proposal) => proposal.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,
             Self::ReleaseTransfer(transfer) => transfer.from,

@@ -16,9 +16,10 @@ use crate::command::{
     SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
     SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
+use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
     PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
@@ -426,6 +427,7 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
+        segment_id().prop_map(SystemWork::MoveConduct).boxed(),
     ]
 }
 
@@ -509,6 +511,7 @@ pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
     kinds.extend(price_event_kinds());
     kinds.extend(liquidation_event_kinds());
     kinds.extend(breaker_event_kinds());
+    kinds.extend(conduct_event_kinds());
     kinds
 }
 
@@ -751,6 +754,36 @@ fn liquidation_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (segment_id(), quote_micros())
             .prop_map(|(segment, amount)| Event::DeficitRepaid(DeficitRepaid { segment, amount }))
+            .boxed(),
+    ]
+}
+
+fn conduct_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let figure =
+        (select(FigureKind::ALL.to_vec()), number_u64()).prop_map(|(kind, value)| Figure { kind, value });
+    let seen = (market_id(), account_id(), time_ms(), any::<u32>(), any::<u8>());
+    let causes = vec![BandCause::Alerted, BandCause::Linked, BandCause::Faded];
+    vec![
+        (segment_id(), number_u64(), select(Detector::ALL.to_vec()), seen, vec(figure, 0..=FIGURES_MAX))
+            .prop_map(|(segment, number, detector, (market, account, at, score_ppm, level), figures)| {
+                let figures = within_maximum(figures);
+                Event::ConductAlerted(Box::new(ConductAlerted {
+                    segment,
+                    number,
+                    detector,
+                    market,
+                    account,
+                    at,
+                    score_ppm,
+                    level,
+                    figures,
+                }))
+            })
+            .boxed(),
+        (segment_id(), account_id(), any::<u8>(), any::<u8>(), select(causes), number_u64())
+            .prop_map(|(segment, account, from, to, cause, alert)| {
+                Event::ConductBandMoved(ConductBandMoved { segment, account, from, to, cause, alert })
+            })
             .boxed(),
     ]
 }

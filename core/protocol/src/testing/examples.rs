@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
     PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
@@ -27,6 +27,7 @@ use crate::genesis::{
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -169,7 +170,37 @@ pub fn events() -> Vec<Event> {
     events.extend(price_events());
     events.extend(liquidation_events());
     events.extend(breaker_events());
+    events.extend(conduct_events());
     events
+}
+
+fn conduct_events() -> Vec<Event> {
+    let (segment, account) = (SegmentId::new(2), AccountId::new(42));
+    let figures = list(vec![
+        Figure { kind: FigureKind::Order, value: 77 },
+        Figure { kind: FigureKind::Hits, value: 2_500_000 },
+    ]);
+    vec![
+        Event::ConductAlerted(Box::new(ConductAlerted {
+            segment,
+            number: 5,
+            detector: Detector::Spoof,
+            market: MarketId::new(3),
+            account,
+            at: TimeMs::from_ms(TIME_MS),
+            score_ppm: 1_250_000,
+            level: 7,
+            figures,
+        })),
+        Event::ConductBandMoved(ConductBandMoved {
+            segment,
+            account,
+            from: 0,
+            to: 1,
+            cause: BandCause::Alerted,
+            alert: 5,
+        }),
+    ]
 }
 
 /// One example of each kind of internal work, in the order of their numbers.
@@ -206,6 +237,7 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
         SystemWork::MoveRegime(market),
+        SystemWork::MoveConduct(SegmentId::new(2)),
     ]
 }
 
@@ -334,6 +366,7 @@ pub fn segment(id: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
         fee_share_insurance: RatioPpm::from_ppm(300_000),
         fee_share_validators: RatioPpm::from_ppm(200_000),
+        conduct: ConductRules::STARTING,
     }
 }
 

@@ -6,6 +6,7 @@ mod attacks;
 mod book;
 mod clearing;
 mod clearing_laws;
+mod conduct;
 mod containment;
 mod coverage;
 mod golden;

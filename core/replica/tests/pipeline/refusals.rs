@@ -101,6 +101,12 @@ fn reach(code: RejectCode) -> Reach {
         | Code::ProposalLifeNotAllowed
         | Code::ProposalsMax
         | Code::GovernorRequired => by_clearing(code),
+        Code::ConductOutflow => crate::conduct::outflow,
+        Code::ConductKeysWhilePending => crate::conduct::keys_while_pending,
+        Code::ConductPriceStep => crate::conduct::price_step,
+        Code::ConductOwnLoss => crate::conduct::own_loss,
+        Code::ConductBookDepth => crate::conduct::book_depth,
+        Code::ConductOpenInterest => crate::conduct::open_interest,
         // Stateless.
         Code::EnvelopeTooLarge => || bytes(|bytes| bytes.resize(70_000, 0)),
         Code::EnvelopeVersionUnsupported => || bytes(|bytes| bytes[0] = 9),

@@ -56,6 +56,7 @@ impl Played {
             side,
             lots: QuantityLots::from_lots(lots),
             age: DurationMs::from_ms(900),
+            messages: 1,
             distance_ppm: 100,
         };
         self.observe(MARKET, Act::Cancelled(cancel));
@@ -103,7 +104,7 @@ fn busy() -> Played {
 
 #[test]
 fn a_row_stays_within_its_bytes() {
-    for row in busy().conduct.subjects.values() {
+    for row in busy().conduct.subjects.iter().map(|(_, _, row)| row) {
         let bytes = borsh::to_vec(row).unwrap();
         assert!(bytes.len() <= SUBJECT_ROW_BYTES_MAX, "{}", bytes.len());
     }

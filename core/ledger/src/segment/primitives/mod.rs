@@ -77,6 +77,10 @@ pub(crate) enum SegmentUndo {
     Pricing { market: u16, pricing: Box<Pricing> },
     /// Breaker and draws before.
     Clearing(Box<ClearingFacts>),
+    /// Something was seen.
+    Seen,
+    /// Conduct band before.
+    ConductBand { account: u64, band: u8 },
     /// A proposal before.
     Proposal { number: u64, proposal: Option<Box<Proposal>> },
 }
@@ -102,6 +106,8 @@ pub enum TotalField {
     LastWithdrawal,
     LastTransfer,
     LastProposal,
+    LastAlert,
+    Banded,
 }
 
 impl Segment {
@@ -164,11 +170,13 @@ impl Segment {
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
             | SegmentUndo::Unwatched { account, .. }
+            | SegmentUndo::ConductBand { account, .. }
             | SegmentUndo::DeadMan { account, .. } => Some(*account),
             SegmentUndo::OrderLinked { slot }
             | SegmentUndo::OrderUnlinked { slot }
             | SegmentUndo::Remaining { slot, .. } => self.orders.order(*slot).map(|order| u64::from(order.account)),
-            SegmentUndo::Priority { .. }
+            SegmentUndo::Seen
+            | SegmentUndo::Priority { .. }
             | SegmentUndo::Facts { .. }
             | SegmentUndo::Total { .. }
             | SegmentUndo::Withdrawal { .. }
@@ -194,7 +202,11 @@ impl Segment {
     /// Takes one step back, where it was made.
     fn step_back(&mut self, step: SegmentUndo) {
         match &step {
-            SegmentUndo::SubAccountMade { .. } | SegmentUndo::Balances { .. } | SegmentUndo::Total { .. } => {
+            SegmentUndo::SubAccountMade { .. }
+            | SegmentUndo::Balances { .. }
+            | SegmentUndo::ConductBand { .. }
+            | SegmentUndo::Seen
+            | SegmentUndo::Total { .. } => {
                 self.step_balances_back(step);
             }
             SegmentUndo::Position { .. }
