@@ -19,6 +19,7 @@ mod inspect;
 mod keys;
 mod node;
 mod order_flow;
+mod policy;
 mod price_replay;
 mod replay;
 mod scenario_replay;
@@ -86,6 +87,9 @@ enum Command {
     /// Evaluates the detectors of conduct on recorded and injected manipulation.
     #[command(subcommand)]
     Conduct(conduct::ConductCommand),
+    /// Checks, compares and explains policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Measures the engine against bare signature verification.
     Bench(bench::BenchArgs),
 }
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Conduct(command) => conduct::run(&command),
+        Command::Policy(command) => policy::run(&command),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

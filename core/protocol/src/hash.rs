@@ -94,6 +94,10 @@ domains! {
     BatchCoefficients = b"\x07cm.batc";
     /// A deposit claim's key.
     DepositClaim = b"\x07cm.dpst";
+    /// A compiled policy table.
+    PolicyTable = b"\x07cm.ptab";
+    /// A rule of a policy that the table does not hold.
+    PolicyRule = b"\x07cm.prul";
     /// Seeds and derived values of development chains, replays and benchmarks.
     Development = b"\x07cm.devl";
 }

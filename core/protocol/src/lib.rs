@@ -23,6 +23,7 @@ pub mod limits;
 pub mod merkle;
 pub mod nonce;
 pub mod parallel;
+pub mod policy;
 pub mod regime;
 pub mod reject;
 #[cfg(any(test, feature = "testing"))]

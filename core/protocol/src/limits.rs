@@ -85,6 +85,13 @@ pub const LIMITER_WINDOWS_MAX: usize = 8;
 /// Accounts, so that an account number always fits 32 bits in memory.
 pub const ACCOUNTS_MAX: u64 = (1 << 32) - 1;
 
+/// Borders between bands of amounts in a policy.
+pub const POLICY_AMOUNT_BORDERS_MAX: usize = 15;
+/// Rules of a policy that its table does not hold.
+pub const POLICY_SLOW_RULES_MAX: usize = 256;
+/// Cells of a policy table: what the vocabulary makes with all borders, and room for words to come.
+pub const POLICY_CELLS_MAX: usize = 1 << 17;
+
 /// Highest price in ticks of any market.
 pub const PRICE_TICKS_MAX: u64 = 1 << 40;
 /// Largest order or position in lots of any market.

@@ -12,7 +12,7 @@ pub mod order;
 pub mod watch;
 pub mod withdraw;
 
-mod amount;
+pub mod amount;
 mod http;
 mod signing;
 

@@ -1,0 +1,61 @@
+//! `casemate policy`: what a set of policies allows, whether it has the properties that it must have, and what a change of it
+//! comes to. Works on files, before anything is proposed.
+
+mod check;
+mod diff;
+mod explain;
+
+use std::path::Path;
+
+use casemate_policy_cedar::{CedarDecider, Policies, PolicyError};
+use casemate_protocol::policy::Tier;
+use clap::Subcommand;
+
+use crate::error::CliError;
+
+/// What can be done with policies.
+#[derive(Subcommand, Debug)]
+pub enum PolicyCommand {
+    /// Compiles a set and proves its properties, with a counterexample where one does not hold.
+    Check(check::CheckArgs),
+    /// Says whether a change tightens or loosens, with an example for each difference.
+    Diff(diff::DiffArgs),
+    /// Says which tier an action needs, which policies say so, and what would change it.
+    Explain(explain::ExplainArgs),
+}
+
+/// Runs a `policy` command.
+///
+/// # Errors
+/// What is wrong with a file, with its place; or that a property does not hold.
+pub fn run(command: &PolicyCommand) -> Result<(), CliError> {
+    match command {
+        PolicyCommand::Check(args) => check::run(args),
+        PolicyCommand::Diff(args) => diff::run(args),
+        PolicyCommand::Explain(args) => explain::run(args),
+    }
+}
+
+fn read(folder: &Path) -> Result<Policies, CliError> {
+    Policies::read(folder).map_err(|error| refused(folder, &error))
+}
+
+fn compiled(folder: &Path) -> Result<(Policies, CedarDecider), CliError> {
+    let policies = read(folder)?;
+    let decider = CedarDecider::new(&policies).map_err(|error| refused(folder, &error))?;
+    Ok((policies, decider))
+}
+
+/// The error with the whole path, so that an editor can follow it.
+fn refused(folder: &Path, error: &PolicyError) -> CliError {
+    let message = match &error.place {
+        Some(place) => format!("{}: {}", folder.join(place.to_string()).display(), error.message),
+        None => error.message.clone(),
+    };
+    CliError::new(message, error.hint.clone())
+}
+
+/// A tier as people read it: `2 (rooted)`, or `never`.
+fn tier_in_words(least: Option<Tier>) -> String {
+    least.map_or_else(|| "never".to_owned(), |tier| format!("{} ({})", tier.number(), tier.name().to_lowercase()))
+}
