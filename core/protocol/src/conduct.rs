@@ -231,7 +231,8 @@ impl ConductRules {
     /// Whether every limit is above zero, shares are at most the whole, and counts fit the sums that they are compared with.
     #[must_use]
     pub fn is_in_range(&self) -> bool {
-        let counts = [self.spoof_usual_orders, self.stuffing_messages, self.refusals_of_account, self.refusals_of_market];
+        let counts =
+            [self.spoof_usual_orders, self.stuffing_messages, self.refusals_of_account, self.refusals_of_market];
         let damage = &self.damage;
         let shares = [
             self.ignition_run,

@@ -94,6 +94,8 @@ domains! {
     BatchCoefficients = b"\x07cm.batc";
     /// A deposit claim's key.
     DepositClaim = b"\x07cm.dpst";
+    /// A chain outside with a name on it, for conduct.
+    Outside = b"\x07cm.outs";
     /// A compiled policy table.
     PolicyTable = b"\x07cm.ptab";
     /// A rule of a policy that the table does not hold.

@@ -215,7 +215,7 @@ reject_codes! {
     800 ConductOutflow Detector "conduct: `{present}` fired for the account, and more would leave than an account that stands out may take of the vault", "wait until the band falls, take less, or ask for principal by the slow exit, which nothing holds up";
     801 ConductKeysWhilePending Detector "conduct: `{present}` fired for the account, and a key would change while money waits to leave", "cancel what waits, or wait until the band falls";
     802 ConductPriceStep Detector "conduct: `{present}` fired for the account, and the order would move the price further than an account that stands out may", "trade less at once; cancels, reductions and top-ups are never held up";
-    803 ConductOwnLoss Detector "conduct: `{present}` fired for the account, and the order would cost it too large a part of its equity against the index", "if the key is not yours to lose, revoke its grant; else name a price closer to the index";
+    803 ConductOwnLoss Detector "conduct: `{present}` fired for the account, and with the order it would have lost too large a part of its equity against the index within the hour", "if the key is not yours to lose, revoke its grant; else name a price closer to the index";
     804 ConductBookDepth Detector "conduct: `{present}` fired for the account, and the order would be most of its side of the book", "show less; cancels, reductions and top-ups are never held up";
     805 ConductOpenInterest Detector "conduct: `{present}` fired for the account, and its position would be too large a part of open interest", "trade less, or reduce";
 

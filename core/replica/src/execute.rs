@@ -471,7 +471,9 @@ impl<'a> Execution<'a> {
     /// Refused commands are part of what an account did. In the order of their records.
     fn note_refusals(&mut self) {
         for entry in &self.entries {
-            let (Err(reject), EntrySource::Command { seat, asked, .. }) = (&entry.verdict, entry.source) else { continue };
+            let (Err(reject), EntrySource::Command { seat, asked, .. }) = (&entry.verdict, entry.source) else {
+                continue;
+            };
             let account = seat.envelope().envelope().intent.account;
             self.ledger.note_refused(&self.block, account, asked, reject.code());
         }

@@ -157,6 +157,12 @@ impl Clusters {
         self.links.get(&(first, second)).map_or(0, |link| link.weight_at(now))
     }
 
+    /// Whether anything at all is inferred about an account.
+    #[must_use]
+    pub fn has_links(&self, account: AccountId) -> bool {
+        self.links.range((account, AccountId::NONE)..=(account, AccountId::new(u64::MAX))).next().is_some()
+    }
+
     /// Accounts that an account seems to be one with, at most [`LINKS_MAX`].
     pub fn linked(&self, account: AccountId, now: TimeMs) -> impl Iterator<Item = AccountId> {
         let links = self.links.range((account, AccountId::NONE)..=(account, AccountId::new(u64::MAX)));

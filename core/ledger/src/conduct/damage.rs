@@ -5,7 +5,8 @@
 use casemate_protocol::command::{OrderKind, QuoteLevel, TimeInForce};
 use casemate_protocol::units::{Round, notional, price_moved};
 use casemate_protocol::{
-    AccountId, Command, DurationMs, MarketId, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, SegmentId, Side,
+    AccountId, Command, DurationMs, MarketId, PriceTicks, QuantityLots, QuoteMicros, Reject, RejectCode, SegmentId,
+    Side, TimeMs,
 };
 
 use super::execution::distance_ppm;
@@ -44,14 +45,14 @@ impl Ledger {
             Command::PlaceOrder(_) | Command::AmendOrder(_) | Command::QuoteLadder(_) => {
                 let market = command.market().unwrap_or(MarketId::NONE);
                 let id = self.segment_of(market);
-                self.judge_in(block, account, id, market, |segment| segment.asked(account, command))
+                self.judge_in(block, account, id, market, |segment| segment.asked(account, command, block.time_ms))
             }
-            Command::RequestWithdrawal(request) => {
-                self.judge_leaving(block, account, request.segment, request.amount)
-            }
+            Command::RequestWithdrawal(request) => self.judge_leaving(block, account, request.segment, request.amount),
             Command::RequestTransfer(request) => self.judge_leaving(block, account, request.from, request.amount),
             Command::RegisterGrant(_) => self.segments.iter().try_for_each(|segment| {
-                self.judge_in(block, account, Some(segment.id()), MarketId::NONE, |segment| segment.keys_change(account))
+                self.judge_in(block, account, Some(segment.id()), MarketId::NONE, |segment| {
+                    segment.keys_change(account)
+                })
             }),
             _ => Ok(()),
         }
@@ -129,9 +130,11 @@ impl Segment {
     }
 
     /// What the orders of a command would do, by side; nothing where they only reduce.
-    fn asked(&self, account: AccountId, command: &Command) -> Vec<Blockable> {
+    fn asked(&self, account: AccountId, command: &Command, now: TimeMs) -> Vec<Blockable> {
         let place = command.market().and_then(|id| self.market_place(id));
-        let Some((place, market)) = place.and_then(|place| Some((place, self.market(place)?))) else { return Vec::new() };
+        let Some((place, market)) = place.and_then(|place| Some((place, self.market(place)?))) else {
+            return Vec::new();
+        };
         let asked = match command {
             Command::PlaceOrder(order) if !order.is_reduce_only => {
                 let (limit, takes, rests) = match order.kind {
@@ -141,7 +144,9 @@ impl Segment {
                     }
                     OrderKind::Market(terms) => (market.bound(order.side, terms.slippage_ppm_max.ppm()), true, false),
                 };
-                limit.map(|limit| vec![Asked { side: order.side, limit, lots: order.quantity, takes, rests, replaces: 0 }])
+                limit.map(|limit| {
+                    vec![Asked { side: order.side, limit, lots: order.quantity, takes, rests, replaces: 0 }]
+                })
             }
             Command::AmendOrder(amend) => {
                 let order = require_own_order(self, account, place, amend.order).ok().map(|(_, order)| order);
@@ -170,8 +175,18 @@ impl Segment {
             _ => None,
         };
         let asked = asked.unwrap_or_default();
+        let lost = self.conduct.lost_of(account, now);
+        let with_lost = |risk: NewRisk| match risk.loss.is_positive() {
+            // Many small losses are a large one.
+            true => NewRisk { loss: risk.loss.saturating_add(lost), ..risk },
+            false => risk,
+        };
         let sides = [Side::Bid, Side::Ask].into_iter();
-        sides.filter_map(|side| self.new_risk(account, place, market, side, &asked)).map(Blockable::NewRisk).collect()
+        sides
+            .filter_map(|side| self.new_risk(account, place, market, side, &asked))
+            .map(with_lost)
+            .map(Blockable::NewRisk)
+            .collect()
     }
 
     fn new_risk(

@@ -5,13 +5,16 @@
 //! is judged by what stood before it, a block that is taken back has taught nothing, and statistics need no way back.
 
 use casemate_protocol::conduct::BandCause;
-use casemate_protocol::event::{ConductAlerted, ConductBandMoved, OrderReduced, OrderRemoved, RemovalCause, TradeExecuted};
+use casemate_protocol::event::{
+    ConductAlerted, ConductBandMoved, DepositCredited, OrderReduced, OrderRemoved, RemovalCause, TradeExecuted,
+    WithdrawalEnded, WithdrawalRequested,
+};
 use casemate_protocol::units::notional;
 use casemate_protocol::{
     AccountId, Command, DurationMs, Event, MarketId, OrderNumber, PriceTicks, QuantityLots, RejectCode, Side, TimeMs,
 };
 
-use super::observation::{Act, Cancelled, Observation, Traded};
+use super::observation::{Act, Cancelled, LeaveAsked, Observation, Traded, address, outside};
 use crate::context::CommandContext;
 use crate::market::Work;
 use crate::segment::{RestingOrder, Segment, TotalField};
@@ -24,15 +27,23 @@ const SWEPT: u64 = 16;
 impl Segment {
     /// Queues what an event of a command means, before it takes effect.
     pub(crate) fn see(&mut self, context: &CommandContext, event: &Event) {
+        // What the ledger does by itself is nobody's conduct, but for money that comes and goes.
+        let is_own = !context.account.is_none();
         let (market, act) = match event {
-            Event::OrderRested(rested) => {
+            Event::OrderRested(rested) if is_own => {
                 (rested.market, Some(Act::Rested { account: rested.account, lots: rested.quantity }))
             }
-            Event::OrderRemoved(removed) if removed.account == context.account => {
+            Event::OrderRemoved(removed) if is_own && removed.account == context.account => {
                 (removed.market, self.seen_removed(context, removed))
             }
-            Event::OrderReduced(reduced) => (reduced.market, self.seen_reduced(context, reduced)),
-            Event::TradeExecuted(trade) => (trade.market, self.seen_trade(trade)),
+            Event::OrderReduced(reduced) if is_own => (reduced.market, self.seen_reduced(context, reduced)),
+            Event::TradeExecuted(trade) if is_own => {
+                self.see_openings(context, trade);
+                (trade.market, self.seen_trade(trade))
+            }
+            Event::DepositCredited(credited) => (MarketId::NONE, self.seen_deposit(credited)),
+            Event::WithdrawalRequested(requested) => (MarketId::NONE, self.seen_request(requested)),
+            Event::WithdrawalReleased(released) => (MarketId::NONE, self.seen_release(released)),
             _ => return,
         };
         if let Some(act) = act {
@@ -51,6 +62,11 @@ impl Segment {
         let act = Act::Placed { account: context.account, messages };
         let market = command.market().unwrap_or(MarketId::NONE);
         self.queue(Observation { at: context.block.time_ms, market, act });
+    }
+
+    /// Queues that a key of an account was added.
+    pub(crate) fn see_key(&mut self, account: AccountId, at: TimeMs) {
+        self.queue(Observation { at, market: MarketId::NONE, act: Act::KeyChanged { account } });
     }
 
     /// Queues that a command was refused.
@@ -154,6 +170,49 @@ impl Segment {
             lots: trade.quantity,
             notional: notional(trade.price, trade.quantity, market.rules.tick_value).unwrap_or_default(),
         }))
+    }
+
+    /// Queues by how much a trade makes positions larger, of accounts that something is inferred about: no others are
+    /// compared.
+    fn see_openings(&mut self, context: &CommandContext, trade: &TradeExecuted) {
+        for (account, side) in [(trade.taker, trade.taker_side), (trade.maker, trade.taker_side.opposite())] {
+            if !self.conduct.clusters().has_links(account) {
+                continue;
+            }
+            let place = self.market_place(trade.market);
+            let held = place.and_then(|place| Some(self.sub_account(account)?.position(place).lots)).unwrap_or(0);
+            let opposed = if side == Side::Bid { held.saturating_neg() } else { held };
+            let closes = u64::try_from(opposed).unwrap_or(0);
+            let lots = QuantityLots::from_lots(trade.quantity.lots().saturating_sub(closes));
+            if lots.lots() > 0 {
+                let act = Act::Opened { account, side, lots };
+                self.queue(Observation { at: context.block.time_ms, market: trade.market, act });
+            }
+        }
+    }
+
+    fn seen_deposit(&self, credited: &DepositCredited) -> Option<Act> {
+        let place = *self.deposit_index.get(&credited.claim_key)?;
+        let claim = &self.deposits.get(usize::try_from(place).ok()?)?.claim;
+        let source = outside(claim.chain, &claim.transaction);
+        Some(Act::Deposited { account: credited.account, source, amount: credited.amount })
+    }
+
+    fn seen_request(&self, requested: &WithdrawalRequested) -> Option<Act> {
+        let row = self.sub_account(requested.account)?;
+        let account = requested.account;
+        let address = address(requested.chain, &requested.destination);
+        Some(Act::LeaveAsked(LeaveAsked {
+            account,
+            is_known_address: self.conduct.knows_address(account, address),
+            amount: requested.amount,
+            balance: row.cash().saturating_add(row.pending()),
+        }))
+    }
+
+    fn seen_release(&self, released: &WithdrawalEnded) -> Option<Act> {
+        let row = self.withdrawals.get(&released.number.number())?;
+        Some(Act::Left { account: row.account, address: address(row.chain, &row.destination) })
     }
 
     fn own_order(&self, account: AccountId, number: OrderNumber) -> Option<&RestingOrder> {

@@ -228,7 +228,10 @@ impl Momentum {
         let is_up = trade.taker_side == Side::Bid;
         let (start, end) = if is_up { (low, trade.price.ticks()) } else { (high, trade.price.ticks()) };
         let run = if (end > start) == is_up { share_ppm(end.abs_diff(start), start) } else { 0 };
-        if share <= SHARE_PPM || run < run_min.ppm() || self.ignitions.iter().any(|ignition| ignition.account == account) {
+        if share <= SHARE_PPM
+            || run < run_min.ppm()
+            || self.ignitions.iter().any(|ignition| ignition.account == account)
+        {
             return;
         }
         let found = Ignition { account, is_up, start, peak: end, share_ppm: share, lots: taken, unwound: 0, at: now };

@@ -32,7 +32,7 @@ pub mod two_keys;
 pub mod wash;
 
 pub use alert::{Alert, Detector, Evidence};
-pub use observation::{Act, Cancelled, LeaveAsked, Observation, Traded};
 pub(crate) use execution::{evolve, move_conduct};
+pub use observation::{Act, Cancelled, LeaveAsked, Observation, Traded};
 pub use table::Conduct;
 pub use two_keys::{Blockable, Gate};

@@ -4,7 +4,7 @@
 //! row follows from the old one and the observation alone, so a write set can take it back.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{DurationMs, TimeMs};
+use casemate_protocol::{DurationMs, QuoteMicros, TimeMs};
 
 use super::alert::Detector;
 use super::band::Band;
@@ -27,6 +27,8 @@ pub const REPEATS: DurationMs = DurationMs::from_ms(5 * 60 * 1_000);
 const SEEN_FADES: HalfLife = HalfLife::of_ms(10 * 60 * 1_000);
 /// A row in which nothing happened for so long goes, with its history \[D\].
 const KEPT: DurationMs = DurationMs::from_ms(24 * 60 * 60 * 1_000);
+/// And an account's, with its usual hours and addresses \[D\].
+const ACCOUNT_KEPT: DurationMs = DurationMs::from_ms(30 * 24 * 60 * 60 * 1_000);
 
 /// An account, or a cluster by the account that speaks for it, in one market.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -130,6 +132,7 @@ impl AccountRow {
         self.at = now;
         self.band.bring_to(now);
         self.refusals.fade(refusals::FADES.fading(before, now), before, now);
+        self.takeover.fade(before, now);
         self.seen_ppm = SEEN_FADES.fading(before, now).of_small(self.seen_ppm);
     }
 
@@ -144,6 +147,18 @@ impl AccountRow {
     #[must_use]
     pub fn level_at(&self, now: TimeMs) -> (u8, u8) {
         (History::default().level(self.seen_ppm_at(now)), self.seen_by)
+    }
+
+    /// What fills cost the account against the index of late.
+    #[must_use]
+    pub fn lost_at(&self, now: TimeMs) -> QuoteMicros {
+        self.takeover.lost_at(self.at, now)
+    }
+
+    /// Whether the row may go: nothing has happened for a month, and no evidence is left.
+    #[must_use]
+    pub fn is_faded(&self, now: TimeMs) -> bool {
+        now.since(self.at) >= ACCOUNT_KEPT && self.band.is_faded_at(now)
     }
 
     /// The worst score of late of what is judged by account.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::conduct::ConductRules;
-use casemate_protocol::{AccountId, MarketId, RejectCode, Side, TimeMs, TradeNumber};
+use casemate_protocol::{AccountId, MarketId, QuoteMicros, RejectCode, Side, TimeMs, TradeNumber};
 
 use super::alert::{Alert, Detector, Evidence};
 use super::clusters::{Clusters, Joined, LINK_PPM, SharedAct};
@@ -158,6 +158,7 @@ impl Conduct {
             }
             Act::KeyChanged { account } => self.account_at(account, at).takeover.note_key(at),
             Act::LeaveAsked(leave) => self.leave_asked(&leave, at, alerts),
+            Act::Left { account, address } => self.account_at(account, at).takeover.note_address(address),
         }
     }
 
@@ -180,6 +181,19 @@ impl Conduct {
             .unwrap_or_default();
         let by_account = self.accounts.get(account, MarketId::NONE).map_or((0, 0), |row| row.level_at(now));
         if by_account.0 > by_market.0 { by_account } else { by_market }
+    }
+
+    /// Whether money of an account left to an address before, as far as that is remembered; see
+    /// [`super::observation::address`].
+    #[must_use]
+    pub fn knows_address(&self, account: AccountId, address: u64) -> bool {
+        self.accounts.get(account, MarketId::NONE).is_some_and(|row| row.takeover.knows_address(address))
+    }
+
+    /// What fills cost an account against the index of late.
+    #[must_use]
+    pub fn lost_of(&self, account: AccountId, now: TimeMs) -> QuoteMicros {
+        self.accounts.get(account, MarketId::NONE).map_or(QuoteMicros::ZERO, |row| row.lost_at(now))
     }
 
     /// The two-key rule for an act of an account in a market, or none. Reads only.
@@ -224,11 +238,14 @@ impl Conduct {
 
     /// Looks at the rows of the next so many accounts, and lets those go that have faded.
     pub fn sweep(&mut self, accounts: u64, now: TimeMs) {
-        let end = self.subjects.accounts();
+        let end = self.subjects.accounts().max(self.accounts.accounts());
         let from = if self.swept >= end { 0 } else { self.swept };
         self.swept = from.saturating_add(accounts).min(end);
         let mut faded = Vec::new();
         for account in (from..self.swept).map(AccountId::new) {
+            if self.accounts.get(account, MarketId::NONE).is_some_and(|row| row.is_faded(now)) {
+                self.accounts.remove(account, MarketId::NONE);
+            }
             let rows = self.subjects.of_account(account).filter(|(_, row)| row.is_faded(now));
             faded.extend(rows.map(|(market, _)| (account, market)));
         }

@@ -100,7 +100,7 @@ pub struct NewRisk {
     pub open_interest_lots: u64,
     /// How far it would move the last price.
     pub step_ppm: u32,
-    /// What it would cost against the index.
+    /// What it would cost against the index, with what fills cost the account of late.
     pub loss: QuoteMicros,
     /// Equity of the account.
     pub equity: QuoteMicros,
@@ -147,13 +147,13 @@ pub enum Gate {
     Block(Damage) = 3,
 }
 
-
 impl Blockable {
     /// The first damage test that holds, in the order of their numbers.
     #[must_use]
     pub fn damage(&self, rules: &DamageRules) -> Option<Damage> {
         let reaches = |part: u64, whole: u64, share: RatioPpm| {
-            part > 0 && u128::from(part).saturating_mul(1_000_000) >= u128::from(whole).saturating_mul(share.ppm().into())
+            part > 0
+                && u128::from(part).saturating_mul(1_000_000) >= u128::from(whole).saturating_mul(share.ppm().into())
         };
         let size = |amount: QuoteMicros| u64::try_from(amount.micros()).unwrap_or(0);
         let first = |tests: &[(bool, Damage)]| tests.iter().find(|(holds, _)| *holds).map(|(_, damage)| *damage);
@@ -161,7 +161,9 @@ impl Blockable {
             Self::ValueLeaves(leaves) => {
                 first(&[(reaches(size(leaves.net_outflow), size(leaves.reserve), rules.outflow), Damage::Outflow)])
             }
-            Self::KeysChange { pending_ppm } => first(&[(*pending_ppm >= rules.pending.ppm(), Damage::KeysWhilePending)]),
+            Self::KeysChange { pending_ppm } => {
+                first(&[(*pending_ppm >= rules.pending.ppm(), Damage::KeysWhilePending)])
+            }
             Self::NewRisk(risk) => {
                 let depth = risk.depth_lots.saturating_add(risk.resting_lots);
                 first(&[

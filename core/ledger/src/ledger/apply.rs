@@ -99,6 +99,9 @@ impl Ledger {
                 let has_full = self.segments.iter().any(|segment| segment.clearing.is_none());
                 let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms, has_full)?;
                 self.emit_account(event, events);
+                // Such a command is never part of a group, and nothing of it can be refused any more.
+                let knows = |segment: &&mut Segment| segment.sub_account(account).is_some();
+                self.segments.iter_mut().filter(knows).for_each(|segment| segment.see_key(account, block.time_ms));
                 return Ok(());
             }
             Command::RevokeGrant(revoke) => {

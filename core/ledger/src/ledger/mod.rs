@@ -286,7 +286,9 @@ impl Ledger {
     /// The block stands: conduct learns what happened in it, and nobody can take it back any more.
     pub fn settle(&mut self) {
         let now = self.chain.time_ms;
-        self.segments.iter_mut().for_each(|segment| segment.learn(now));
+        let faulted = &self.faulted;
+        let survives = |segment: &&mut Segment| faulted.iter().all(|faulted| faulted.segment != segment.id());
+        self.segments.iter_mut().filter(survives).for_each(|segment| segment.learn(now));
         self.forget();
     }
 

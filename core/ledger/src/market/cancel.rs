@@ -30,8 +30,7 @@ pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before:
     };
     let account = work.context.account;
     remove_where(work, account, RemovalCause::CancelledAll, |order| {
-        place.is_none_or(|place| order.market == place)
-            && rested_before.is_none_or(|time| order.rested_ms < time)
+        place.is_none_or(|place| order.market == place) && rested_before.is_none_or(|time| order.rested_ms < time)
     });
     Ok(())
 }

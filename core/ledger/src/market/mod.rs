@@ -51,10 +51,7 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Writes an event down and lets it take effect.
     pub(crate) fn emit(&mut self, event: Event) {
-        // Work of the ledger's own is nobody's conduct.
-        if !self.context.account.is_none() {
-            self.segment.see(self.context, &event);
-        }
+        self.segment.see(self.context, &event);
         evolve(self.segment, &self.context.block, &event);
         self.events.push(event);
     }

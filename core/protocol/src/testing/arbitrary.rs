@@ -19,12 +19,12 @@ use crate::command::{
 use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
+    DepositAccepted, DepositAttested, DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched,
+    InsurancePaid, LadderLevelSkipped, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
+    OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
+    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted,
+    TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
@@ -759,8 +759,7 @@ fn liquidation_event_kinds() -> Vec<BoxedStrategy<Event>> {
 }
 
 fn conduct_event_kinds() -> Vec<BoxedStrategy<Event>> {
-    let figure =
-        (select(FigureKind::ALL.to_vec()), number_u64()).prop_map(|(kind, value)| Figure { kind, value });
+    let figure = (select(FigureKind::ALL.to_vec()), number_u64()).prop_map(|(kind, value)| Figure { kind, value });
     let seen = (market_id(), account_id(), time_ms(), any::<u32>(), any::<u8>());
     let causes = vec![BandCause::Alerted, BandCause::Linked, BandCause::Faded];
     vec![

@@ -13,21 +13,21 @@ use crate::command::{
     SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
     SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
+use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
+    DepositAccepted, DepositAttested, DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched,
+    InsurancePaid, LadderLevelSkipped, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
+    OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
+    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted,
+    TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
-use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -176,10 +176,8 @@ pub fn events() -> Vec<Event> {
 
 fn conduct_events() -> Vec<Event> {
     let (segment, account) = (SegmentId::new(2), AccountId::new(42));
-    let figures = list(vec![
-        Figure { kind: FigureKind::Order, value: 77 },
-        Figure { kind: FigureKind::Hits, value: 2_500_000 },
-    ]);
+    let figures =
+        list(vec![Figure { kind: FigureKind::Order, value: 77 }, Figure { kind: FigureKind::Hits, value: 2_500_000 }]);
     vec![
         Event::ConductAlerted(Box::new(ConductAlerted {
             segment,

@@ -1,18 +1,12 @@
 //! Conduct in blocks: bands by events, the two keys, and what neither may touch.
 
-use casemate_protocol::command::{
-    CancelAllOrders, CancelScope, OutsideReference, RequestWithdrawal, TimeInForce,
-};
+use casemate_protocol::command::{CancelAllOrders, CancelScope, OutsideReference, RequestWithdrawal, TimeInForce};
 use casemate_protocol::conduct::{BandCause, ConductRules, DamageRules, Detector};
 use casemate_protocol::event::{ConductAlerted, ConductBandMoved};
-use casemate_protocol::genesis::{Genesis, SegmentRules};
-use casemate_protocol::{
-    AccountId, Command, Event, Height, MarketId, RatioPpm, RejectCode, SegmentId, Side,
-};
+use casemate_protocol::genesis::{Genesis, LimiterRules, SegmentRules};
+use casemate_protocol::{AccountId, Command, Event, Height, MarketId, RatioPpm, RejectCode, SegmentId, Side};
 
-use crate::kit::{
-    FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, order, session_key, terms,
-};
+use crate::kit::{FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, order, session_key, terms};
 
 const SPOOFER: u64 = FIRST;
 const STRANGER: u64 = FIRST + 1;
@@ -191,7 +185,8 @@ fn cancels_reductions_and_top_ups_pass_at_the_highest_band() {
     // The only bid of its side, and all of it within the position: a reduction, whatever it is of the book.
     assert_eq!(venue.ask(SPOOFER, bid(1, 1_000, 8)), Ok(()), "a reduction");
     assert_eq!(venue.ask(SPOOFER, cancel_all()), Ok(()), "a cancel of everything");
-    let claim = crate::kit::claim(9, 1_000_000, casemate_protocol::command::Beneficiary::Account(AccountId::new(SPOOFER)));
+    let claim =
+        crate::kit::claim(9, 1_000_000, casemate_protocol::command::Beneficiary::Account(AccountId::new(SPOOFER)));
     let cash = venue.cash(1, SPOOFER);
     venue.attest(&[1, 2], &claim);
     assert_eq!(venue.cash(1, SPOOFER), cash + 1_000_000, "a top-up");
@@ -239,6 +234,74 @@ fn refused_commands_are_seen_and_a_surge_of_them_is_told() {
     let found = alerts(&steps);
     assert!(found.iter().any(|alert| alert.detector == Detector::Refusals), "{found:?}");
     assert!(band(&venue, SPOOFER) > 0);
+}
+
+/// D9: a key that comes out of nowhere, and then most of the money to an address that nobody knows.
+#[test]
+fn money_that_leaves_to_a_new_address_soon_after_a_new_key_is_told() {
+    let of = |has_new_key: bool| {
+        let mut genesis = genesis();
+        let wide = |rules: &SegmentRules| SegmentRules {
+            outbound: list(
+                rules.outbound.iter().map(|window| LimiterRules { floor: micros(60_000_000), ..*window }).collect(),
+            ),
+            ..rules.clone()
+        };
+        genesis.segments = list(genesis.segments.iter().map(wide).collect());
+        let mut venue = Venue::of(genesis);
+        if has_new_key {
+            let terms = terms(&venue, STRANGER, 2);
+            assert_eq!(venue.ask(STRANGER, Command::RegisterGrant(Box::new(terms))), Ok(()));
+        }
+        let third = venue.cash(1, STRANGER) / 3;
+        assert_eq!(venue.ask(STRANGER, withdraw(third)), Ok(()), "one key alone refuses nothing");
+        let told = venue.wait(10);
+        let first = (alerts(&[told]), band(&venue, STRANGER));
+        // It goes, and so the address is known when the next third is asked for.
+        let waited = venue.wait_through(600_000);
+        assert!(waited.iter().flat_map(Step::events).any(|event| matches!(event, Event::WithdrawalReleased(_))));
+        assert_eq!(venue.ask(STRANGER, withdraw(third)), Ok(()));
+        assert_eq!(alerts(&[venue.wait(10)]), []);
+        first
+    };
+    let (found, band) = of(true);
+    let found: Vec<_> = found.iter().map(|alert| (alert.detector, alert.account.number())).collect();
+    assert_eq!((found, band), (vec![(Detector::Takeover, STRANGER)], 1));
+    assert_eq!(of(false), (vec![], 0), "the same money without a new key");
+}
+
+/// D8: money of one transaction, then opposite positions of one size.
+#[test]
+fn accounts_of_one_origin_with_opposite_positions_are_linked_and_raise_each_other() {
+    let (first, second, other) = (FIRST + 1, FIRST + 2, FIRST + 3);
+    let of = |outputs_of: [u64; 2]| {
+        let mut venue = Venue::new();
+        let mut steps = Vec::new();
+        for (account, (transaction, output)) in [first, second].into_iter().zip(outputs_of.into_iter().zip(0..)) {
+            let beneficiary = casemate_protocol::command::Beneficiary::Account(AccountId::new(account));
+            let claim = casemate_protocol::command::DepositClaim {
+                output,
+                ..crate::kit::claim(transaction, 1_000_000, beneficiary)
+            };
+            venue.attest(&[1, 2], &claim);
+        }
+        assert_eq!(venue.ask(other, bid(1, 999, 10)), Ok(()));
+        assert_eq!(venue.ask(other, ask(1, 1_001, 10)), Ok(()));
+        for (account, side, price) in [(first, Side::Bid, 1_001), (second, Side::Ask, 999)] {
+            let taking = Command::PlaceOrder(order(1, side, price, 10, TimeInForce::ImmediateOrCancel));
+            let letter = venue.root(account, vec![taking]);
+            steps.push(venue.step(&[letter]));
+        }
+        steps.push(venue.wait(10));
+        let found: Vec<_> = alerts(&steps).iter().map(|alert| (alert.detector, alert.account.number())).collect();
+        let causes: Vec<_> =
+            moves(&steps).iter().map(|moved| (moved.account.number(), moved.to, moved.cause)).collect();
+        (found, causes)
+    };
+    let (found, causes) = of([5, 5]);
+    assert_eq!(found, [(Detector::Collusion, second), (Detector::Collusion, first)]);
+    assert_eq!(causes, [(first, 1, BandCause::Linked), (second, 1, BandCause::Linked)]);
+    assert_eq!(of([5, 6]), (vec![], vec![]), "money of two transactions: strangers");
 }
 
 type Verdict = Result<(), RejectCode>;

@@ -280,9 +280,9 @@ fn sandwiches_are_told_at_the_third() {
 fn rows_that_have_faded_go() {
     let mut played = busy();
     let rows = played.conduct.rows();
-    played.conduct.sweep(100, at(played.now + 3_600_000));
+    played.conduct.sweep(10_000, at(played.now + 3_600_000));
     assert_eq!(played.conduct.rows(), rows, "not while they may still tell something");
-    played.conduct.sweep(100, at(played.now + 60 * 86_400_000));
+    played.conduct.sweep(10_000, at(played.now + 60 * 86_400_000));
     assert_eq!(played.conduct.rows(), 0);
 }
 

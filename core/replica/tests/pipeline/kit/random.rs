@@ -6,11 +6,13 @@ use casemate_protocol::command::{
     Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan,
     SubmitPrice, TimeInForce,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::genesis::{Genesis, SegmentRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
-    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, RatioPpm, SegmentId, Side, TimeMs,
+    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm, SegmentId, Side, TimeMs,
     TransferNumber, WithdrawalNumber,
 };
 use ed25519_zebra::SigningKey;
@@ -77,10 +79,32 @@ pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> 
     letters
 }
 
-/// A venue of either kind: with full collateral, or on margin.
+/// A venue of either kind: with full collateral, or on margin. Its detectors of conduct fire at next to nothing.
 pub fn venue(choices: &mut Choices<'_>) -> Venue {
-    if choices.one_in(2) { margined::patient_venue() } else { Venue::new() }
+    let genesis = if choices.one_in(2) { margined::patient_venue().genesis } else { super::genesis() };
+    let segments = genesis.segments.iter().map(|rules| SegmentRules { conduct: JUMPY, ..rules.clone() });
+    let segments = list(segments.collect());
+    Venue::of(Genesis { segments, ..genesis })
 }
+
+const JUMPY: ConductRules = ConductRules {
+    wash_gross_min: QuoteMicros::from_micros(1),
+    spoof_usual_orders: 1,
+    stuffing_messages: 2,
+    ignition_run: RatioPpm::from_ppm(1_000),
+    pump_run: RatioPpm::from_ppm(1_000),
+    loss_of_fill: RatioPpm::from_ppm(100),
+    refusals_of_account: 1,
+    refusals_of_market: 2,
+    damage: DamageRules {
+        outflow: RatioPpm::from_ppm(25_000),
+        pending: RatioPpm::from_ppm(300_000),
+        price_step: RatioPpm::from_ppm(50_000),
+        own_loss: RatioPpm::from_ppm(100_000),
+        book_depth: RatioPpm::from_ppm(900_000),
+        open_interest: RatioPpm::from_ppm(900_000),
+    },
+};
 
 fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     let kind = choices.below(24);
@@ -433,6 +457,6 @@ fn quantity(choices: &mut Choices<'_>) -> QuantityLots {
     QuantityLots::from_lots(lots)
 }
 
-fn amount(choices: &mut Choices<'_>) -> casemate_protocol::QuoteMicros {
+fn amount(choices: &mut Choices<'_>) -> QuoteMicros {
     micros(choices.pick(&[1_000_000, 2_000_000, 500_000, 3_000_000, 20_000_000, 1, 0, -5, i64::MAX]))
 }
