@@ -8,6 +8,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, FeePpm, MarketId, OperatorId,
     PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm, SegmentId, SignatureBytes, TickValueMicros, TimeMs,
@@ -93,6 +94,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             grant_commands_per_minute: 1_000_000_000,
             grant_lifetime_ms: day,
         }),
+        policies: PolicySet::default(),
     }
 }
 

@@ -182,6 +182,7 @@ impl ErrorDetail {
             Measure::Lots => Some("lots"),
             Measure::Action => Some("action"),
             Measure::Detector => Some("detector"),
+            Measure::Tier => Some("tier"),
         };
         Self {
             number: code.number(),

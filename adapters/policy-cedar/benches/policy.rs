@@ -3,10 +3,12 @@
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use casemate_policy_cedar::{CedarDecider, Grade, Policies, PolicyFacts, Reading, compile};
+use casemate_policy_cedar::{CedarDecider, Policies, compile};
+use casemate_protocol::PriceGrade as Grade;
 use casemate_protocol::policy::{
     ConductBand, PolicyAction, PolicyKind, PolicyQuestion, PolicyRegime, SegmentState, Tier,
 };
+use casemate_protocol::policy::{PolicyFacts, Reading};
 use casemate_protocol::{AccountId, QuoteMicros};
 use criterion::{Criterion, criterion_group, criterion_main};
 

@@ -5,14 +5,14 @@
 
 use std::fmt;
 
-use casemate_protocol::policy::{PolicyTable, TableAnswer};
+use casemate_protocol::policy::{PolicyFacts, PolicyTable, TableAnswer};
 use cedar_policy::PolicySet;
 
 use crate::DECISION_STACK_BYTES;
 use crate::compile::compile_slices;
 use crate::error::PolicyError;
 use crate::files::Policies;
-use crate::request::PolicyFacts;
+use crate::request::AskCedar;
 use crate::slices::{Slice, Slices, Verdict, judge};
 
 /// A compiled set, with what decides where the table does not.
@@ -75,18 +75,7 @@ impl CedarDecider {
     /// # Errors
     /// A fault of this machine.
     pub fn permits(&self, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
-        match self.table.answer(&facts.question) {
-            TableAnswer { least, asks_slow_path: false } => Ok(least.is_some_and(|least| facts.tier >= least)),
-            TableAnswer { least, asks_slow_path: true } => {
-                let slice = self.slices.get(facts.question.kind, facts.question.action);
-                // Where rules of the slow path only forbid, the table has said the rest.
-                match slice.and_then(|slice| Some((slice, slice.slow_forbids.as_ref()?))) {
-                    Some(_) if least.is_none_or(|least| facts.tier < least) => Ok(false),
-                    Some((slice, forbids)) => Ok(ask(slice, forbids, facts)?.is_permitted),
-                    None => Ok(self.decide(facts)?.is_permitted),
-                }
-            }
-        }
+        permits_by(&self.slices, &self.table, facts)
     }
 
     /// What Cedar says, with all policies of the set.
@@ -94,16 +83,36 @@ impl CedarDecider {
     /// # Errors
     /// A fault of this machine.
     pub fn decide(&self, facts: &PolicyFacts) -> Result<Decision, DecisionFault> {
-        let Some(slice) = self.slices.get(facts.question.kind, facts.question.action) else {
-            return Ok(Decision { is_permitted: false, reasons: Vec::new(), errors: Vec::new() });
-        };
-        let verdict = ask(slice, &slice.all, facts)?;
-        Ok(Decision { is_permitted: verdict.is_permitted, reasons: verdict.reasons, errors: verdict.errors })
+        decide_by(&self.slices, facts)
     }
 
     pub(crate) const fn slices(&self) -> &Slices {
         &self.slices
     }
+}
+
+/// Whether a request may go on, by the shortest way that is exact.
+pub(crate) fn permits_by(slices: &Slices, table: &PolicyTable, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+    match table.answer(&facts.question) {
+        TableAnswer { least, asks_slow_path: false } => Ok(least.is_some_and(|least| facts.tier >= least)),
+        TableAnswer { least, asks_slow_path: true } => {
+            let slice = slices.get(facts.question.kind, facts.question.action);
+            // Where rules of the slow path only forbid, the table has said the rest.
+            match slice.and_then(|slice| Some((slice, slice.slow_forbids.as_ref()?))) {
+                Some(_) if least.is_none_or(|least| facts.tier < least) => Ok(false),
+                Some((slice, forbids)) => Ok(ask(slice, forbids, facts)?.is_permitted),
+                None => Ok(decide_by(slices, facts)?.is_permitted),
+            }
+        }
+    }
+}
+
+fn decide_by(slices: &Slices, facts: &PolicyFacts) -> Result<Decision, DecisionFault> {
+    let Some(slice) = slices.get(facts.question.kind, facts.question.action) else {
+        return Ok(Decision { is_permitted: false, reasons: Vec::new(), errors: Vec::new() });
+    };
+    let verdict = ask(slice, &slice.all, facts)?;
+    Ok(Decision { is_permitted: verdict.is_permitted, reasons: verdict.reasons, errors: verdict.errors })
 }
 
 fn ask(slice: &Slice, policies: &PolicySet, facts: &PolicyFacts) -> Result<Verdict, DecisionFault> {

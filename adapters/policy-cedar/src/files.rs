@@ -4,18 +4,31 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use casemate_protocol::policy::{PolicyAction, PolicyKind};
+use casemate_protocol::BoundedVec;
+use casemate_protocol::limits::{POLICY_FILE_BYTES_MAX, POLICY_FILE_NAME_BYTES_MAX, POLICY_FILES_MAX};
+use casemate_protocol::policy::{PolicyAction, PolicyFile, PolicyKind, PolicySet as SetOfTexts};
 use cedar_policy::pst::{ActionConstraint, EntityOrSlot, PrincipalConstraint, ResourceConstraint, Template};
 use cedar_policy::{Entities, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator, pst};
 
 use crate::error::{Place, PolicyError};
 use crate::expression::measure;
 use crate::nesting::require_shallow;
-use crate::{DEPTH_MAX, EXPRESSIONS_MAX, FILE_SIZE_BYTES_MAX, FILES_MAX, LOADING_STACK_BYTES, POLICIES_MAX};
+use crate::{DEPTH_MAX, EXPRESSIONS_MAX, LOADING_STACK_BYTES, POLICIES_MAX};
 
 /// The schema that this version of the software fills requests for.
 const SCHEMA: &str = include_str!("../../../spec/policies/schema.cedarschema");
 const SCHEMA_FILE: &str = "schema.cedarschema";
+
+/// The set that comes with this version: what `spec/policies` holds.
+const SHIPPED: [(&str, &str); 7] = [
+    ("10-trading.cedar", include_str!("../../../spec/policies/10-trading.cedar")),
+    ("20-value-leaves.cedar", include_str!("../../../spec/policies/20-value-leaves.cedar")),
+    ("30-own-affairs.cedar", include_str!("../../../spec/policies/30-own-affairs.cedar")),
+    ("40-conduct.cedar", include_str!("../../../spec/policies/40-conduct.cedar")),
+    ("50-offices.cedar", include_str!("../../../spec/policies/50-offices.cedar")),
+    ("60-reads.cedar", include_str!("../../../spec/policies/60-reads.cedar")),
+    ("70-feeds-and-single-accounts.cedar", include_str!("../../../spec/policies/70-feeds-and-single-accounts.cedar")),
+];
 
 /// The texts of a folder of policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +42,7 @@ pub struct PolicyFolder {
 /// A set of policies that was read, bounded and found to fit the schema.
 #[derive(Clone, Debug)]
 pub struct Policies {
+    #[cfg(feature = "analysis")]
     pub(crate) schema: Schema,
     /// By id.
     policies: Vec<LoadedPolicy>,
@@ -48,6 +62,13 @@ pub struct LoadedPolicy {
 }
 
 impl PolicyFolder {
+    /// The set that comes with this version.
+    #[must_use]
+    pub fn shipped() -> Self {
+        let file = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        Self { schema: SCHEMA.to_owned(), files: SHIPPED.into_iter().map(file).collect() }
+    }
+
     /// Reads a folder.
     ///
     /// # Errors
@@ -65,14 +86,14 @@ impl PolicyFolder {
                 paths.push(path);
             }
         }
-        if paths.len() > FILES_MAX {
-            let message = format!("{} policy files, more than {FILES_MAX}", paths.len());
+        if paths.len() > POLICY_FILES_MAX {
+            let message = format!("{} policy files, more than {POLICY_FILES_MAX}", paths.len());
             return Err(PolicyError::new(None, message, "join files of one theme"));
         }
         let read = |path: &Path| {
             let size_bytes = path.metadata().map_err(|error| cannot(path, &error))?.len();
-            if size_bytes > FILE_SIZE_BYTES_MAX {
-                let message = format!("`{}` has {size_bytes} bytes, more than {FILE_SIZE_BYTES_MAX}", path.display());
+            if size_bytes > POLICY_FILE_BYTES_MAX as u64 {
+                let message = format!("`{}` has {size_bytes} bytes, more than {POLICY_FILE_BYTES_MAX}", path.display());
                 return Err(PolicyError::new(None, message, "split it by themes"));
             }
             std::fs::read_to_string(path).map_err(|error| cannot(path, &error))
@@ -83,6 +104,50 @@ impl PolicyFolder {
             files.insert(name, read(&path)?);
         }
         Ok(Self { schema: read(&folder.join(SCHEMA_FILE))?, files })
+    }
+
+    /// The files of a set, beside the schema of this version.
+    ///
+    /// # Errors
+    /// A name or a text that is not UTF-8; two files of one name.
+    pub fn of_set(set: &SetOfTexts) -> Result<Self, PolicyError> {
+        let hint = "make sets with `casemate policy`, from a folder";
+        let mut files = BTreeMap::new();
+        for PolicyFile { name, text } in &set.files {
+            let name = String::from_utf8_lossy(name.as_slice()).into_owned();
+            let text = String::from_utf8(text.as_slice().to_vec())
+                .map_err(|_error| PolicyError::new(None, format!("`{name}` is not UTF-8"), hint))?;
+            if let Some(_twin) = files.insert(name.clone(), text) {
+                return Err(PolicyError::new(None, format!("there are two files `{name}`"), hint));
+            }
+        }
+        Ok(Self { schema: SCHEMA.to_owned(), files })
+    }
+
+    /// The folder as genesis and proposals carry it; without the schema, which every version has.
+    ///
+    /// # Errors
+    /// A name or a text that is too long, or too many of them.
+    pub fn to_set(&self) -> Result<SetOfTexts, PolicyError> {
+        let file = |(name, text): (&String, &String)| {
+            let too_long = || {
+                let message = format!(
+                    "`{name}`: a name has at most {POLICY_FILE_NAME_BYTES_MAX} bytes, a text {POLICY_FILE_BYTES_MAX}"
+                );
+                PolicyError::new(None, message, "split it by themes")
+            };
+            Ok(PolicyFile {
+                name: BoundedVec::new(name.as_bytes().to_vec()).ok_or_else(too_long)?,
+                text: BoundedVec::new(text.as_bytes().to_vec()).ok_or_else(too_long)?,
+            })
+        };
+        let files = self.files.iter().map(file).collect::<Result<Vec<_>, PolicyError>>()?;
+        let count = files.len();
+        let files = BoundedVec::new(files).ok_or_else(|| {
+            let message = format!("{count} policy files, more than {POLICY_FILES_MAX}");
+            PolicyError::new(None, message, "join files of one theme")
+        })?;
+        Ok(SetOfTexts { files })
     }
 }
 
@@ -223,7 +288,12 @@ fn load(folder: &PolicyFolder) -> Result<Policies, PolicyError> {
     let actions = schema.action_entities().map_err(|error| {
         PolicyError::new(Some(Place::at(SCHEMA_FILE, "", 0)), error.to_string(), "check the groups of actions")
     })?;
-    Ok(Policies { schema, policies, actions })
+    Ok(Policies {
+        #[cfg(feature = "analysis")]
+        schema,
+        policies,
+        actions,
+    })
 }
 
 fn load_schema(text: &str) -> Result<Schema, PolicyError> {

@@ -3,7 +3,7 @@
 //! `files` reads a folder within bounds; `cells` makes sure that what is not marked slow looks at cells alone; `compile` runs
 //! Cedar over every cell and fills the table of the hot path; `decide` answers one request with all that is known about it;
 //! `explain` says why, and what would change it; `analysis` proves properties of a set with a solver before anybody votes on
-//! it. The words are those of `casemate_protocol::policy`; nothing of Cedar is in the interface but its texts.
+//! it; `port` is what the gate asks. The words are those of `casemate_protocol::policy`; nothing of Cedar is in the interface but its texts.
 //!
 //! Cedar skips a policy that errors, and a set that permits by accident of a skipped `forbid` is worse than one that is
 //! down: here an error of any policy denies.
@@ -19,6 +19,7 @@ mod explain;
 mod expression;
 mod files;
 mod nesting;
+mod port;
 mod request;
 mod slices;
 
@@ -28,12 +29,9 @@ pub use difference::{DifferenceGroup, PolicyDifference, differences};
 pub use error::{Place, PolicyError};
 pub use explain::{Explanation, Remedy, explain};
 pub use files::{LoadedPolicy, Policies, PolicyFolder};
-pub use request::{EvidenceFacts, FeedFacts, Grade, PolicyFacts, Reading, VenueStatus, describe, describe_amount};
+pub use port::CedarPolicies;
+pub use request::{describe, describe_amount};
 
-/// Largest policy file.
-pub const FILE_SIZE_BYTES_MAX: u64 = 64 * 1024;
-/// Most policy files in a folder.
-pub const FILES_MAX: usize = 32;
 /// Most policies in a set.
 pub const POLICIES_MAX: usize = 256;
 /// Deepest nesting of one policy's conditions, in expressions.

@@ -3,105 +3,23 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
-use casemate_protocol::policy::{ActionScope, PolicyAction, PolicyKind, PolicyQuestion, Tier};
-use casemate_protocol::{AccountId, MarketId, QuoteMicros, SegmentId};
+use casemate_protocol::policy::{
+    ActionScope, FeedFacts, PolicyAction, PolicyFacts, PolicyKind, PolicyQuestion, Tier, VenueStatus,
+};
+use casemate_protocol::{PriceGrade as Grade, QuoteMicros};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
 
 use crate::expression::Mentions;
 
-/// Everything that a rule may look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyFacts {
-    /// The cell.
-    pub question: PolicyQuestion,
-    /// The evidence presented.
-    pub tier: Tier,
-    /// Who asks; zero for nobody.
-    pub account: AccountId,
-    /// Block time since the account was opened.
-    pub account_age_ms: u64,
-    /// The segment that it is done to, where it is done to one.
-    pub segment: SegmentId,
-    /// The market that it is done to, where it is done to one.
-    pub market: MarketId,
-    /// What is behind the tier.
-    pub evidence: EvidenceFacts,
-    /// What feeds say.
-    pub feeds: FeedFacts,
-}
-
-/// What is behind a tier.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EvidenceFacts {
-    /// Approvals of the kind that the action names.
-    pub approvals: u32,
-    /// Age of the grant, if a session signed.
-    pub grant_age_ms: Option<u64>,
-}
-
-/// What risk-factor feeds say; nothing where there is no feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FeedFacts {
-    /// Depth of other venues close to the price.
-    pub external_depth_micros: Option<Reading>,
-    /// Volume of other venues within a day.
-    pub external_volume_micros: Option<Reading>,
-    /// Open interest of other venues.
-    pub open_interest_micros: Option<Reading>,
-    /// Reserves behind the collateral.
-    pub reserves_micros: Option<Reading>,
-    /// What the collateral redeems at, of par.
-    pub redemption_ppm: Option<Reading>,
-    /// Whether other venues are open.
-    pub venue_status: Option<VenueStatus>,
-}
-
-/// One value of a feed, with how good it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// The value, in the unit of the feed.
-    pub value: i64,
-    /// How good it is.
-    pub grade: Grade,
-}
-
-/// Grade of a reading.
-pub use casemate_protocol::PriceGrade as Grade;
-
-/// Whether other venues are open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VenueStatus {
-    /// All of them.
-    Open,
-    /// Some, or slowly.
-    Degraded,
-    /// None that counts.
-    Closed,
-}
-
-impl PolicyFacts {
-    /// A question and a tier with nothing else known: an account of any age, no approvals, no feeds.
-    #[must_use]
-    pub fn bare(question: PolicyQuestion, tier: Tier) -> Self {
-        Self {
-            question: question.normalised(),
-            tier,
-            account: AccountId::default(),
-            account_age_ms: 0,
-            segment: SegmentId::default(),
-            market: MarketId::default(),
-            evidence: EvidenceFacts::default(),
-            feeds: FeedFacts::default(),
-        }
-    }
-
+/// How facts are put to Cedar.
+pub(crate) trait AskCedar {
     /// What Cedar is asked; the entities that policies may look into, with the action's groups. What policies do not mention
     /// is left out: it plays no part and costs time.
-    pub(crate) fn request(
-        &self,
-        action_entities: &[Entity],
-        mentions: &Mentions,
-    ) -> Result<(Request, Entities), String> {
+    fn request(&self, action_entities: &[Entity], mentions: &Mentions) -> Result<(Request, Entities), String>;
+}
+
+impl AskCedar for PolicyFacts {
+    fn request(&self, action_entities: &[Entity], mentions: &Mentions) -> Result<(Request, Entities), String> {
         let question = self.question.normalised();
         let principal = uid(question.kind.name(), &self.account.number().to_string());
         let segment = uid("Segment", &self.segment.number().to_string());
@@ -121,61 +39,57 @@ impl PolicyFacts {
             entities.push(asker.map_err(|error| error.to_string())?);
         }
         let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-        let request = Request::new(principal, action_uid(question.action), resource, self.context(mentions)?, None);
+        let request = Request::new(principal, action_uid(question.action), resource, context(self, mentions)?, None);
         Ok((request.map_err(|error| error.to_string())?, entities))
     }
-
-    fn context(&self, mentions: &Mentions) -> Result<Context, String> {
-        let mut pairs = cell_pairs(&self.question.normalised(), self.tier);
-        if mentions.has("evidence") {
-            let mut evidence = vec![("approvals".to_owned(), long(u64::from(self.evidence.approvals)))];
-            evidence.extend(self.evidence.grant_age_ms.map(|age_ms| ("grantAgeMs".to_owned(), long(age_ms))));
-            pairs.push(("evidence".to_owned(), record(evidence)?));
-        }
-        if mentions.has("feeds") {
-            pairs.push(("feeds".to_owned(), self.feeds.expression(mentions)?));
-        }
-        Context::from_pairs(pairs).map_err(|error| error.to_string())
-    }
 }
 
-impl FeedFacts {
-    fn expression(&self, mentions: &Mentions) -> Result<RestrictedExpression, String> {
-        let readings = [
-            ("externalDepthMicros", self.external_depth_micros),
-            ("externalVolumeMicros", self.external_volume_micros),
-            ("openInterestMicros", self.open_interest_micros),
-            ("reservesMicros", self.reserves_micros),
-            ("redemptionPpm", self.redemption_ppm),
+fn context(facts: &PolicyFacts, mentions: &Mentions) -> Result<Context, String> {
+    let mut pairs = cell_pairs(&facts.question.normalised(), facts.tier);
+    if mentions.has("evidence") {
+        let mut evidence = vec![("approvals".to_owned(), long(u64::from(facts.evidence.approvals)))];
+        evidence.extend(facts.evidence.grant_age_ms.map(|age_ms| ("grantAgeMs".to_owned(), long(age_ms))));
+        pairs.push(("evidence".to_owned(), record(evidence)?));
+    }
+    if mentions.has("feeds") {
+        pairs.push(("feeds".to_owned(), feeds_expression(&facts.feeds, mentions)?));
+    }
+    Context::from_pairs(pairs).map_err(|error| error.to_string())
+}
+fn feeds_expression(feeds: &FeedFacts, mentions: &Mentions) -> Result<RestrictedExpression, String> {
+    let readings = [
+        ("externalDepthMicros", feeds.external_depth_micros),
+        ("externalVolumeMicros", feeds.external_volume_micros),
+        ("openInterestMicros", feeds.open_interest_micros),
+        ("reservesMicros", feeds.reserves_micros),
+        ("redemptionPpm", feeds.redemption_ppm),
+    ];
+    let mut pairs = Vec::new();
+    for (name, reading) in readings {
+        let Some(reading) = reading.filter(|_| mentions.has(name)) else { continue };
+        let grade = match reading.grade {
+            Grade::Valid => "Valid",
+            Grade::Aged => "Aged",
+            Grade::Clamped => "Clamped",
+            Grade::Uncertain => "Uncertain",
+            Grade::Unusable => "Unusable",
+        };
+        let fields = vec![
+            ("value".to_owned(), RestrictedExpression::new_long(reading.value)),
+            ("grade".to_owned(), word("Grade", grade)),
         ];
-        let mut pairs = Vec::new();
-        for (name, reading) in readings {
-            let Some(reading) = reading.filter(|_| mentions.has(name)) else { continue };
-            let grade = match reading.grade {
-                Grade::Valid => "Valid",
-                Grade::Aged => "Aged",
-                Grade::Clamped => "Clamped",
-                Grade::Uncertain => "Uncertain",
-                Grade::Unusable => "Unusable",
-            };
-            let fields = vec![
-                ("value".to_owned(), RestrictedExpression::new_long(reading.value)),
-                ("grade".to_owned(), word("Grade", grade)),
-            ];
-            pairs.push((name.to_owned(), record(fields)?));
-        }
-        if let Some(status) = self.venue_status {
-            let name = match status {
-                VenueStatus::Open => "Open",
-                VenueStatus::Degraded => "Degraded",
-                VenueStatus::Closed => "Closed",
-            };
-            pairs.push(("venueStatus".to_owned(), word("VenueStatus", name)));
-        }
-        record(pairs)
+        pairs.push((name.to_owned(), record(fields)?));
     }
+    if let Some(status) = feeds.venue_status {
+        let name = match status {
+            VenueStatus::Open => "Open",
+            VenueStatus::Degraded => "Degraded",
+            VenueStatus::Closed => "Closed",
+        };
+        pairs.push(("venueStatus".to_owned(), word("VenueStatus", name)));
+    }
+    record(pairs)
 }
-
 /// A request of a cell alone: what policies of the hot path look at, and nothing else.
 pub(crate) fn cell_request(question: &PolicyQuestion, tier: Tier) -> Result<Request, String> {
     let question = question.normalised();

@@ -3,11 +3,9 @@
 mod support;
 
 use casemate_policy_cedar::analysis::{self, PropertyReport};
-use casemate_policy_cedar::{
-    CedarDecider, DEPTH_MAX, EXPRESSIONS_MAX, Policies, PolicyError, PolicyFacts, PolicyFolder, compile,
-};
+use casemate_policy_cedar::{CedarDecider, DEPTH_MAX, EXPRESSIONS_MAX, Policies, PolicyError, PolicyFolder, compile};
 use casemate_protocol::policy::{
-    ConductBand, PolicyAction, PolicyKind, PolicyQuestion, PolicyRegime, SegmentState, Tier,
+    ConductBand, PolicyAction, PolicyFacts, PolicyKind, PolicyQuestion, PolicyRegime, SegmentState, Tier,
 };
 use casemate_protocol::{AccountId, QuoteMicros};
 use support::{shipped, shipped_folder, with_fixture};

@@ -2,10 +2,12 @@
 
 mod support;
 
-use casemate_policy_cedar::{CedarDecider, Grade, Policies, PolicyFacts, Reading, VenueStatus};
+use casemate_policy_cedar::{CedarDecider, Policies};
+use casemate_protocol::PriceGrade as Grade;
 use casemate_protocol::policy::{
     ActionScope, ConductBand, PolicyAction, PolicyKind, PolicyQuestion, PolicyRegime, PolicyTable, SegmentState, Tier,
 };
+use casemate_protocol::policy::{PolicyFacts, Reading, VenueStatus};
 use casemate_protocol::{AccountId, QuoteMicros};
 use support::{Draw, shipped, shipped_folder};
 

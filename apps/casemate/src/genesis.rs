@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use casemate_gate::PolicyDecider as _;
+use casemate_node::NodeError;
 use casemate_node::genesis_file::{self, GenesisFileError};
+use casemate_policy_cedar::CedarPolicies;
 use casemate_protocol::TimeMs;
 use casemate_protocol::genesis::Genesis;
 use clap::Subcommand;
 
 use crate::error::CliError;
+use crate::policy;
 
 /// What can be done with genesis files.
 #[derive(Subcommand, Debug)]
@@ -28,6 +32,9 @@ pub struct InitArgs {
     /// A development chain: seeded accounts whose keys anyone can derive. The only kind that can be written so far.
     #[arg(long, required = true)]
     dev: bool,
+    /// Folder with the policies in force from the start; those that come with this version if not given.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
     /// Where to; standard output if not given. An existing file is not overwritten.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -57,7 +64,10 @@ pub fn file_error(error: &GenesisFileError) -> CliError {
 }
 
 fn init(args: &InitArgs) -> Result<(), CliError> {
-    let genesis = genesis_file::development_genesis(now());
+    let mut genesis = genesis_file::development_genesis(now());
+    if let Some(folder) = &args.policies {
+        genesis.policies = policy::set_in(folder)?;
+    }
     let text = genesis_file::write(&genesis);
     banner(&genesis);
     let Some(path) = &args.out else {
@@ -72,6 +82,10 @@ fn init(args: &InitArgs) -> Result<(), CliError> {
 
 fn check(file: &Path) -> Result<(), CliError> {
     let genesis = genesis_file::read(file).map_err(|error| file_error(&error))?;
+    CedarPolicies::new().compile(&genesis.policies).map_err(|refused| {
+        let error = NodeError::Policies(refused.0);
+        CliError::new(error.to_string(), error.hint())
+    })?;
     banner(&genesis);
     outln!("{}", genesis.chain_id());
     Ok(())

@@ -26,13 +26,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use casemate_protocol::genesis::{Genesis, GenesisPlace, LogMode};
-use casemate_protocol::limits::{ATTESTORS_MAX, FEEDS_MAX, MARKETS_MAX, PASSKEY_ORIGINS_MAX, SEGMENTS_MAX};
+use casemate_protocol::limits::{
+    ATTESTORS_MAX, FEEDS_MAX, MARKETS_MAX, PASSKEY_ORIGINS_MAX, POLICY_FILES_MAX, SEGMENTS_MAX,
+};
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{BoundedVec, MarketId, SegmentId, TimeMs};
 use serde::Deserialize;
 use toml::Spanned;
 
 use clearing::{ClearingTable, FeedTable, MarginTable, ProposalsTable, PublishersTable, QuorumTable};
-use tables::{AccountsTable, LogModeWord, MarketTable, PasskeyOriginTable, SeededTable, SegmentTable};
+use tables::{AccountsTable, LogModeWord, MarketTable, PasskeyOriginTable, PolicyFileTable, SeededTable, SegmentTable};
 use values::ChainName;
 
 pub use development::{
@@ -215,8 +218,11 @@ struct GenesisFile {
     segment: Vec<Spanned<SegmentTable>>,
     market: Vec<Spanned<MarketTable>>,
     passkey_origin: Vec<Spanned<PasskeyOriginTable>>,
-    /// The one part that may be absent: a chain without seeded accounts has nothing to say about them.
+    /// May be absent: a chain without seeded accounts has nothing to say about them.
     seeded: Option<SeededTable>,
+    /// May be absent: a chain without policies has the built-in table.
+    #[serde(default)]
+    policy: Vec<Spanned<PolicyFileTable>>,
 }
 
 impl GenesisFile {
@@ -248,6 +254,9 @@ impl GenesisFile {
                 Ok(origin.into_origin())
             })?,
             seeded: self.seeded.map(SeededTable::into_accounts),
+            policies: PolicySet {
+                files: bounded::<_, _, POLICY_FILES_MAX>(self.policy, "policy files", PolicyFileTable::into_file)?,
+            },
         })
     }
 

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use casemate_audit::{RecordBody, RecordHeader, record_salt, seal};
-use casemate_gate::{Authenticated, BuiltInTable};
+use casemate_gate::{Authenticated, PolicyDecider as _};
 use casemate_ledger::{BrokenLaw, SeededKeys};
+use casemate_policy_cedar::CedarPolicies;
 use casemate_protocol::block::{Block, Header, SealSecret};
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::hash::{self, Domain};
@@ -42,7 +43,7 @@ use crate::threads::Threads;
 pub struct Node {
     dir: PathBuf,
     genesis: Genesis,
-    replica: Replica<BuiltInTable>,
+    replica: Replica<CedarPolicies>,
     keeper: Keeper,
     journal: Journal,
     records: Journal,
@@ -223,7 +224,7 @@ impl Node {
 
     /// The replica: what stands, which may be ahead of what is durable.
     #[must_use]
-    pub const fn replica(&self) -> &Replica<BuiltInTable> {
+    pub const fn replica(&self) -> &Replica<CedarPolicies> {
         &self.replica
     }
 
@@ -372,20 +373,23 @@ fn load_state(
     threads: &Threads,
     seeded: Option<&mut dyn Iterator<Item = SeededKeys>>,
     report: &mut OpenedNode,
-) -> Result<Replica<BuiltInTable>, NodeError> {
+) -> Result<Replica<CedarPolicies>, NodeError> {
     let opened = snapshot_files::open_latest(&dir.join("snapshots"), &genesis.chain_id().0)?;
     report.notes.extend(opened.skipped.iter().map(|fault| format!("a snapshot was passed over: {fault}")));
+    let policies = CedarPolicies::new();
     if let Some(mut reader) = opened.latest {
         report.snapshot_height = Some(reader.height());
         let mut buffered = std::io::BufReader::with_capacity(1 << 20, &mut reader);
-        return Replica::read_snapshot(genesis, BuiltInTable, &mut buffered, threads).map_err(NodeError::Snapshot);
+        return Replica::read_snapshot(genesis, policies, &mut buffered, threads).map_err(NodeError::Snapshot);
     }
+    // A replica says only that they do not compile; what is compiled here is not compiled again there.
+    policies.compile(&genesis.policies).map_err(|refused| NodeError::Policies(refused.0))?;
     if let Some(keys) = seeded {
-        return Replica::new(genesis, keys, BuiltInTable, threads).map_err(NodeError::Genesis);
+        return Replica::new(genesis, keys, policies, threads).map_err(NodeError::Genesis);
     }
     let keys = genesis.seeded.as_ref().map(seeded_public_keys).unwrap_or_default();
     let seeded = keys.into_iter().map(|(root, session)| SeededKeys { root, session });
-    Replica::new(genesis, seeded, BuiltInTable, threads).map_err(NodeError::Genesis)
+    Replica::new(genesis, seeded, policies, threads).map_err(NodeError::Genesis)
 }
 
 /// Opens the records. What is behind the snapshot cannot be made again from it, so records that do not reach it start
@@ -416,7 +420,7 @@ fn open_records(
 
 /// Executes every block of the journal behind the state, and makes up for records and index entries that are missing.
 fn replay_journal(
-    replica: &mut Replica<BuiltInTable>,
+    replica: &mut Replica<CedarPolicies>,
     journal: &Journal,
     files: &mut KeptFiles,
     threads: &Threads,

@@ -17,6 +17,8 @@ pub enum NodeError {
     GenesisFile(Box<GenesisFileError>),
     /// A rule of genesis does not hold.
     Genesis(GenesisError),
+    /// The policies of genesis cannot be in force.
+    Policies(String),
     /// The folder belongs to another genesis.
     OtherGenesis {
         /// Chain id of the folder.
@@ -60,6 +62,7 @@ impl std::fmt::Display for NodeError {
             Self::Fault(fault) => fault.fmt(formatter),
             Self::GenesisFile(error) => error.fmt(formatter),
             Self::Genesis(error) => error.fmt(formatter),
+            Self::Policies(reason) => write!(formatter, "the policies of genesis cannot be in force: {reason}"),
             Self::OtherGenesis { found, expected } => {
                 write!(formatter, "the folder belongs to chain `{found}`, not to chain `{expected}`")
             }
@@ -82,7 +85,11 @@ impl NodeError {
             Self::GenesisFile(_) | Self::Genesis(_) => {
                 "correct the genesis file; `casemate genesis init --dev` writes a full one"
             }
+            Self::Policies(_) => "write them into a folder and let `casemate policy check` say more",
             Self::OtherGenesis { .. } => "name another folder, or the genesis that the folder was made with",
+            Self::Block { invalid: InvalidBlock::PolicyFault, .. } => {
+                "start it again: the policy engine of this machine could not decide, which says nothing about the block"
+            }
             Self::Block { .. } | Self::BlockMalformed { .. } => {
                 "the journal is whole but not a valid chain for this software: restore it from a copy, and keep this one as evidence"
             }

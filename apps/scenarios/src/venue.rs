@@ -16,6 +16,7 @@ use casemate_protocol::genesis::{
 };
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks,
@@ -263,6 +264,7 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             grant_commands_per_minute: 600,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
+        policies: PolicySet::default(),
     })
 }
 

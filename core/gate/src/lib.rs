@@ -29,4 +29,4 @@ pub use authenticate::{
 };
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
-pub use policy::{BuiltInTable, PolicyDecider, PolicyRequest};
+pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused};

@@ -7,11 +7,13 @@
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
+use casemate_protocol::limits::FRESH_GRANT_MS;
+use casemate_protocol::policy::{EvidenceFacts, Tier};
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
 use crate::authenticate::require_valid_session_key;
 use crate::inclusion::Included;
-use crate::policy::{PolicyDecider, PolicyRequest};
+use crate::policy::{Judged, PolicyDecider};
 
 /// Stage 3 passed: the signer's key, as it stands now, entitles it to this command.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub struct Fresh<'a>(Entitled<'a>);
 
 /// Stage 6 passed: the policy in force permits it.
 #[derive(Debug)]
-pub struct Authorized<'a>(Fresh<'a>);
+pub struct Authorized<'a>(Fresh<'a>, Tier);
 
 /// Stage 7 passed: the account does not stand out, or the command does no damage.
 #[derive(Debug)]
@@ -86,6 +88,19 @@ impl<'a> Entitled<'a> {
         markets.find(|rules| is_outside(&rules.id)).map(|rules| rules.id)
     }
 
+    /// How strong the evidence is that the command came with, and what is behind it.
+    fn evidence(&self, ledger: &Ledger, block: &BlockContext) -> (Tier, EvidenceFacts) {
+        if self.intent.signer.role == SignerRole::Root {
+            return (Tier::Rooted, EvidenceFacts::default());
+        }
+        let account = ledger.accounts().account(self.intent.account);
+        let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
+        let age_ms = grant.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
+        let is_fresh = age_ms.is_some_and(|age_ms| age_ms < FRESH_GRANT_MS);
+        let tier = if is_fresh { Tier::Fresh } else { Tier::Session };
+        (tier, EvidenceFacts { approvals: 0, grant_age_ms: age_ms })
+    }
+
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
         let is_open = ledger.accounts().account(self.intent.account).is_some_and(|account| account.is_open());
         if is_open { Ok(()) } else { Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number())) }
@@ -124,18 +139,21 @@ impl<'a> Entitled<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    /// Stage 6: asks the policy in force.
+    /// Stage 6: asks the policy in force, with the evidence that the command came with.
     ///
     /// # Errors
-    /// What the policy refuses with.
-    pub fn authorize(self, ledger: &Ledger, policy: &dyn PolicyDecider) -> Result<Authorized<'a>, Reject> {
-        let intent = self.0.intent;
-        policy.decide(&PolicyRequest {
-            action: self.0.command.action(),
-            role: intent.signer.role,
-            principal: ledger.principal(intent.account).map(|(kind, _)| kind),
-        })?;
-        Ok(Authorized(self))
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`.
+    pub fn authorize(
+        self,
+        ledger: &Ledger,
+        block: &BlockContext,
+        decider: &dyn PolicyDecider,
+    ) -> Result<Authorized<'a>, Reject> {
+        let (tier, evidence) = self.0.evidence(ledger, block);
+        let Entitled { intent, command, .. } = self.0;
+        let judged = Judged { ledger, block, decider, account: intent.account, command, tier, evidence };
+        judged.require_permitted()?;
+        Ok(Authorized(self, tier))
     }
 }
 
@@ -145,7 +163,7 @@ impl<'a> Authorized<'a> {
     /// # Errors
     /// One of the refusals 8xx.
     pub fn judge_conduct(self, ledger: &Ledger, block: &BlockContext) -> Result<Conducted<'a>, Reject> {
-        let Fresh(Entitled { intent, command, .. }) = &self.0;
+        let Self(Fresh(Entitled { intent, command, .. }), _) = &self;
         ledger.judge_conduct(block, intent.account, command)?;
         Ok(Conducted(self))
     }
@@ -155,14 +173,15 @@ impl<'a> Conducted<'a> {
     /// All stages passed: what the ledger accepts.
     #[must_use]
     pub fn verified(self) -> Verified<'a> {
-        let Authorized(Fresh(Entitled { intent, grant, command })) = self.0;
-        Verified::assertion(VerifiedWork::Account {
+        let Authorized(Fresh(Entitled { intent, grant, command }), tier) = self.0;
+        let work = VerifiedWork::Account {
             account: intent.account,
             role: intent.signer.role,
             key: intent.signer.key,
             grant: grant.filter(|_| intent.signer.role == SignerRole::Session),
             command,
-        })
+        };
+        Verified::assertion(work).with_tier(tier)
     }
 }
 
@@ -178,14 +197,12 @@ pub fn verify<'a>(
     command: &'a Command,
 ) -> Result<Verified<'a>, Reject> {
     let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
-    Ok(fresh.authorize(ledger, policy)?.judge_conduct(ledger, block)?.verified())
+    Ok(fresh.authorize(ledger, block, policy)?.judge_conduct(ledger, block)?.verified())
 }
 
-/// Work that the ledger listed itself comes through the gate as well: there is no other way in.
-///
-/// # Errors
-/// What the policy refuses with.
-pub fn verify_system<'a>(policy: &dyn PolicyDecider, command: &'a SystemCommand) -> Result<Verified<'a>, Reject> {
-    policy.decide_system(command)?;
-    Ok(Verified::assertion(VerifiedWork::System(command)))
+/// Work that the ledger listed itself comes through the gate as well: there is no other way in. What it may list follows
+/// from the rules of genesis and from the state, so nothing is asked.
+#[must_use]
+pub const fn verify_system(command: &SystemCommand) -> Verified<'_> {
+    Verified::assertion(VerifiedWork::System(command))
 }

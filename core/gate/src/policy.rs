@@ -1,150 +1,120 @@
-//! Stage 6's port: who may do what. The gate asks; a table or a policy engine answers.
+//! Stage 6's port: rules that look at more than a cell, and turning texts into the table that says all others.
+//!
+//! The table is part of the ledger's state. Whoever implements the port is asked for what the state cannot hold, and every
+//! replica must be answered the same.
 
-use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::PrincipalKind;
-use casemate_protocol::{Action, PolicyEpoch, Reject, RejectCode, SystemCommand};
+use casemate_ledger::{BlockContext, Ledger, PolicyInForce};
+use casemate_protocol::policy::{EvidenceFacts, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier};
+use casemate_protocol::{AccountId, Command, Reject, RejectCode};
 
-/// What a policy is asked about a command of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PolicyRequest {
-    /// What is to be done.
-    pub action: Action,
-    /// Which key of the account signed.
-    pub role: SignerRole,
-    /// What the account is there for, if genesis names it.
-    pub principal: Option<PrincipalKind>,
-}
-
-/// Decides whether a command may take effect. The answer is part of consensus: it depends on the request alone.
+/// What turns policies into answers. The answers are part of consensus: they depend on the arguments alone.
 pub trait PolicyDecider: Sync {
-    /// The epoch of the policy in force, as records name it.
-    fn epoch(&self) -> PolicyEpoch;
-
-    /// Judges a command of an account.
+    /// Compiles a set into its table.
     ///
     /// # Errors
-    /// The refusal: a missing answer is a refusal.
-    fn decide(&self, request: &PolicyRequest) -> Result<(), Reject>;
+    /// The set cannot be in force: it does not parse, a rule of the hot path looks at more than a cell, a floor is closed.
+    fn compile(&self, set: &PolicySet) -> Result<PolicyTable, SetRefused>;
 
-    /// Judges work that the ledger listed itself.
+    /// Begins to compile a set that will be needed, without waiting for it.
+    fn prepare(&self, set: &PolicySet);
+
+    /// What the whole set says about a request that some rule besides the table may apply to.
     ///
     /// # Errors
-    /// The refusal.
-    fn decide_system(&self, command: &SystemCommand) -> Result<(), Reject>;
+    /// A fault of this machine, which is never a verdict: the block cannot be executed here.
+    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault>;
 }
 
-/// Policy epoch 0: the least signer for each action, built in. Policy files replace it later.
+/// A set that cannot be in force, and why, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetRefused(pub String);
+
+/// This machine could not decide; another might.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionFault;
+
+/// For chains without a set: the built-in table is all there is. It compiles nothing, so no set can come into force.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BuiltInTable;
 
-/// Who may do an action under the built-in table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeastSigner {
-    /// A session key with a grant for it, or the root key.
-    Session,
-    /// The root key.
-    Root,
-    /// The root key of a registered attestor.
-    AttestorRoot,
-    /// The root key of a registered publisher.
-    PublisherRoot,
-    /// The root key of a risk officer or governor.
-    OfficerRoot,
-}
-
-impl BuiltInTable {
-    /// The row of an action. Every action has one: the match has no rest.
-    #[must_use]
-    pub const fn least_signer(action: Action) -> LeastSigner {
-        match action {
-            Action::PlaceOrder
-            | Action::AmendOrder
-            | Action::CancelOrder
-            | Action::CancelAllOrders
-            | Action::QuoteLadder
-            | Action::SetDeadMan => LeastSigner::Session,
-            Action::OpenAccount
-            | Action::CloseAccount
-            | Action::RegisterGrant
-            | Action::RevokeGrant
-            | Action::RequestWithdrawal
-            | Action::CancelWithdrawal
-            | Action::RequestTransfer
-            | Action::CancelTransfer
-            | Action::RequestPrincipalExit => LeastSigner::Root,
-            Action::AttestDeposit => LeastSigner::AttestorRoot,
-            Action::SubmitPrice => LeastSigner::PublisherRoot,
-            Action::Propose | Action::Approve => LeastSigner::OfficerRoot,
-        }
-    }
-}
-
 impl PolicyDecider for BuiltInTable {
-    fn epoch(&self) -> PolicyEpoch {
-        PolicyEpoch::NONE
+    fn compile(&self, set: &PolicySet) -> Result<PolicyTable, SetRefused> {
+        if set.is_empty() {
+            return Ok(PolicyTable::built_in());
+        }
+        Err(SetRefused("this build knows the built-in table alone".to_owned()))
     }
 
-    fn decide(&self, request: &PolicyRequest) -> Result<(), Reject> {
-        let number = u64::from(request.action.number());
-        let least = Self::least_signer(request.action);
-        if least == LeastSigner::Session {
+    fn prepare(&self, _set: &PolicySet) {}
+
+    fn permits(&self, _policy: &PolicyInForce, _facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+        // Its table has no rule besides the cells, so nobody asks.
+        Err(DecisionFault)
+    }
+}
+
+/// A request at stage 6.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) block: &'a BlockContext,
+    pub(crate) decider: &'a dyn PolicyDecider,
+    pub(crate) account: AccountId,
+    pub(crate) command: &'a Command,
+    pub(crate) tier: Tier,
+    pub(crate) evidence: EvidenceFacts,
+}
+
+impl core::fmt::Debug for dyn PolicyDecider + '_ {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("PolicyDecider")
+    }
+}
+
+impl Judged<'_> {
+    /// Whether the policy in force permits the command on the evidence presented.
+    ///
+    /// # Errors
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicyEngineFault` if this machine cannot tell.
+    pub(crate) fn require_permitted(&self) -> Result<(), Reject> {
+        let question = self.ledger.policy_question(self.account, self.command);
+        let answer = self.ledger.policy().table().answer(&question);
+        if !answer.asks_slow_path {
+            return match answer.least {
+                Some(least) if self.tier >= least => Ok(()),
+                least => Err(self.refusal(least)),
+            };
+        }
+        if self.permits_slowly(question, self.tier)? {
             return Ok(());
         }
-        if request.role == SignerRole::Session {
-            return Err(Reject::of(RejectCode::RootRequired).present(number));
-        }
-        let is_permitted = match least {
-            LeastSigner::Session | LeastSigner::Root => true,
-            LeastSigner::AttestorRoot => request.principal == Some(PrincipalKind::Attestor),
-            LeastSigner::PublisherRoot => request.principal == Some(PrincipalKind::Publisher),
-            LeastSigner::OfficerRoot => {
-                matches!(request.principal, Some(PrincipalKind::RiskOfficer | PrincipalKind::Governor))
+        Err(self.refusal(self.least_slowly(question)?))
+    }
+
+    /// The least tier above that presented which is enough; none if none is.
+    fn least_slowly(&self, question: PolicyQuestion) -> Result<Option<Tier>, Reject> {
+        for &tier in Tier::ALL.iter().filter(|tier| **tier > self.tier) {
+            if self.permits_slowly(question, tier)? {
+                return Ok(Some(tier));
             }
-        };
-        if is_permitted { Ok(()) } else { Err(Reject::of(RejectCode::PolicyForbids).present(number)) }
-    }
-
-    /// The ledger's own due work is what the rules of genesis ask for; the table lets all of it through.
-    fn decide_system(&self, _command: &SystemCommand) -> Result<(), Reject> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_trades_and_nothing_else() {
-        for action in Action::ALL {
-            let principal = Some(PrincipalKind::Attestor);
-            let request = PolicyRequest { action, role: SignerRole::Session, principal };
-            let is_trading = casemate_protocol::grant::ActionSet::TRADING.contains(action);
-            assert_eq!(BuiltInTable.decide(&request).is_ok(), is_trading, "{action:?}");
         }
+        Ok(None)
     }
 
-    #[test]
-    fn each_office_does_its_own_work_and_no_other() {
-        use PrincipalKind as Kind;
-        let kinds = [Kind::Attestor, Kind::Publisher, Kind::RiskOfficer, Kind::Governor, Kind::Backstop];
-        let permitted = |action| {
-            let may = |principal: &Option<Kind>| {
-                let request = PolicyRequest { action, role: SignerRole::Root, principal: *principal };
-                BuiltInTable.decide(&request).is_ok()
-            };
-            kinds.into_iter().map(Some).chain([None]).filter(may).collect::<Vec<_>>()
-        };
-        assert_eq!(permitted(Action::AttestDeposit), [Some(Kind::Attestor)]);
-        assert_eq!(permitted(Action::SubmitPrice), [Some(Kind::Publisher)]);
-        assert_eq!(permitted(Action::Propose), [Some(Kind::RiskOfficer), Some(Kind::Governor)]);
-        assert_eq!(permitted(Action::Approve), [Some(Kind::RiskOfficer), Some(Kind::Governor)]);
-        assert_eq!(permitted(Action::RequestPrincipalExit).len(), 6);
+    fn permits_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<bool, Reject> {
+        let facts = self.ledger.policy_facts(self.block, self.account, self.command, question, tier, self.evidence);
+        let answer = self.decider.permits(self.ledger.policy(), &facts);
+        answer.map_err(|DecisionFault| Reject::of(RejectCode::PolicyEngineFault))
     }
 
-    #[test]
-    fn who_holds_no_office_is_told_that_policy_forbids() {
-        let request = PolicyRequest { action: Action::SubmitPrice, role: SignerRole::Root, principal: None };
-        assert_eq!(BuiltInTable.decide(&request).unwrap_err().code(), RejectCode::PolicyForbids);
+    fn refusal(&self, least: Option<Tier>) -> Reject {
+        let action = u64::from(self.command.action().number());
+        match least {
+            None => Reject::of(RejectCode::PolicyForbids).present(action),
+            Some(Tier::Rooted) => Reject::of(RejectCode::RootRequired).present(action),
+            Some(least) => Reject::of(RejectCode::EvidenceTooLow)
+                .required(u64::from(least.number()))
+                .present(u64::from(self.tier.number())),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a command is judged against besides the state: the block, the signer, the record it will have.
 
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{AccountId, DurationMs, GrantNumber, Height, QuoteMicros, RecordIndex, TimeMs};
 
 /// The block in which commands take effect.
@@ -26,6 +27,8 @@ pub struct CommandContext {
     pub grant: Option<GrantFacts>,
     /// The record of the verdict.
     pub record: RecordIndex,
+    /// The evidence that the command came with; what waits keeps it.
+    pub tier: Tier,
 }
 
 /// What a segment needs to know of a grant.

@@ -73,6 +73,7 @@ impl Ledger {
 
     fn take_commands_back(&mut self) {
         let Some(begin) = self.commands_begin.clone() else { return };
+        self.take_policy_back();
         self.accounts.roll_back(begin.accounts);
         for (segment, savepoint) in self.segments.iter_mut().zip(begin.segments) {
             segment.roll_back(savepoint);

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use casemate_protocol::limits::MATCH_STEPS_MAX;
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, BreakerState, Command, Event, MarketId, QuoteMicros, RecordIndex, Reject, RejectCode, SegmentId, Side,
 };
@@ -66,7 +67,7 @@ impl Ledger {
         let id = self.segment_of_command(command).ok_or(unknown)?;
         let segment = self.segment(id).ok_or(unknown)?;
         let block = self.next_block();
-        let context = CommandContext { block, account, grant: None, record: RecordIndex::new(0) };
+        let context = CommandContext { block, account, grant: None, record: RecordIndex::new(0), tier: Tier::Rooted };
         let before = segment.standing(account, &block);
         let mut scratch = scratch(segment, account, command.market());
         let mut events = Vec::new();
@@ -193,6 +194,7 @@ fn scratch(segment: &Segment, account: AccountId, market: Option<MarketId>) -> S
         accepted_outputs: BTreeSet::new(),
         unclaimed: BTreeSet::new(),
         outbound: BTreeSet::new(),
+        left_by: BTreeMap::new(),
         outbound_of: BTreeSet::new(),
         left: BTreeMap::new(),
         last_left: BTreeMap::new(),

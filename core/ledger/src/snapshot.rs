@@ -10,14 +10,16 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::limits::ACCOUNTS_MAX;
 use casemate_protocol::parallel::Parallel;
+use casemate_protocol::policy::{PolicySet, PolicyTable};
 use casemate_protocol::{Digest, PublicKey, RecordIndex, Side};
 
-use crate::accounts::{Account, Accounts, KeyRegistry};
+use crate::accounts::{Account, AccountAges, Accounts, KeyRegistry};
 use crate::conduct::Conduct;
 use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
 use crate::page_tree::{RowSeal, RowSeals};
 use crate::paged::PagedTable;
+use crate::policy::PolicyInForce;
 use crate::segment::{
     ClearingFacts, Deposit, FeedFacts, MarketFacts, NO_SLOT, Pricing, Proposal, RestingOrder, Segment, SubAccount,
     Totals, Transfer, Withdrawal,
@@ -87,6 +89,8 @@ impl Ledger {
         self.chain.serialize(writer)?;
         self.accounts.registry.serialize(writer)?;
         self.accounts.retired().serialize(writer)?;
+        self.accounts.ages.serialize(writer)?;
+        (self.policy.set().as_ref(), self.policy.table()).serialize(writer)?;
         write_paged(&self.accounts.rows, writer)?;
         for segment in &self.segments {
             write_segment(segment, writer)?;
@@ -119,8 +123,15 @@ impl Ledger {
         ledger.chain = ChainFacts::deserialize_reader(reader).map_err(malformed)?;
         let registry = KeyRegistry::deserialize_reader(reader).map_err(malformed)?;
         let retired = std::collections::BTreeSet::<PublicKey>::deserialize_reader(reader).map_err(malformed)?;
+        let ages = AccountAges::deserialize_reader(reader).map_err(malformed)?;
+        let (set, table) = <(PolicySet, PolicyTable)>::deserialize_reader(reader).map_err(malformed)?;
+        // INVARIANT(P2): the root covers the stamp, the stamp covers both.
+        ledger.policy = PolicyInForce::new(set, table);
+        if ledger.policy.stamp(ledger.chain.policy.epoch) != ledger.chain.policy {
+            return Err(SnapshotError::RowMismatch);
+        }
         let rows = read_paged::<Account, R>(reader).map_err(malformed)?;
-        ledger.accounts = Accounts::from_rows(rows, registry, retired);
+        ledger.accounts = Accounts::from_rows(rows, registry, retired, ages);
         for segment in &mut ledger.segments {
             read_segment(segment, reader).map_err(malformed)?;
         }

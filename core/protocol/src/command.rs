@@ -65,6 +65,8 @@ pub enum Command {
     Propose(Box<Propose>) = 40,
     /// Approves a proposal.
     Approve(Approve) = 41,
+    /// Contests what is inferred about the account's links to others in a segment.
+    ContestLink(ContestLink) = 50,
 }
 
 /// The word by which grants and policies call a command. Numbers are those of the commands.
@@ -110,11 +112,13 @@ pub enum Action {
     Propose = 40,
     /// See [`Command::Approve`].
     Approve = 41,
+    /// See [`Command::ContestLink`].
+    ContestLink = 50,
 }
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -134,6 +138,7 @@ impl Action {
         Self::SubmitPrice,
         Self::Propose,
         Self::Approve,
+        Self::ContestLink,
     ];
 
     /// The permanent number, below 64.
@@ -159,6 +164,7 @@ impl Action {
             Self::SubmitPrice => 30,
             Self::Propose => 40,
             Self::Approve => 41,
+            Self::ContestLink => 50,
         }
     }
 }
@@ -187,6 +193,7 @@ impl Command {
             Self::SubmitPrice(_) => Action::SubmitPrice,
             Self::Propose(_) => Action::Propose,
             Self::Approve(_) => Action::Approve,
+            Self::ContestLink(_) => Action::ContestLink,
         }
     }
 
@@ -215,9 +222,17 @@ impl Command {
             | Self::SetDeadMan(_)
             | Self::SubmitPrice(_)
             | Self::Propose(_)
-            | Self::Approve(_) => None,
+            | Self::Approve(_)
+            | Self::ContestLink(_) => None,
         }
     }
+}
+
+/// See [`Command::ContestLink`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ContestLink {
+    /// The segment whose detectors inferred them.
+    pub segment: SegmentId,
 }
 
 /// Closes an account that has nothing left but its bond.

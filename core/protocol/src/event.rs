@@ -14,13 +14,14 @@ use crate::ids::{
     TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
+use crate::policy::Tier;
 use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub use clearing::{
     BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
     MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
     ProposalMade, ProposalOutcome, RegimeMoved,
 };
-pub use conduct::{ConductAlerted, ConductBandMoved};
+pub use conduct::{ConductAlerted, ConductBandMoved, LinksContested};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -109,6 +110,8 @@ pub enum Event {
     ConductAlerted(Box<ConductAlerted>) = 70,
     /// The conduct band of an account moved.
     ConductBandMoved(ConductBandMoved) = 71,
+    /// An account contested what was inferred about it.
+    LinksContested(LinksContested) = 72,
 }
 
 /// See [`Event::AccountOpened`].
@@ -209,6 +212,8 @@ pub struct WithdrawalRequested {
     pub destination: OutsideReference,
     /// The record of the request.
     pub origin: RecordIndex,
+    /// The evidence that came with the request.
+    pub tier: Tier,
 }
 
 /// See [`Event::WithdrawalCancelled`] and [`Event::WithdrawalReleased`].
@@ -237,6 +242,8 @@ pub struct TransferRequested {
     pub due_waiting_ms: DurationMs,
     /// The record of the request.
     pub origin: RecordIndex,
+    /// The evidence that came with the request.
+    pub tier: Tier,
 }
 
 /// See [`Event::TransferReleased`].

@@ -18,6 +18,7 @@ use crate::limits::{
     OPEN_ORDERS_MAX, ORIGIN_BYTES_MAX, PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX,
     PUBLISHERS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
 };
+use crate::policy::PolicySet;
 use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
 };
@@ -74,6 +75,8 @@ pub struct Genesis {
     pub passkey_origins: BoundedVec<PasskeyOrigin, PASSKEY_ORIGINS_MAX>,
     /// Accounts that exist from the start; development chains only.
     pub seeded: Option<SeededAccounts>,
+    /// Policies in force from the start; without a file, the built-in table.
+    pub policies: PolicySet,
 }
 
 /// Rules for accounts.

@@ -96,6 +96,8 @@ domains! {
     DepositClaim = b"\x07cm.dpst";
     /// A chain outside with a name on it, for conduct.
     Outside = b"\x07cm.outs";
+    /// A set of policies.
+    PolicySet = b"\x07cm.pset";
     /// A compiled policy table.
     PolicyTable = b"\x07cm.ptab";
     /// A rule of a policy that the table does not hold.

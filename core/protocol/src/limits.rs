@@ -85,6 +85,18 @@ pub const LIMITER_WINDOWS_MAX: usize = 8;
 /// Accounts, so that an account number always fits 32 bits in memory.
 pub const ACCOUNTS_MAX: u64 = (1 << 32) - 1;
 
+/// Waiting clock for which what left an account still counts towards the amount that policies look at.
+pub const LEAVING_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
+/// A grant of the root key is fresh for so long after its registration.
+pub const FRESH_GRANT_MS: u64 = 10 * 60 * 1_000;
+/// Ages of accounts are told up to here.
+pub const ACCOUNT_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Files of a set of policies.
+pub const POLICY_FILES_MAX: usize = 32;
+/// Bytes of one of them. A whole set must fit into an envelope besides.
+pub const POLICY_FILE_BYTES_MAX: usize = 48 * 1024;
+/// Bytes of a file's name.
+pub const POLICY_FILE_NAME_BYTES_MAX: usize = 64;
 /// Borders between bands of amounts in a policy.
 pub const POLICY_AMOUNT_BORDERS_MAX: usize = 15;
 /// Rules of a policy that its table does not hold.

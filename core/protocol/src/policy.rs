@@ -10,6 +10,9 @@
 //!
 //! Deliberately absent: who decides which regime and which band of conduct it is.
 
+mod built_in;
+mod facts;
+mod set;
 mod table;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -19,6 +22,8 @@ use crate::command::{Command, LimitTerms, OrderKind, TimeInForce};
 use crate::genesis::PrincipalKind;
 use crate::regime::Regime;
 use crate::units::QuoteMicros;
+pub use facts::{EvidenceFacts, FeedFacts, PolicyFacts, Reading, VenueStatus};
+pub use set::{PolicyFile, PolicySet, PolicyStamp};
 pub use table::{CellDifference, ChangeClass, PolicyComparison, PolicyTable, SlowRule, TableAnswer, TableError};
 
 macro_rules! words {
@@ -225,6 +230,12 @@ words! {
         ReadMarketPrivate = 29,
         /// Reads everything, to check it.
         ReadAuditorView = 30,
+        /// Carves a grant out of another one.
+        RegisterChildGrant = 31,
+        /// Adds evidence to what waits for it.
+        AddEvidence = 32,
+        /// See [`Command::ContestLink`].
+        ContestLink = 33,
     }
 }
 
@@ -277,6 +288,7 @@ impl PolicyAction {
             | Self::CloseAccount
             | Self::RegisterGrant
             | Self::RevokeGrant
+            | Self::RegisterChildGrant
             | Self::Bond
             | Self::ChangePayoutAddress
             | Self::ChangeRootKey
@@ -289,9 +301,11 @@ impl PolicyAction {
             | Self::CancelWithdrawal
             | Self::RequestTransfer
             | Self::CancelTransfer
+            | Self::AddEvidence
             | Self::RequestPrincipalExit
             | Self::CancelAllOrders
             | Self::SetDeadMan
+            | Self::ContestLink
             | Self::SubmitPrice
             | Self::Propose
             | Self::Approve
@@ -337,7 +351,8 @@ impl PolicyAction {
         match command {
             Command::OpenAccount => Self::OpenAccount,
             Command::CloseAccount(_) => Self::CloseAccount,
-            Command::RegisterGrant(_) => Self::RegisterGrant,
+            Command::RegisterGrant(terms) if terms.parent.is_none() => Self::RegisterGrant,
+            Command::RegisterGrant(_) => Self::RegisterChildGrant,
             Command::RevokeGrant(_) => Self::RevokeGrant,
             Command::AttestDeposit(_) => Self::AttestDeposit,
             Command::RequestWithdrawal(_) => Self::RequestWithdrawal,
@@ -358,6 +373,7 @@ impl PolicyAction {
             Command::CancelAllOrders(_) => Self::CancelAllOrders,
             Command::QuoteLadder(_) => Self::QuoteLadder,
             Command::SetDeadMan(_) => Self::SetDeadMan,
+            Command::ContestLink(_) => Self::ContestLink,
             Command::SubmitPrice(_) => Self::SubmitPrice,
             Command::Propose(_) => Self::ProposeLoosening,
             Command::Approve(_) => Self::ApproveLoosening,

@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::command::Action;
 use crate::conduct::Detector;
+use crate::policy::Tier;
 use crate::units::QuoteMicros;
 
 /// What the two numbers of a refusal count.
@@ -30,6 +31,8 @@ pub enum Measure {
     Action,
     /// The number of a detector of conduct, shown as its name.
     Detector,
+    /// The number of a tier of evidence, shown as its name.
+    Tier,
 }
 
 macro_rules! reject_codes {
@@ -144,6 +147,9 @@ reject_codes! {
     302 PolicyForbids Action "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
     303 NotAPublisher Count "account `{present}` is not a publisher of the feed", "publishers are named in genesis";
     304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
+    305 EvidenceTooLow Tier "the policy in force asks for evidence `{required}`, the command came with `{present}`", "present more: session, fresh, rooted, proven, quorum; `policy explain` says why, and the slow principal exit needs no more than the root key";
+    306 ProofNotSupported Count "evidence of kind `{present}` cannot be verified by this version", "leave it out; the slow principal exit needs none";
+    309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
 
     // 4xx: accounts and money.
     400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";
@@ -218,6 +224,7 @@ reject_codes! {
     803 ConductOwnLoss Detector "conduct: `{present}` fired for the account, and with the order it would have lost too large a part of its equity against the index within the hour", "if the key is not yours to lose, revoke its grant; else name a price closer to the index";
     804 ConductBookDepth Detector "conduct: `{present}` fired for the account, and the order would be most of its side of the book", "show less; cancels, reductions and top-ups are never held up";
     805 ConductOpenInterest Detector "conduct: `{present}` fired for the account, and its position would be too large a part of open interest", "trade less, or reduce";
+    806 ContestedLately Count "the account contested its links at `{required}`, and the block is at `{present}`", "contest again seven days after; what is inferred fades meanwhile";
 
     // 9xx: the segment.
     900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";
@@ -290,6 +297,10 @@ impl core::fmt::Display for Reject {
                 .ok()
                 .and_then(Detector::from_number)
                 .map_or_else(|| number.to_string(), |detector| detector.name().to_owned()),
+            Measure::Tier => u8::try_from(number)
+                .ok()
+                .and_then(Tier::from_number)
+                .map_or_else(|| number.to_string(), |tier| tier.name().to_lowercase()),
             Measure::Nothing | Measure::Count | Measure::Ticks | Measure::Lots => number.to_string(),
         };
         let message = self.code.message();

@@ -16,7 +16,7 @@ use casemate_protocol::command::Command;
 use casemate_protocol::envelope::GroupMode;
 use casemate_protocol::limits::RECORD_EVENTS_MAX;
 use casemate_protocol::parallel::Parallel;
-use casemate_protocol::{Digest, Event, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand};
+use casemate_protocol::{Digest, Event, PolicyEpoch, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand};
 
 /// What executing a block did, besides changing the state.
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Executed {
     pub broken: Vec<BrokenLaw>,
     /// State root after the block.
     pub state_root: Digest,
+    /// This machine could not evaluate the policy in force: nothing of the block may stand here.
+    pub has_policy_fault: bool,
 }
 
 /// Verdicts of one envelope.
@@ -100,6 +102,8 @@ pub(crate) struct Execution<'a> {
     ledger: &'a mut Ledger,
     block: BlockContext,
     policy: &'a dyn PolicyDecider,
+    /// That of the policy in force when the block began.
+    policy_epoch: PolicyEpoch,
     included: &'a [Included],
     first_record: u64,
     entries: Vec<Entry<'a>>,
@@ -117,10 +121,12 @@ impl<'a> Execution<'a> {
         first_record: u64,
     ) -> Self {
         let commands = included.iter().map(|included| included.envelope().envelope().intent.commands.len()).sum();
+        let policy_epoch = ledger.chain().policy.epoch;
         Self {
             ledger,
             block,
             policy,
+            policy_epoch,
             included,
             first_record,
             entries: Vec::with_capacity(commands),
@@ -142,6 +148,9 @@ impl<'a> Execution<'a> {
         self.note_refusals();
         timer.begin(Stages::Records);
         let mut executed = self.write_records(secret, parallel);
+        let is_fault =
+            |entry: &Entry<'_>| entry.verdict.is_err_and(|reject| reject.code() == RejectCode::PolicyEngineFault);
+        executed.has_policy_fault = self.entries.iter().any(is_fault);
         executed.broken = broken;
         timer.begin(Stages::StateRoot);
         executed.state_root = self.ledger.seal(secret, parallel);
@@ -423,10 +432,8 @@ impl<'a> Execution<'a> {
     fn run_system(&mut self, command: SystemCommand) {
         let start = self.events.len();
         let record = self.next_record();
-        let verdict = match pipeline::verify_system(self.policy, &command) {
-            Ok(verified) => self.ledger.apply(&self.block, verified, record, &mut self.events),
-            Err(reject) => Err(reject),
-        };
+        let verified = pipeline::verify_system(&command);
+        let verdict = self.ledger.apply(&self.block, verified, record, &mut self.events);
         self.push(EntrySource::System(command), Some(command.work.segment()), verdict, start);
     }
 
@@ -544,7 +551,7 @@ impl<'a> Execution<'a> {
                 command_index: u16::try_from(command).unwrap_or(u16::MAX),
                 account: seat.envelope().envelope().intent.account,
                 signer_key: seat.envelope().envelope().intent.signer.key,
-                policy_epoch: self.policy.epoch(),
+                policy_epoch: self.policy_epoch,
                 action: asked.action(),
             },
         }

@@ -15,6 +15,8 @@ pub enum InvalidBlock {
     Parent,
     /// The policy epoch is not the one in force.
     PolicyEpoch,
+    /// This node could not evaluate the policy in force; another might. It must not vote or go on.
+    PolicyFault,
     /// The header's count or root of envelopes is not that of the body.
     Envelopes,
     /// The header does not commit to the body's secret.
@@ -44,6 +46,7 @@ impl core::fmt::Display for InvalidBlock {
             Self::HeightOrTime => "the block's height is not the next one, or its time does not grow",
             Self::Parent => "the block's parent is not the last block",
             Self::PolicyEpoch => "the block's policy epoch is not the one in force",
+            Self::PolicyFault => "this node could not evaluate the policy in force",
             Self::Envelopes => "the header's envelope count or root is not that of the body",
             Self::SealSecret => "the header does not commit to the body's seal secret",
             Self::ReservedField => "a field that this chain leaves zero is not zero",

@@ -4,11 +4,11 @@ use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_audit::Log;
 use casemate_gate::{Authenticated, BlockBudget, Decoded, Included, PolicyDecider, authenticate_block};
-use casemate_ledger::{BlockContext, Ledger, SeededKeys, SnapshotError};
+use casemate_ledger::{BlockContext, Ledger, PolicyInForce, SeededKeys, SnapshotError};
 use casemate_protocol::block::{Block, EnvelopeBytes, Header, PROTOCOL_VERSION, SealSecret, envelope_root};
-use casemate_protocol::genesis::{Genesis, GenesisError};
+use casemate_protocol::genesis::{Genesis, GenesisError, GenesisPlace, GenesisRule};
 use casemate_protocol::parallel::Parallel;
-use casemate_protocol::{BoundedVec, Digest, OperatorId, Reject, TimeMs};
+use casemate_protocol::{BoundedVec, Digest, OperatorId, PolicyEpoch, Reject, TimeMs};
 
 use crate::execute::{Executed, Execution, StageTimer, Stages, TOUCH_AHEAD};
 use crate::invalid::InvalidBlock;
@@ -68,6 +68,12 @@ impl<D: PolicyDecider> Replica<D> {
         parallel: &P,
     ) -> Result<Self, GenesisError> {
         let mut ledger = Ledger::new(genesis, seeded)?;
+        if !genesis.policies.is_empty() {
+            let table = policy
+                .compile(&genesis.policies)
+                .map_err(|_refused| GenesisError { place: GenesisPlace::Chain, rule: GenesisRule::Policies })?;
+            ledger.start_policy(PolicyInForce::new(genesis.policies.clone(), table));
+        }
         // Everything in genesis is public, so the rows of height 0 hide nothing.
         let state_root = ledger.seal(&SealSecret([0; 32]), parallel);
         ledger.settle();
@@ -104,7 +110,7 @@ impl<D: PolicyDecider> Replica<D> {
     /// The block is pending afterwards: adopt it once it is durable or decided, or discard it.
     ///
     /// # Errors
-    /// `Busy` with another block pending, `HeightOrTime` if time does not grow.
+    /// `Busy` with another block pending, `HeightOrTime` if time does not grow, `PolicyFault`.
     pub fn propose<P: Parallel, T: StageTimer>(
         &mut self,
         envelopes: Vec<Authenticated>,
@@ -131,8 +137,14 @@ impl<D: PolicyDecider> Replica<D> {
             }
         }
         let log_before = self.log.clone();
+        let epoch = self.ledger.chain().policy.epoch;
         let executed = self.execute_included(&context, &included, &secret, parallel, timer);
-        let header = self.header(&context, &included, &secret, executed.state_root);
+        if executed.has_policy_fault {
+            self.ledger.roll_back_block();
+            self.log = log_before;
+            return Err(InvalidBlock::PolicyFault);
+        }
+        let header = self.header(&context, &included, &secret, epoch, executed.state_root);
         let envelopes = included.into_iter().filter_map(|seat| EnvelopeBytes::new(seat.into_bytes())).collect();
         let block = Block { header, seal_secret: secret, envelopes: BoundedVec::new(envelopes).unwrap_or_default() };
         self.pending = Some(Pending { id: block.header.id(), state_root: executed.state_root, log_before });
@@ -279,6 +291,9 @@ impl<D: PolicyDecider> Replica<D> {
             included.push(seat);
         }
         let executed = self.execute_included(context, &included, &block.seal_secret, parallel, &mut ());
+        if executed.has_policy_fault {
+            return Err(InvalidBlock::PolicyFault);
+        }
         if executed.state_root != block.header.state_root {
             return Err(InvalidBlock::StateRoot);
         }
@@ -308,7 +323,7 @@ impl<D: PolicyDecider> Replica<D> {
             (header.chain_id == *self.ledger.chain_id(), InvalidBlock::WrongChain),
             (header.height == self.ledger.chain().height.next(), InvalidBlock::HeightOrTime),
             (header.parent == self.last.id, InvalidBlock::Parent),
-            (header.policy_epoch == self.policy.epoch(), InvalidBlock::PolicyEpoch),
+            (header.policy_epoch == self.ledger.chain().policy.epoch, InvalidBlock::PolicyEpoch),
             (u32::try_from(block.envelopes.len()) == Ok(header.envelope_count), InvalidBlock::Envelopes),
             (block.seal_secret.commitment() == header.seal_commitment, InvalidBlock::SealSecret),
             (header.proposer == OperatorId::NONE, InvalidBlock::ReservedField),
@@ -322,7 +337,14 @@ impl<D: PolicyDecider> Replica<D> {
         if root == header.envelope_root { Ok(()) } else { Err(InvalidBlock::Envelopes) }
     }
 
-    fn header(&self, context: &BlockContext, included: &[Included], secret: &SealSecret, state_root: Digest) -> Header {
+    fn header(
+        &self,
+        context: &BlockContext,
+        included: &[Included],
+        secret: &SealSecret,
+        policy_epoch: PolicyEpoch,
+        state_root: Digest,
+    ) -> Header {
         Header {
             protocol_version: PROTOCOL_VERSION,
             chain_id: *self.ledger.chain_id(),
@@ -330,7 +352,7 @@ impl<D: PolicyDecider> Replica<D> {
             time_ms: context.time_ms,
             parent: self.last.id,
             proposer: OperatorId::NONE,
-            policy_epoch: self.policy.epoch(),
+            policy_epoch,
             envelope_count: u32::try_from(included.len()).unwrap_or(u32::MAX),
             envelope_root: envelope_root(included.iter().map(|seat| seat.envelope().bytes())),
             state_root,

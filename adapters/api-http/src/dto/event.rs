@@ -155,6 +155,9 @@ pub enum AccountEventJson {
         cause: &'static str,
         alert: u64,
     },
+    LinksContested {
+        segment: u16,
+    },
     ProposalMade {
         segment: u16,
         proposal: u64,
@@ -202,7 +205,7 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::PrincipalExitRequested(_)
         | Event::TransferArrived(_) => funds_event(event, owners).into_iter().collect(),
         Event::PositionPassed(passed) => passes(passed).into(),
-        Event::ConductAlerted(_) | Event::ConductBandMoved(_) => conduct_event(event).into_iter().collect(),
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => conduct_event(event).into_iter().collect(),
         Event::LiquidationStepped(_)
         | Event::LiquidationSliced(_)
         | Event::InsurancePaid(_)
@@ -416,6 +419,7 @@ fn conduct_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
             let (segment, alert) = (it.segment.number(), it.alert);
             Some((it.account, Json::ConductBandMoved { segment, from: it.from, to: it.to, cause, alert }))
         }
+        Event::LinksContested(it) => Some((it.account, Json::LinksContested { segment: it.segment.number() })),
         _ => None,
     }
 }

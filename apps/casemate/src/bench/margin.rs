@@ -45,6 +45,7 @@ pub fn clear_on_margin(genesis: &mut Genesis, seed: &[u8; 32]) -> Result<(), Cli
     let Some(((clearing, margin), feed)) = templates else {
         return Err(CliError::defect("the development genesis does not clear on margin".to_owned()));
     };
+    genesis.policies = venue.policies.clone();
     let numbers = 1..=u16::try_from(genesis.markets.len()).unwrap_or(u16::MAX);
     let feed = |number: u16| FeedRules {
         id: FeedId::new(number),

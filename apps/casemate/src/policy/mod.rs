@@ -7,8 +7,8 @@ mod explain;
 
 use std::path::Path;
 
-use casemate_policy_cedar::{CedarDecider, Policies, PolicyError};
-use casemate_protocol::policy::Tier;
+use casemate_policy_cedar::{CedarDecider, Policies, PolicyError, PolicyFolder};
+use casemate_protocol::policy::{PolicySet, Tier};
 use clap::Subcommand;
 
 use crate::error::CliError;
@@ -44,6 +44,15 @@ fn compiled(folder: &Path) -> Result<(Policies, CedarDecider), CliError> {
     let policies = read(folder)?;
     let decider = CedarDecider::new(&policies).map_err(|error| refused(folder, &error))?;
     Ok((policies, decider))
+}
+
+/// The set of a folder that compiles, as genesis and proposals carry it.
+///
+/// # Errors
+/// What is wrong with a file, with its place.
+pub fn set_in(folder: &Path) -> Result<PolicySet, CliError> {
+    compiled(folder)?;
+    PolicyFolder::read(folder).and_then(|texts| texts.to_set()).map_err(|error| refused(folder, &error))
 }
 
 /// The error with the whole path, so that an editor can follow it.

@@ -16,6 +16,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks, QuantityLots,
@@ -181,6 +182,7 @@ impl VenuePlan {
                 grant_commands_per_minute: 1,
                 grant_lifetime_ms: ms(GRANT_LIFETIME_MS_MAX),
             }),
+            policies: PolicySet::default(),
         };
         genesis.validate()?;
         Ok(genesis)

@@ -4,6 +4,7 @@
 
 mod clearing;
 
+use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
@@ -11,6 +12,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, MarketId, OperatorId, PriceTicks, QuantityLots, QuoteMicros, RatioPpm,
     SegmentId, TickValueMicros, TimeMs,
@@ -27,7 +29,7 @@ pub const ORDER_REPLAY_TIME: TimeMs = TimeMs::from_ms(1_430_438_400_000);
 
 /// The development venue: two segments that clear on margin, one with the majors and one with a small coin, a feed for
 /// each of their three perpetual markets, five publishers, three attestors, risk officers and governors of whom two must
-/// agree, and seeded accounts, all keys derived from [`DEVELOPMENT_SEED`].
+/// agree, the policies that come with this version, and seeded accounts, all keys derived from [`DEVELOPMENT_SEED`].
 ///
 /// `time` is its block time of height 0. Session grants of the seeded accounts live 30 days from it, so a node that
 /// runs on the clock passes the present. The backstops have accounts but no money: somebody has to deposit it.
@@ -42,12 +44,13 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
         clearing: clearing::segments(),
         margins: clearing::margins(),
         passkey_origins: BoundedVec::empty(),
+        policies: PolicyFolder::shipped().to_set().unwrap_or_default(),
         ..full_collateral_genesis(time)
     }
 }
 
 /// The segments, markets and seeded accounts of [`development_genesis`] with full collateral: there are no prices from
-/// outside, no liquidation and no breakers. For what is about none of them: tests, and benchmarks of the engine.
+/// outside, no liquidation, no breakers and no policies but the built-in table. For what is about none of them: tests, and benchmarks of the engine.
 #[must_use]
 pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
     let bitcoin = MarketRules {
@@ -107,6 +110,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             grant_commands_per_minute: 6_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
+        policies: PolicySet::default(),
     }
 }
 
@@ -166,6 +170,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             grant_commands_per_minute: 1_000_000_000,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
+        policies: PolicySet::default(),
     };
     genesis.validate()?;
     Ok(genesis)

@@ -5,12 +5,13 @@ use casemate_protocol::genesis::{
     AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
+use casemate_protocol::policy::PolicyFile;
 use casemate_protocol::{AssetId, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, RatioPpm, SegmentId};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::clearing::{ClearingTable, MarginTable};
-use super::values::{Host, Quote, Seed, TickValue};
+use super::values::{Host, PolicyName, PolicyText, Quote, Seed, TickValue};
 use super::{Problem, bounded};
 
 #[derive(Deserialize)]
@@ -39,6 +40,20 @@ pub(super) struct PasskeyOriginTable {
 impl PasskeyOriginTable {
     pub(super) fn into_origin(self) -> PasskeyOrigin {
         PasskeyOrigin { origin: self.origin.0, relying_party: self.relying_party.0 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFileTable {
+    name: PolicyName,
+    text: PolicyText,
+}
+
+impl PolicyFileTable {
+    #[expect(clippy::unnecessary_wraps, reason = "one of the conversions of a list, of which others can fail")]
+    pub(super) fn into_file(self) -> Result<PolicyFile, Problem> {
+        Ok(PolicyFile { name: self.name.0, text: self.text.0 })
     }
 }
 

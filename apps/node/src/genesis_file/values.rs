@@ -1,6 +1,6 @@
 //! Values that the file writes as strings, and how they are read: exactly or not at all.
 
-use casemate_protocol::limits::ORIGIN_BYTES_MAX;
+use casemate_protocol::limits::{ORIGIN_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILE_NAME_BYTES_MAX};
 use casemate_protocol::{BoundedVec, PriceNanos, PublicKey, QuoteMicros, TickValueMicros};
 use serde::{Deserialize, Deserializer, de};
 
@@ -20,6 +20,12 @@ pub(super) struct Price(pub(super) PriceNanos);
 
 /// A web origin, or the host of a relying party.
 pub(super) struct Host(pub(super) BoundedVec<u8, ORIGIN_BYTES_MAX>);
+
+/// Name of a policy file.
+pub(super) struct PolicyName(pub(super) BoundedVec<u8, POLICY_FILE_NAME_BYTES_MAX>);
+
+/// Text of a policy file.
+pub(super) struct PolicyText(pub(super) BoundedVec<u8, POLICY_FILE_BYTES_MAX>);
 
 /// A public key.
 pub(super) struct Key(pub(super) PublicKey);
@@ -41,6 +47,8 @@ macro_rules! from_text {
 }
 
 from_text!(ChainName, |text| BoundedVec::new(text.as_bytes().to_vec()).map(Self), "at most 64 bytes of text");
+from_text!(PolicyName, |text| BoundedVec::new(text.as_bytes().to_vec()).map(Self), "at most 64 bytes of text");
+from_text!(PolicyText, |text| BoundedVec::new(text.as_bytes().to_vec()).map(Self), "at most 48 KiB of text");
 from_text!(
     Quote,
     |text| parse_micros(text).map(QuoteMicros::from_micros).map(Self),

@@ -7,6 +7,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules,
 };
 use casemate_protocol::hash::Hex;
+use casemate_protocol::policy::PolicyFile;
 use casemate_protocol::{QuoteMicros, RatioPpm, TickValueMicros};
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
@@ -43,6 +44,10 @@ pub fn write(genesis: &Genesis) -> String {
     }
     if let Some(seeded) = &genesis.seeded {
         text += &self::seeded(seeded);
+    }
+    for (index, file) in genesis.policies.files.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(policy_file(file), POLICY_EXPLANATION, index == 0);
     }
     text
 }
@@ -320,6 +325,37 @@ grant_lifetime_ms = {lifetime}
         commands = grouped(u64::from(seeded.grant_commands_per_minute)),
         lifetime = grouped(seeded.grant_lifetime_ms.ms()),
     )
+}
+
+const POLICY_EXPLANATION: &str = "\
+# Policies in force from the start, as files of a folder that `casemate policy check` accepts, in the order of their names.
+# Without any, the built-in table says who may do what.
+";
+
+fn policy_file(file: &PolicyFile) -> String {
+    let name = basic_string(&String::from_utf8_lossy(file.name.as_slice()));
+    let text = String::from_utf8_lossy(file.text.as_slice());
+    let is_literal = |letter: char| matches!(letter, '\n' | '\t') || !letter.is_control();
+    // A literal string keeps every character but its own end, and reads as the file does.
+    let text = if text.chars().all(is_literal) && !text.contains("''") && !text.ends_with('\'') {
+        format!("'''\n{text}'''")
+    } else {
+        basic_string(&text)
+    };
+    format!("[[policy]]\nname = {name}\ntext = {text}\n")
+}
+
+/// Any text in one line.
+fn basic_string(text: &str) -> String {
+    let mut written = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => written.extend(['\\', letter]),
+            letter if letter.is_control() => written += &format!("\\u{:04X}", u32::from(letter)),
+            letter => written.push(letter),
+        }
+    }
+    written + "\""
 }
 
 /// A decimal string with six places, as `Display` of money writes it.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use casemate_gate::BuiltInTable;
+use casemate_policy_cedar::CedarPolicies;
 use casemate_protocol::Digest;
 use casemate_replica::Replica;
 
@@ -38,7 +38,7 @@ impl<'a> View<'a> {
 
     /// What stands.
     #[must_use]
-    pub fn replica(&self) -> &'a Replica<BuiltInTable> {
+    pub fn replica(&self) -> &'a Replica<CedarPolicies> {
         self.node.replica()
     }
 

@@ -5,6 +5,7 @@
 //! Invariants:  A1 a root key opens at most one account. A2 a session key is registered once, ever. A3 a nonce is used once.
 //! Not here:    signatures (`gate`); balances (`segment`); what a grant has used (`segment`).
 
+mod ages;
 mod close;
 mod grants;
 mod key_index;
@@ -22,6 +23,7 @@ use casemate_protocol::hash::{Domain, Hasher};
 use casemate_protocol::nonce::NonceWindow;
 use casemate_protocol::{AccountId, Digest, Event, GrantNumber, PublicKey, TimeMs};
 
+pub(crate) use ages::AccountAges;
 pub(crate) use close::close;
 pub(crate) use grants::{register_grant, revoke_grant};
 pub(crate) use open::open;
@@ -39,6 +41,9 @@ pub struct Accounts {
     index: KeyIndex,
     /// Session keys whose grants were swept from their rows.
     retired: BTreeSet<PublicKey>,
+    pub(crate) ages: AccountAges,
+    /// Time of the block that is being executed.
+    now_ms: TimeMs,
     undo: Vec<AccountsUndo>,
 }
 
@@ -161,6 +166,7 @@ impl Accounts {
         match event {
             Event::AccountOpened(opened) => {
                 self.insert(Account::new(opened.root_key, opened.segment, rules.bond, rules), opened.account);
+                self.ages.open(opened.account.number(), self.now_ms);
             }
             Event::AccountClosed(closed) => self.set_status(closed.account, AccountStatus::Closed),
             Event::GrantRegistered(registered) => {
@@ -242,8 +248,20 @@ impl Accounts {
         self.undo.push(step);
     }
 
+    /// A block of this time begins.
+    pub(crate) const fn begin_block(&mut self, now_ms: TimeMs) {
+        self.now_ms = now_ms;
+    }
+
+    /// Block time since an account opened, rounded down by at most an hour and told up to a limit.
+    #[must_use]
+    pub fn age_ms(&self, account: AccountId, now_ms: TimeMs) -> u64 {
+        self.ages.age_ms(account, now_ms)
+    }
+
     /// Forgets how to take the block back: it stands.
     pub fn settle(&mut self) {
+        self.ages.forget(self.now_ms);
         self.undo.clear();
     }
 
@@ -253,6 +271,7 @@ impl Accounts {
                 if let Some(row) = self.rows.remove(account) {
                     self.index.remove(&row.root_key, index_number(account));
                 }
+                self.ages.take_back(account);
                 self.rows.truncate_row_count(row_count);
                 self.registry = registry;
             }
@@ -318,7 +337,12 @@ impl Accounts {
     }
 
     /// Rebuilds the table from its rows, as a snapshot has them.
-    pub(crate) fn from_rows(rows: PagedTable<Account>, registry: KeyRegistry, retired: Retired) -> Self {
+    pub(crate) fn from_rows(
+        rows: PagedTable<Account>,
+        registry: KeyRegistry,
+        retired: Retired,
+        ages: AccountAges,
+    ) -> Self {
         let mut index = KeyIndex::default();
         for (account, row) in rows.iter() {
             let account = index_number(account);
@@ -327,6 +351,6 @@ impl Accounts {
                 index.insert(&grant.session_key, account);
             }
         }
-        Self { rows, registry, index, retired, undo: Vec::new() }
+        Self { rows, registry, index, retired, ages, now_ms: TimeMs::ZERO, undo: Vec::new() }
     }
 }

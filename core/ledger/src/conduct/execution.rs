@@ -6,12 +6,13 @@
 
 use casemate_protocol::conduct::BandCause;
 use casemate_protocol::event::{
-    ConductAlerted, ConductBandMoved, DepositCredited, OrderReduced, OrderRemoved, RemovalCause, TradeExecuted,
-    WithdrawalEnded, WithdrawalRequested,
+    ConductAlerted, ConductBandMoved, DepositCredited, LinksContested, OrderReduced, OrderRemoved, RemovalCause,
+    TradeExecuted, WithdrawalEnded, WithdrawalRequested,
 };
 use casemate_protocol::units::notional;
 use casemate_protocol::{
-    AccountId, Command, DurationMs, Event, MarketId, OrderNumber, PriceTicks, QuantityLots, RejectCode, Side, TimeMs,
+    AccountId, Command, DurationMs, Event, MarketId, OrderNumber, PriceTicks, QuantityLots, Reject, RejectCode, Side,
+    TimeMs,
 };
 
 use super::observation::{Act, Cancelled, LeaveAsked, Observation, Traded, address, outside};
@@ -21,6 +22,8 @@ use crate::segment::{RestingOrder, Segment, TotalField};
 
 /// Alerts, and moves of bands, that a segment tells in one block at most.
 const TOLD_MAX: usize = 256;
+/// A contest holds for so long, and then there can be another one: what was inferred anew has faded to half.
+const CONTEST_AGAIN: DurationMs = DurationMs::from_ms(7 * 24 * 60 * 60 * 1_000);
 /// Rows looked at in a block, to let faded ones go.
 const SWEPT: u64 = 16;
 
@@ -44,6 +47,7 @@ impl Segment {
             Event::DepositCredited(credited) => (MarketId::NONE, self.seen_deposit(credited)),
             Event::WithdrawalRequested(requested) => (MarketId::NONE, self.seen_request(requested)),
             Event::WithdrawalReleased(released) => (MarketId::NONE, self.seen_release(released)),
+            Event::LinksContested(contested) => (MarketId::NONE, Some(Act::Contested { account: contested.account })),
             _ => return,
         };
         if let Some(act) = act {
@@ -265,6 +269,20 @@ pub(crate) fn move_conduct(work: &mut Work<'_>) {
         })
         .collect();
     alerts.into_iter().chain(moves).for_each(|event| work.emit(event));
+}
+
+/// Drops what is inferred about the account, from the next block on.
+///
+/// # Errors
+/// `ContestedLately`.
+pub(crate) fn contest(work: &mut Work<'_>) -> Result<(), Reject> {
+    let (account, now) = (work.context.account, work.block().time_ms);
+    let last = work.segment.conduct.contested_at(account);
+    if !last.is_zero() && now.since(last) < CONTEST_AGAIN {
+        return Err(Reject::of(RejectCode::ContestedLately).required(last.ms()).present(now.ms()));
+    }
+    work.emit(Event::LinksContested(LinksContested { segment: work.segment.id(), account }));
+    Ok(())
 }
 
 /// Lets an event of conduct take effect.

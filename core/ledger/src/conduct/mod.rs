@@ -2,7 +2,7 @@
 //! keys that it takes to block an act.
 //!
 //! Owns:        rows by account and market, by account, by market; clusters.   Reads: observations of accepted events.
-//! Commands:    the `System` work that tells.                     Events: `ConductAlerted`, `ConductBandMoved`.
+//! Commands:    `ContestLink`, the `System` work that tells.      Events: `ConductAlerted`, `ConductBandMoved`, `LinksContested`.
 //! Invariants:  C1 nothing here can hold up a cancel, a reduction or the slow exit: they are not [`Blockable`].
 //!              C2 bands rise at once and fall with hysteresis; all evidence fades to zero. C3 what is only inferred raises
 //!              bands, to 2 at most. C4 clusters grow by acts of both sides alone. C5 rows are bounded and follow from the old
@@ -32,7 +32,7 @@ pub mod two_keys;
 pub mod wash;
 
 pub use alert::{Alert, Detector, Evidence};
-pub(crate) use execution::{evolve, move_conduct};
+pub(crate) use execution::{contest, evolve, move_conduct};
 pub use observation::{Act, Cancelled, LeaveAsked, Observation, Traded};
 pub use table::Conduct;
 pub use two_keys::{Blockable, Gate};

@@ -74,6 +74,11 @@ pub enum Act {
     },
     /// Money was asked to leave.
     LeaveAsked(LeaveAsked),
+    /// An account said that it belongs to nobody.
+    Contested {
+        /// Which.
+        account: AccountId,
+    },
     /// Money left.
     Left {
         /// Whose.

@@ -120,6 +120,8 @@ pub struct AccountRow {
     /// The alert that raised the band last, and whether it was about another account.
     pub(crate) raised_by: u64,
     pub(crate) is_raised_by_link: bool,
+    /// When it contested its links last.
+    pub(crate) contested: TimeMs,
 }
 
 impl AccountRow {

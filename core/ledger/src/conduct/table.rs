@@ -158,6 +158,7 @@ impl Conduct {
             }
             Act::KeyChanged { account } => self.account_at(account, at).takeover.note_key(at),
             Act::LeaveAsked(leave) => self.leave_asked(&leave, at, alerts),
+            Act::Contested { account } => self.contested(account, at),
             Act::Left { account, address } => self.account_at(account, at).takeover.note_address(address),
         }
     }
@@ -222,18 +223,11 @@ impl Conduct {
         Some(joined)
     }
 
-    /// An account contests what is inferred about it.
-    pub fn contest(&mut self, account: AccountId, now: TimeMs) {
-        let account = self.clusters.representative(account);
-        self.clusters.contest(account);
-        self.account_at(account, now).band.contest(now);
-    }
-
-    /// A contest was decided.
-    pub fn decide_contest(&mut self, account: AccountId, is_upheld: bool, now: TimeMs) {
-        let account = self.clusters.representative(account);
-        self.clusters.decide(account, is_upheld);
-        self.account_at(account, now).band.decide(is_upheld, now);
+    /// When the account, or the cluster that it is of, contested its links last; zero if never.
+    #[must_use]
+    pub fn contested_at(&self, account: AccountId) -> TimeMs {
+        let row = self.accounts.get(self.clusters.representative(account), MarketId::NONE);
+        row.map_or(TimeMs::ZERO, |row| row.contested)
     }
 
     /// Looks at the rows of the next so many accounts, and lets those go that have faded.
@@ -399,6 +393,16 @@ impl Conduct {
             });
             self.raise(found, at, alerts);
         }
+    }
+
+    /// What was inferred about an account is dropped; what is inferred from now on counts.
+    fn contested(&mut self, account: AccountId, at: TimeMs) {
+        let account = self.clusters.representative(account);
+        self.clusters.contest(account);
+        let row = self.account_at(account, at);
+        row.band.contest(at);
+        row.contested = at;
+        self.hold(account);
     }
 
     /// D9 on fills: by account, not by cluster, since keys are an account's. A maker's price was its own choice before the

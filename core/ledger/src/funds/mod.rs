@@ -37,7 +37,7 @@ use crate::segment::{Segment, SubAccount};
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
     deposit::evolve(segment, event);
     withdraw::evolve(segment, block, event);
-    transfer::evolve(segment, event);
+    transfer::evolve(segment, block, event);
 }
 
 /// After an amount has left, what counts must still be initial margin and a share of everything held (DESIGN §6).

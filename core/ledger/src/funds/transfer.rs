@@ -4,10 +4,11 @@
 use casemate_protocol::command::{CancelTransfer, RequestTransfer, SegmentTransfer};
 use casemate_protocol::event::{TransferArrived, TransferEnded, TransferReleased, TransferRequested};
 use casemate_protocol::limits::BALANCE_MICROS_MAX;
-use casemate_protocol::{Event, QuoteMicros, Reject, RejectCode, TransferNumber};
+use casemate_protocol::{DurationMs, Event, QuoteMicros, Reject, RejectCode, TransferNumber};
 
 use super::withdraw::charge;
 use super::{may_release, require_leave};
+use crate::context::BlockContext;
 use crate::market::Work;
 use crate::segment::{Segment, TotalField, Transfer, TransferState};
 
@@ -30,6 +31,7 @@ pub(crate) fn request(work: &mut Work<'_>, command: &RequestTransfer) -> Result<
         amount: command.amount,
         due_waiting_ms,
         origin: work.context.record,
+        tier: work.context.tier,
     }));
     Ok(())
 }
@@ -97,7 +99,7 @@ fn pending(segment: &Segment, number: TransferNumber) -> Option<&Transfer> {
     segment.transfers.get(&number.number()).filter(|row| row.state == TransferState::Pending)
 }
 
-pub(super) fn evolve(segment: &mut Segment, event: &Event) {
+pub(super) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
     match event {
         Event::TransferRequested(requested) => {
             segment.next_number(TotalField::LastTransfer);
@@ -111,16 +113,19 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
                     due_waiting_ms: requested.due_waiting_ms,
                     origin: requested.origin,
                     state: TransferState::Pending,
+                    tier: requested.tier,
+                    held: None,
+                    released_ms: DurationMs::ZERO,
                 },
             );
         }
         Event::TransferCancelled(ended) => {
-            if let Some(row) = end(segment, ended.number, TransferState::Cancelled) {
+            if let Some(row) = end(segment, block, ended.number, TransferState::Cancelled) {
                 segment.set_aside(row.account, row.amount.checked_neg().unwrap_or_default());
             }
         }
         Event::TransferReleased(released) => {
-            if let Some(row) = end(segment, released.number, TransferState::Left) {
+            if let Some(row) = end(segment, block, released.number, TransferState::Left) {
                 segment.release_aside(row.account, row.amount);
                 segment.add_total(TotalField::TransferredOut, i128::from(row.amount.micros()));
                 segment.add_left(row.to, released.sequence, released.number.number());
@@ -136,8 +141,9 @@ pub(super) fn evolve(segment: &mut Segment, event: &Event) {
     }
 }
 
-fn end(segment: &mut Segment, number: TransferNumber, state: TransferState) -> Option<Transfer> {
+fn end(segment: &mut Segment, block: &BlockContext, number: TransferNumber, state: TransferState) -> Option<Transfer> {
     let row = *pending(segment, number)?;
-    segment.put_transfer(number.number(), Transfer { state, ..row });
+    let released_ms = if state == TransferState::Left { block.waiting_ms } else { DurationMs::ZERO };
+    segment.put_transfer(number.number(), Transfer { state, held: None, released_ms, ..row });
     Some(row)
 }

@@ -78,6 +78,7 @@ fn requested(
         chain,
         destination,
         origin: work.context.record,
+        tier: work.context.tier,
     }
 }
 
@@ -230,12 +231,12 @@ pub(super) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         Event::WithdrawalRequested(requested) => put_request(segment, requested, false),
         Event::PrincipalExitRequested(requested) => put_request(segment, requested, true),
         Event::WithdrawalCancelled(ended) => {
-            if let Some(row) = end(segment, ended.number, WithdrawalState::Cancelled) {
+            if let Some(row) = end(segment, block, ended.number, WithdrawalState::Cancelled) {
                 segment.set_aside(row.account, row.amount.checked_neg().unwrap_or_default());
             }
         }
         Event::WithdrawalReleased(ended) => {
-            if let Some(row) = end(segment, ended.number, WithdrawalState::Released) {
+            if let Some(row) = end(segment, block, ended.number, WithdrawalState::Released) {
                 segment.release_aside(row.account, row.amount);
                 segment.add_total(TotalField::ReleasedOut, i128::from(row.amount.micros()));
                 if row.is_principal_exit {
@@ -266,12 +267,21 @@ fn put_request(segment: &mut Segment, requested: &WithdrawalRequested, is_princi
             origin: requested.origin,
             is_principal_exit,
             state: WithdrawalState::Pending,
+            tier: requested.tier,
+            held: None,
+            released_ms: DurationMs::ZERO,
         },
     );
 }
 
-fn end(segment: &mut Segment, number: WithdrawalNumber, state: WithdrawalState) -> Option<Withdrawal> {
+fn end(
+    segment: &mut Segment,
+    block: &BlockContext,
+    number: WithdrawalNumber,
+    state: WithdrawalState,
+) -> Option<Withdrawal> {
     let row = pending(segment, number)?.clone();
-    segment.put_withdrawal(number.number(), Withdrawal { state, ..row.clone() });
+    let released_ms = if state == WithdrawalState::Released { block.waiting_ms } else { DurationMs::ZERO };
+    segment.put_withdrawal(number.number(), Withdrawal { state, held: None, released_ms, ..row.clone() });
     Some(row)
 }

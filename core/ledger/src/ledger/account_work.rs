@@ -1,6 +1,7 @@
 //! Commands that open and close accounts, and what they leave to be done in segments.
 
 use casemate_protocol::command::{CloseAccount, SegmentAccount, SegmentGrant, SystemWork};
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, Event, GrantNumber, PublicKey, RecordIndex, Reject, RejectCode, SegmentId, SystemCommand,
 };
@@ -16,13 +17,14 @@ impl Ledger {
         &mut self,
         block: &BlockContext,
         root_key: PublicKey,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
         let rules = self.genesis.accounts;
         let (account, id, event) = accounts::open(&self.accounts, &self.segments, &rules, root_key)?;
         self.emit_account(event, events);
-        let context = CommandContext { block: *block, account, grant: None, record };
+        let context = CommandContext { block: *block, account, grant: None, record, tier };
         if let Some(segment) = self.segment_mut(id) {
             let mut work = Work { segment, events, context: &context };
             funds::credit_opening(&mut work, account, root_key, rules.opening_deposit_min, rules.bond);
@@ -41,6 +43,7 @@ impl Ledger {
         block: &BlockContext,
         account: AccountId,
         close: &CloseAccount,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
@@ -54,7 +57,7 @@ impl Ledger {
             return Err(Reject::of(RejectCode::SegmentHalted).present(u64::from(segment.id().number())));
         }
         self.emit_account(Event::AccountClosed(closed), events);
-        let context = CommandContext { block: *block, account, grant: None, record };
+        let context = CommandContext { block: *block, account, grant: None, record, tier };
         if let Some(segment) = self.segment_mut(closed.segment).filter(|_| closed.bond.is_positive()) {
             market::evolve(segment, block, &Event::AccountClosed(closed));
             let mut work = Work { segment, events, context: &context };

@@ -2,6 +2,7 @@
 
 use casemate_protocol::command::{Beneficiary, DepositClaim, RequestTransfer, SystemWork};
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, QuoteMicros, RecordIndex, Reject, RejectCode,
     SegmentId, SystemCommand,
@@ -36,7 +37,7 @@ impl Ledger {
         let follow_ups = self.follow_ups.len();
         let verdict = match verified.work() {
             VerifiedWork::Account { account, role, key, grant, command } => {
-                self.apply_command(block, *account, *role, *key, *grant, command, record, events)
+                self.apply_command(block, *account, *role, *key, *grant, command, verified.tier(), record, events)
             }
             VerifiedWork::System(command) => self.apply_system(block, command, record, events),
         };
@@ -75,7 +76,7 @@ impl Ledger {
         self.require_not_faulted(id)?;
         let missing = self.missing_segment(command);
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
-        let context = CommandContext { block: *block, account: *account, grant: None, record };
+        let context = CommandContext { block: *block, account: *account, grant: None, record, tier: verified.tier() };
         let mut work = Work { segment, events, context: &context };
         market::cancel_all(&mut work, cancel.scope, Some(block.time_ms))
     }
@@ -89,12 +90,13 @@ impl Ledger {
         key: PublicKey,
         grant: Option<GrantNumber>,
         command: &Command,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
         match command {
-            Command::OpenAccount => return self.open_account(block, key, record, events),
-            Command::CloseAccount(close) => return self.close_account(block, account, close, record, events),
+            Command::OpenAccount => return self.open_account(block, key, tier, record, events),
+            Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
             Command::RegisterGrant(terms) => {
                 let has_full = self.segments.iter().any(|segment| segment.clearing.is_none());
                 let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms, has_full)?;
@@ -112,7 +114,7 @@ impl Ledger {
             }
             _ => {}
         }
-        self.apply_in_segment(block, account, role, grant, command, record, events)
+        self.apply_in_segment(block, account, role, grant, command, tier, record, events)
     }
 
     /// Applies a command that writes the tables of one segment.
@@ -124,6 +126,7 @@ impl Ledger {
         role: SignerRole,
         grant: Option<GrantNumber>,
         command: &Command,
+        tier: Tier,
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
@@ -142,6 +145,7 @@ impl Ledger {
                 }
             },
             record,
+            tier,
         };
         if let Command::RequestTransfer(request) = command {
             self.require_transfer_target(request, id)?;
@@ -173,6 +177,7 @@ impl Ledger {
             Command::CancelAllOrders(cancel) => market::cancel_all(&mut work, cancel.scope, None),
             Command::QuoteLadder(ladder) => market::quote_ladder(&mut work, ladder),
             Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
+            Command::ContestLink(_) => conduct::contest(&mut work),
             Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),
             Command::SubmitPrice(submit) => price::observe(&mut work, submit),
             Command::Propose(propose) => breaker::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
@@ -193,7 +198,8 @@ impl Ledger {
     ) -> Result<(), Reject> {
         let id = command.work.segment();
         let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(id.number()));
-        let context = CommandContext { block: *block, account: AccountId::NONE, grant: None, record };
+        let context =
+            CommandContext { block: *block, account: AccountId::NONE, grant: None, record, tier: Tier::Rooted };
         let arriving = match &command.work {
             SystemWork::ArriveTransfer(transfer) => self.arriving(transfer),
             _ => None,

@@ -15,6 +15,7 @@ mod seed;
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
+use casemate_protocol::policy::PolicyStamp;
 use casemate_protocol::{
     AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, PolicyEpoch, PublicKey, QuoteMicros,
     RejectCode, SegmentId, SystemCommand, TimeMs,
@@ -23,6 +24,7 @@ use casemate_protocol::{
 use crate::accounts::{Account, Accounts};
 use crate::context::BlockContext;
 use crate::market;
+use crate::policy::PolicyInForce;
 use crate::roots::Trees;
 use crate::segment::{Savepoint, Segment};
 pub(crate) use apply::require_not_halted;
@@ -36,8 +38,8 @@ pub struct ChainFacts {
     pub time_ms: TimeMs,
     /// Block time since genesis without outages: the clock of everything that waits.
     pub waiting_ms: DurationMs,
-    /// Policy in force.
-    pub policy_epoch: PolicyEpoch,
+    /// The policy in force.
+    pub policy: PolicyStamp,
     /// Seed of row salts: from the seal secret of the first block.
     pub salt_seed: Digest,
 }
@@ -48,6 +50,10 @@ pub struct Ledger {
     pub(crate) genesis: Genesis,
     pub(crate) chain_id: Digest,
     pub(crate) chain: ChainFacts,
+    /// What the stamp in `chain` names.
+    pub(crate) policy: PolicyInForce,
+    /// The one before, if this block adopted it.
+    pub(crate) policy_before: Option<PolicyInForce>,
     pub(crate) accounts: Accounts,
     pub(crate) segments: Vec<Segment>,
     pub(crate) trees: Trees,
@@ -106,6 +112,7 @@ impl Ledger {
     pub fn new(genesis: &Genesis, seeded: impl Iterator<Item = SeededKeys>) -> Result<Self, GenesisError> {
         genesis.validate()?;
         let chain_id = genesis.chain_id();
+        let policy = PolicyInForce::built_in();
         let mut ledger = Self {
             genesis: genesis.clone(),
             chain_id,
@@ -113,9 +120,11 @@ impl Ledger {
                 height: Height::NONE,
                 time_ms: genesis.time_ms,
                 waiting_ms: DurationMs::ZERO,
-                policy_epoch: PolicyEpoch::NONE,
+                policy: policy.stamp(PolicyEpoch::NONE),
                 salt_seed: chain_id,
             },
+            policy,
+            policy_before: None,
             accounts: Accounts::default(),
             segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
             trees: Trees::default(),
@@ -185,6 +194,7 @@ impl Ledger {
         let step_ms = DurationMs::from_ms(time_ms.since(self.chain.time_ms).ms().min(CLOCK_STEP_MS_MAX));
         self.chain.height = height;
         self.chain.time_ms = time_ms;
+        self.accounts.begin_block(time_ms);
         self.chain.waiting_ms = self.chain.waiting_ms.saturating_add(step_ms);
         for segment in &mut self.segments {
             segment.refill_limiter(step_ms);
@@ -298,6 +308,7 @@ impl Ledger {
         self.segments.iter_mut().for_each(Segment::settle);
         self.trees.settle();
         self.chain_before = None;
+        self.policy_before = None;
         self.commands_begin = None;
         self.faulted.clear();
         self.follow_ups.clear();
@@ -315,6 +326,7 @@ impl Ledger {
             }
         }
         self.trees.roll_back(&mut self.accounts, &mut self.segments);
+        self.take_policy_back();
         if let Some(chain) = self.chain_before.take() {
             self.chain = chain;
         }

@@ -63,6 +63,7 @@ impl Ledger {
             Command::Approve(approve) => approve.segment,
             Command::SubmitPrice(price) => self.genesis.feed(price.feed)?.segment,
             Command::SetDeadMan(set) => set.segment,
+            Command::ContestLink(contest) => contest.segment,
             Command::CancelAllOrders(cancel) => match cancel.scope {
                 CancelScope::Segment(segment) => segment,
                 CancelScope::Market(market) => self.segment_of(market)?,
@@ -143,6 +144,7 @@ impl Ledger {
             Event::ProposalEnded(ended) => Some(ended.segment),
             Event::ConductAlerted(alerted) => Some(alerted.segment),
             Event::ConductBandMoved(moved) => Some(moved.segment),
+            Event::LinksContested(contested) => Some(contested.segment),
             Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
         }
     }

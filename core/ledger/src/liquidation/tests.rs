@@ -1,5 +1,6 @@
 use casemate_protocol::command::Side;
 use casemate_protocol::event::{LossUncovered, OrderRested, PassCause};
+use casemate_protocol::policy::Tier;
 use casemate_protocol::testing::examples;
 use casemate_protocol::{
     AccountId, BoundedVec, ClientOrderId, DurationMs, Event, FineTicks, GrantNumber, Height, MarketId, OrderNumber,
@@ -71,8 +72,13 @@ impl Bench {
     }
 
     fn work(&mut self, act: impl FnOnce(&mut Work<'_>)) -> Vec<Event> {
-        let context =
-            CommandContext { block: self.block, account: AccountId::NONE, grant: None, record: RecordIndex::new(1) };
+        let context = CommandContext {
+            block: self.block,
+            account: AccountId::NONE,
+            grant: None,
+            record: RecordIndex::new(1),
+            tier: Tier::Rooted,
+        };
         self.events.clear();
         act(&mut Work { segment: &mut self.segment, events: &mut self.events, context: &context });
         self.events.clone()

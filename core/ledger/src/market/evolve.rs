@@ -54,7 +54,9 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         Event::BreakerMoved(_) | Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
             breaker::evolve(segment, block, event);
         }
-        Event::ConductAlerted(_) | Event::ConductBandMoved(_) => conduct::evolve(segment, event),
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => {
+            conduct::evolve(segment, event)
+        }
         Event::DepositAttested(_)
         | Event::DepositAccepted(_)
         | Event::DepositCredited(_)

@@ -10,6 +10,7 @@ use casemate_protocol::genesis::MarketRules;
 use casemate_protocol::limits::{
     MAKERS_REMOVED_MAX, MATCH_STEPS_MAX, OPEN_ORDERS_MAX, POSITIONS_MAX, RECORD_EVENTS_MAX,
 };
+use casemate_protocol::policy::Tier;
 use casemate_protocol::testing::examples;
 use casemate_protocol::units::notional;
 use casemate_protocol::{
@@ -119,6 +120,7 @@ impl Bench {
             account: AccountId::new(account),
             grant: self.grant,
             record: RecordIndex::new(1),
+            tier: Tier::Rooted,
         };
         let verdict = command(&mut Work { segment: &mut self.segment, events: &mut events, context: &context });
         if verdict.is_err() {

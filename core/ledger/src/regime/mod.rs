@@ -64,6 +64,13 @@ impl Segment {
         let regimes = self.markets().iter().filter_map(|market| Some(market.margin()?.pricing.regime.regime));
         regimes.max().unwrap_or_default()
     }
+
+    /// The regime of one of its markets; calm where collateral is full.
+    #[must_use]
+    pub fn regime_of(&self, market: MarketId) -> Regime {
+        let market = self.market_place(market).and_then(|place| self.market(place));
+        market.and_then(Market::margin).map_or(Regime::Calm, |margin| margin.pricing.regime.regime)
+    }
 }
 
 #[cfg(test)]

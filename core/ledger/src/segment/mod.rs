@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::command::OutsideReference;
 use casemate_protocol::genesis::{Genesis, MarketRules, SegmentRules};
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, Digest, DurationMs, MarketId, OrderNumber, PriceTicks, PublicKey, QuantityLots, QuoteMicros,
     RecordIndex, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
@@ -56,6 +57,8 @@ pub struct Segment {
     pub(crate) unclaimed: BTreeSet<(PublicKey, u32)>,
     /// Withdrawals (0) and transfers (1) that wait, by (due, kind, number).
     pub(crate) outbound: BTreeSet<(u64, u8, u64)>,
+    /// What left, by account, waiting clock at which it did, kind and number: how much that was. Derived.
+    pub(crate) left_by: BTreeMap<(u64, u64, u8, u64), QuoteMicros>,
     /// The same by (account, kind, number).
     pub(crate) outbound_of: BTreeSet<(u64, u8, u64)>,
     /// Transfers that left, by (target, sequence), until they arrived.
@@ -285,6 +288,24 @@ pub struct Withdrawal {
     pub is_principal_exit: bool,
     /// Where it stands.
     pub state: WithdrawalState,
+    /// The evidence that it was asked with, or that was added since.
+    pub tier: Tier,
+    /// The evidence that it was last found to lack; none while it lacks none.
+    pub held: Option<Held>,
+    /// Waiting clock at which it was released; zero before.
+    pub released_ms: DurationMs,
+}
+
+/// What holds a withdrawal or transfer back although its delay is over: the policy in force asks for more evidence than it
+/// has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Held {
+    /// The least evidence that is enough; none if no evidence is.
+    pub required: Option<Tier>,
+    /// Waiting clock since which it has been held.
+    pub since_ms: DurationMs,
+    /// Waiting clock before which it is not judged again by rules that look at more than a cell.
+    pub again_ms: DurationMs,
 }
 
 /// Where a withdrawal stands.
@@ -315,6 +336,12 @@ pub struct Transfer {
     pub origin: RecordIndex,
     /// Where it stands.
     pub state: TransferState,
+    /// See [`Withdrawal::tier`].
+    pub tier: Tier,
+    /// See [`Withdrawal::held`].
+    pub held: Option<Held>,
+    /// Waiting clock at which it left; zero before.
+    pub released_ms: DurationMs,
 }
 
 /// Where a transfer stands.
@@ -377,6 +404,7 @@ impl Segment {
             accepted_outputs: BTreeSet::new(),
             unclaimed: BTreeSet::new(),
             outbound: BTreeSet::new(),
+            left_by: BTreeMap::new(),
             outbound_of: BTreeSet::new(),
             left: BTreeMap::new(),
             last_left: BTreeMap::new(),

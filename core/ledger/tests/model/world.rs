@@ -4,6 +4,7 @@ use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SegmentRules, WindowCap,
 };
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, GrantNumber, MarketId, OperatorId, PriceTicks, PublicKey,
     QuantityLots, QuoteMicros, RatioPpm, SegmentId, TickValueMicros, TimeMs,
@@ -170,6 +171,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
         clearing: BoundedVec::empty(),
         margins: BoundedVec::empty(),
         passkey_origins: BoundedVec::empty(),
+        policies: PolicySet::default(),
         segments: BoundedVec::new(segments).unwrap_or_default(),
         markets: BoundedVec::new(markets).unwrap_or_default(),
         seeded: None,

@@ -46,3 +46,12 @@ pub struct ConductBandMoved {
     /// The alert that raised it last; zero if evidence faded.
     pub alert: u64,
 }
+
+/// See [`Event::LinksContested`](crate::Event::LinksContested).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LinksContested {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Who contested.
+    pub account: AccountId,
+}

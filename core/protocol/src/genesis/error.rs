@@ -83,6 +83,7 @@ genesis_rules! {
     MaintenanceCoversLiquidation "maintenance of the largest position must cover the worst move that the price cap allows while it is liquidated, the fee and the slippage";
     RegimeLevels "regime levels must be above zero and rise from elevated to extreme, and a regime must be left below them";
     RegimeTimes "regime times must be above zero";
+    Policies "the policies must compile: `casemate policy check` on their folder says what is wrong";
     TransferMarginInRange "the transfer margin must be above zero and at most 1000000 ppm";
     PrincipalExitLimited "the slow principal exit needs a delay of at least 1000 ms and a window and amount above zero";
     BreakerLevels "breaker levels must be above zero and rise from leave to halted, and the deficit floor must be above zero";

@@ -368,7 +368,8 @@ fn the_example_is_valid() {
 #[test]
 fn each_rule_of_genesis_is_broken_by_one_change() {
     let mutations = mutations();
-    for &rule in GenesisRule::ALL {
+    // Whether policies compile is for the policy engine to say, not for `validate`.
+    for &rule in GenesisRule::ALL.iter().filter(|rule| **rule != GenesisRule::Policies) {
         assert!(mutations.iter().any(|mutation| mutation.rule == rule), "no change breaks {rule:?}");
     }
     for (number, Mutation { place, rule, change }) in mutations.into_iter().enumerate() {

@@ -91,6 +91,17 @@ impl PolicyTable {
         Ok(Self::assemble(borders.to_vec(), slow_rules.to_vec(), slow_actions.collect(), cells)?)
     }
 
+    /// A table that permits nothing.
+    pub(super) const fn closed() -> Self {
+        Self {
+            borders: BoundedVec::empty(),
+            slow_rules: BoundedVec::empty(),
+            slow_actions: Vec::new(),
+            cells: BoundedVec::empty(),
+            starts: Vec::new(),
+        }
+    }
+
     fn assemble(
         borders: Vec<QuoteMicros>,
         slow_rules: Vec<SlowRule>,

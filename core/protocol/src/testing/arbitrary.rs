@@ -11,7 +11,7 @@ use proptest::strategy::Union;
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
     AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
     OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
     SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
     SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
@@ -21,14 +21,16 @@ use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
     DepositAccepted, DepositAttested, DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched,
-    InsurancePaid, LadderLevelSkipped, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
-    OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
-    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted,
-    TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    InsurancePaid, LadderLevelSkipped, LinksContested, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
+    OrderReduced, OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
+    WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
+use crate::policy::Tier;
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
@@ -303,6 +305,7 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
                 .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
                 .boxed()
         }
+        Action::ContestLink => segment_id().prop_map(|segment| Command::ContestLink(ContestLink { segment })).boxed(),
         Action::SetDeadMan => (segment_id(), duration_ms())
             .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
             .boxed(),
@@ -444,13 +447,17 @@ fn segment_proposal() -> BoxedStrategy<SegmentProposal> {
     (segment_id(), proposal_number()).prop_map(|(segment, proposal)| SegmentProposal { segment, proposal }).boxed()
 }
 
+fn tier() -> BoxedStrategy<Tier> {
+    select(Tier::ALL).boxed()
+}
+
 fn withdrawal_requested() -> BoxedStrategy<WithdrawalRequested> {
     (
         (segment_id(), withdrawal_number(), account_id(), quote_micros()),
-        (duration_ms(), number_u32(), outside_reference(), record_index()),
+        (duration_ms(), number_u32(), outside_reference(), record_index(), tier()),
     )
-        .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin))| {
-            WithdrawalRequested { segment, number, account, amount, due_waiting_ms, chain, destination, origin }
+        .prop_map(|((segment, number, account, amount), (due_waiting_ms, chain, destination, origin, tier))| {
+            WithdrawalRequested { segment, number, account, amount, due_waiting_ms, chain, destination, origin, tier }
         })
         .boxed()
 }
@@ -567,8 +574,11 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
         withdrawal_requested().prop_map(|requested| Event::WithdrawalRequested(Box::new(requested))).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalCancelled).boxed(),
         withdrawal_ended().prop_map(Event::WithdrawalReleased).boxed(),
-        (segment_id(), transfer_number(), segment_id(), account_id(), quote_micros(), duration_ms(), record_index())
-            .prop_map(|(from, number, to, account, amount, due_waiting_ms, origin)| {
+        (
+            (segment_id(), transfer_number(), segment_id(), account_id()),
+            (quote_micros(), duration_ms(), record_index(), tier()),
+        )
+            .prop_map(|((from, number, to, account), (amount, due_waiting_ms, origin, tier))| {
                 Event::TransferRequested(TransferRequested {
                     from,
                     number,
@@ -577,6 +587,7 @@ fn funds_event_kinds() -> Vec<BoxedStrategy<Event>> {
                     amount,
                     due_waiting_ms,
                     origin,
+                    tier,
                 })
             })
             .boxed(),
@@ -783,6 +794,9 @@ fn conduct_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .prop_map(|(segment, account, from, to, cause, alert)| {
                 Event::ConductBandMoved(ConductBandMoved { segment, account, from, to, cause, alert })
             })
+            .boxed(),
+        (segment_id(), account_id())
+            .prop_map(|(segment, account)| Event::LinksContested(LinksContested { segment, account }))
             .boxed(),
     ]
 }

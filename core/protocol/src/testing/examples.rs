@@ -8,8 +8,8 @@ use crate::clearing::{
 };
 use crate::command::{
     AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose,
-    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
+    Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder,
+    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
     SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
     SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
@@ -18,16 +18,18 @@ use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
     DepositAccepted, DepositAttested, DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched,
-    InsurancePaid, LadderLevelSkipped, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced,
-    OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
-    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted,
-    TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    InsurancePaid, LadderLevelSkipped, LinksContested, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
+    OrderReduced, OrderRemoved, OrderRested, PassCause, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
+    WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
+use crate::policy::{PolicySet, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -85,6 +87,7 @@ pub fn command(action: Action) -> Command {
             bids: list(vec![level(63_990, 5), level(63_980, 15)]),
             asks: list(vec![level(64_010, 7)]),
         })),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: SegmentId::new(1) }),
         Action::SetDeadMan => {
             Command::SetDeadMan(SetDeadMan { segment: SegmentId::new(1), timeout_ms: DurationMs::from_ms(15_000) })
         }
@@ -198,6 +201,7 @@ fn conduct_events() -> Vec<Event> {
             cause: BandCause::Alerted,
             alert: 5,
         }),
+        Event::LinksContested(LinksContested { segment, account }),
     ]
 }
 
@@ -333,6 +337,7 @@ pub fn genesis() -> Genesis {
             grant_commands_per_minute: 60_000,
             grant_lifetime_ms: DurationMs::from_ms(24 * 60 * 60 * 1_000),
         }),
+        policies: PolicySet::default(),
     }
 }
 
@@ -567,6 +572,7 @@ fn funds_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_456),
+            tier: Tier::Rooted,
         })),
         Event::WithdrawalCancelled(withdrawal),
         Event::WithdrawalReleased(withdrawal),
@@ -578,6 +584,7 @@ fn funds_events() -> Vec<Event> {
             amount: QuoteMicros::from_micros(1_000_000),
             due_waiting_ms: DurationMs::from_ms(10_000),
             origin: RecordIndex::new(123_457),
+            tier: Tier::Proven,
         }),
         Event::TransferCancelled(transfer),
         Event::TransferReleased(TransferReleased { from: segment, number: TransferNumber::new(5), sequence: 4 }),
@@ -672,6 +679,7 @@ fn order_events() -> Vec<Event> {
             chain: 7,
             destination: bytes(&[0xd5; 20]),
             origin: RecordIndex::new(123_460),
+            tier: Tier::Rooted,
         })),
     ]
 }

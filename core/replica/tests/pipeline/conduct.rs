@@ -1,12 +1,20 @@
 //! Conduct in blocks: bands by events, the two keys, and what neither may touch.
 
-use casemate_protocol::command::{CancelAllOrders, CancelScope, OutsideReference, RequestWithdrawal, TimeInForce};
+use casemate_protocol::command::{
+    CancelAllOrders, CancelScope, ContestLink, OutsideReference, RequestWithdrawal, TimeInForce,
+};
 use casemate_protocol::conduct::{BandCause, ConductRules, DamageRules, Detector};
 use casemate_protocol::event::{ConductAlerted, ConductBandMoved};
 use casemate_protocol::genesis::{Genesis, LimiterRules, SegmentRules};
+use casemate_protocol::parallel::Sequential;
 use casemate_protocol::{AccountId, Command, Event, Height, MarketId, RatioPpm, RejectCode, SegmentId, Side};
 
-use crate::kit::{FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, order, session_key, terms};
+use casemate_replica::Replica;
+
+use crate::kit::words::{self, Words};
+use crate::kit::{
+    FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, order, seeded_keys, session_key, terms,
+};
 
 const SPOOFER: u64 = FIRST;
 const STRANGER: u64 = FIRST + 1;
@@ -296,12 +304,27 @@ fn accounts_of_one_origin_with_opposite_positions_are_linked_and_raise_each_othe
         let found: Vec<_> = alerts(&steps).iter().map(|alert| (alert.detector, alert.account.number())).collect();
         let causes: Vec<_> =
             moves(&steps).iter().map(|moved| (moved.account.number(), moved.to, moved.cause)).collect();
-        (found, causes)
+        assert_eq!(venue.ask(first, contest()), Ok(()));
+        let contested = moves(&[venue.wait(10)]);
+        assert!(
+            !venue.ledger().segment(SegmentId::new(1)).unwrap().conduct().clusters().has_links(AccountId::new(second))
+        );
+        (found, causes, contested)
     };
-    let (found, causes) = of([5, 5]);
+    let (found, causes, contested) = of([5, 5]);
+    // The first contests: the next block's band is the one without the link.
+    let dropped = ConductBandMoved {
+        segment: SegmentId::new(1),
+        account: AccountId::new(first),
+        from: 1,
+        to: 0,
+        cause: BandCause::Faded,
+        alert: 0,
+    };
+    assert_eq!(contested, [dropped]);
     assert_eq!(found, [(Detector::Collusion, second), (Detector::Collusion, first)]);
     assert_eq!(causes, [(first, 1, BandCause::Linked), (second, 1, BandCause::Linked)]);
-    assert_eq!(of([5, 6]), (vec![], vec![]), "money of two transactions: strangers");
+    assert_eq!(of([5, 6]), (vec![], vec![], vec![]), "money of two transactions: strangers");
 }
 
 type Verdict = Result<(), RejectCode>;
@@ -341,6 +364,55 @@ pub fn keys_while_pending() -> Verdict {
     let terms = terms(&venue, SPOOFER, 2);
     assert_ne!(session_key(SPOOFER, 2), session_key(SPOOFER, 1));
     venue.ask(SPOOFER, Command::RegisterGrant(Box::new(terms)))
+}
+
+fn contest() -> Command {
+    Command::ContestLink(ContestLink { segment: SegmentId::new(1) })
+}
+
+pub fn contested_lately() -> Verdict {
+    let mut venue = Venue::new();
+    venue.ask(STRANGER, contest())?;
+    venue.wait(6 * 24 * HOUR_MS);
+    venue.ask(STRANGER, contest())
+}
+
+/// Bands as policies call them: each asks for what the policy of its word asks for, from the block after the alert.
+#[test]
+fn a_policy_of_a_high_band_asks_for_a_higher_tier() {
+    let text = "PlaceOrder conduct Watched Rooted\nPlaceOrder conduct Suspect Proven";
+    let replica = |genesis: &Genesis| Replica::new(genesis, seeded_keys(genesis), Words, &Sequential).unwrap();
+    let genesis = Genesis { policies: words::set(text), ..genesis() };
+    let mut venue = Venue::at_start(genesis.clone(), replica(&genesis));
+    // Next to these, a small order is no damage.
+    assert_eq!(venue.ask(STRANGER, bid(1, 996, 60)), Ok(()));
+    let by_session = |venue: &mut Venue<Words>| {
+        let letter = venue.session(SPOOFER, 1, vec![bid(1, 996, 2), cancel_all()]);
+        let step = venue.step(&[letter]);
+        assert_eq!(step.verdict(0, 1), Ok(()), "a cancel is a cancel");
+        step.verdict(0, 0)
+    };
+    let by_root = |venue: &mut Venue<Words>| venue.ask(SPOOFER, bid(1, 996, 2));
+    assert_eq!((by_session(&mut venue), by_root(&mut venue)), (Ok(()), Ok(())), "ordinary");
+    let refuse = |venue: &mut Venue<Words>, rounds| {
+        for _ in 0..rounds {
+            let doors: Vec<Command> = (0..6).map(|number| cancel(1, 700 + number)).collect();
+            let letter = venue.root(SPOOFER, doors);
+            venue.step_after(1_000, vec![letter.sealed()]);
+        }
+        venue.wait(10);
+    };
+    refuse(&mut venue, 8);
+    assert_eq!(venue.ledger().conduct_band(AccountId::new(SPOOFER)), 1);
+    assert_eq!(by_session(&mut venue), Err(RejectCode::RootRequired), "watched");
+    assert_eq!(by_root(&mut venue), Ok(()));
+    for _ in 0..4 {
+        venue.wait(301_000);
+        refuse(&mut venue, 8);
+    }
+    assert_eq!(venue.ledger().conduct_band(AccountId::new(SPOOFER)), 3);
+    assert_eq!(by_root(&mut venue), Err(RejectCode::EvidenceTooLow), "suspect");
+    assert_eq!(venue.ask(FIRST + 2, bid(1, 996, 2)), Ok(()), "others are not asked for more");
 }
 
 pub fn own_loss() -> Verdict {

@@ -15,6 +15,7 @@ mod laws;
 mod model;
 mod outflow;
 mod phases;
+mod policies;
 mod preview;
 mod refusals;
 mod sessions;

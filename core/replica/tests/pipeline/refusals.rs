@@ -72,7 +72,7 @@ fn every_refusal_is_reached_or_has_a_reason_why_not() {
             Reach::NotYet(reason) => assert!(!reason.is_empty()),
         }
     }
-    assert_eq!(reached + 4, RejectCode::ALL.len(), "four refusals cannot be reached in this version");
+    assert_eq!(reached + 6, RejectCode::ALL.len(), "six refusals cannot be reached in this version");
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm for each refusal")]
@@ -107,6 +107,14 @@ fn reach(code: RejectCode) -> Reach {
         Code::ConductOwnLoss => crate::conduct::own_loss,
         Code::ConductBookDepth => crate::conduct::book_depth,
         Code::ConductOpenInterest => crate::conduct::open_interest,
+        Code::ContestedLately => crate::conduct::contested_lately,
+        Code::EvidenceTooLow => || {
+            let mut venue = crate::policies::venue("RequestWithdrawal Proven");
+            let letter = venue.root(FIRST, vec![withdraw(1)]);
+            venue.step(&[letter]).only()
+        },
+        Code::PolicyEngineFault => return Reach::NotYet("it is a fault of one machine, and no record of it stands"),
+        Code::ProofNotSupported => return Reach::NotYet("no kind of evidence decodes"),
         // Stateless.
         Code::EnvelopeTooLarge => || bytes(|bytes| bytes.resize(70_000, 0)),
         Code::EnvelopeVersionUnsupported => || bytes(|bytes| bytes[0] = 9),

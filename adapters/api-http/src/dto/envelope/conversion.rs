@@ -2,7 +2,7 @@
 
 use casemate_protocol::command::{
     AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
     OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
     SetDeadMan, SubmitPrice, TimeInForce,
 };
@@ -16,10 +16,10 @@ use casemate_protocol::{
 
 use super::{
     ActionJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson,
-    CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson,
-    MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
-    RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson,
-    SubmitPriceJson, TimeInForceJson, UntilJson,
+    CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson,
+    LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson,
+    QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson,
+    SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -124,6 +124,9 @@ impl TryFrom<CommandJson> for Command {
                 bids: bounded("bids", ladder.bids.into_iter().map(QuoteLevel::from).collect())?,
                 asks: bounded("asks", ladder.asks.into_iter().map(QuoteLevel::from).collect())?,
             })),
+            CommandJson::ContestLink(contest) => {
+                Self::ContestLink(ContestLink { segment: SegmentId::new(contest.segment) })
+            }
             CommandJson::SetDeadMan(set) => Self::SetDeadMan(SetDeadMan {
                 segment: SegmentId::new(set.segment),
                 timeout_ms: DurationMs::from_ms(set.timeout_ms),
@@ -187,6 +190,7 @@ impl From<&Command> for CommandJson {
                 bids: ladder.bids.iter().map(QuoteLevelJson::from).collect(),
                 asks: ladder.asks.iter().map(QuoteLevelJson::from).collect(),
             }),
+            Command::ContestLink(contest) => Self::ContestLink(ContestLinkJson { segment: contest.segment.number() }),
             Command::SetDeadMan(set) => {
                 Self::SetDeadMan(SetDeadManJson { segment: set.segment.number(), timeout_ms: set.timeout_ms.ms() })
             }

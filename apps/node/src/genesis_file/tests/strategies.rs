@@ -10,6 +10,7 @@ use casemate_protocol::genesis::{
     WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks, QuantityLots,
@@ -42,6 +43,7 @@ prop_compose! {
         officers in (1u16..4, 1u16..4),
         delays in (1u64..1 << 20, 1u64..1 << 20),
         passkeys in prop::collection::vec("[a-z]{1,9}", 0..4),
+        policies in prop::collection::vec(("[ -~]{0,9}", "[ -~\n\r\t\u{e9}]{0,40}'{0,4}[a-z]?"), 0..3),
         seeded in prop::option::of(valid_seeded()),
         is_development in any::<bool>(),
     ) -> Genesis {
@@ -78,6 +80,7 @@ prop_compose! {
                 segments.into_iter().zip(1..).map(|((rules, _), id)| SegmentRules { id: SegmentId::new(id), ..rules }).collect(),
             ).unwrap(),
             seeded,
+            policies: PolicySet::of_texts(policies.iter().map(|(name, text)| (name.as_str(), text.as_str()))).unwrap(),
         }
     }
 }

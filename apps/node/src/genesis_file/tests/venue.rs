@@ -1,8 +1,9 @@
 //! The development venue at work: its values are good for what they are there for.
 
 use casemate_audit::{RecordBody, Verdict};
-use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
+use casemate_gate::{Decoded, authenticate_batch};
 use casemate_ledger::SeededKeys;
+use casemate_policy_cedar::CedarPolicies;
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::{LimitTerms, OrderKind, PlaceOrder, SelfTradeMode, Side, SubmitPrice, TimeInForce};
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
@@ -15,7 +16,7 @@ use casemate_protocol::{
 use casemate_replica::Replica;
 use ed25519_zebra::SigningKey;
 
-use crate::development_keys::{public_key, publisher_key, seeded_public_keys, session_key, sign_envelope};
+use crate::development_keys::{public_key, publisher_key, root_key, seeded_public_keys, sign_envelope};
 use crate::genesis_file::{DEVELOPMENT_SEED, development_genesis};
 
 const START_MS: u64 = 1_735_689_600_000;
@@ -106,7 +107,7 @@ const PRICES: [u64; 3] = [100_000_000_000_000, 3_000_000_000_000, 200_000_000];
 
 /// A replica of the development chain, driven by a clock of its own: a second for each block.
 struct Venue {
-    replica: Replica<BuiltInTable>,
+    replica: Replica<CedarPolicies>,
     genesis: Genesis,
     time_ms: u64,
     nonces: std::collections::BTreeMap<PublicKey, u64>,
@@ -121,7 +122,7 @@ impl Venue {
         let seeded = genesis.seeded.as_mut().unwrap();
         (seeded.count, seeded.balance) = (12, QuoteMicros::from_micros(balance * 1_000_000));
         let keys = seeded_public_keys(seeded).into_iter().map(|(root, session)| SeededKeys { root, session });
-        let replica = Replica::new(&genesis, keys, BuiltInTable, &Sequential).unwrap();
+        let replica = Replica::new(&genesis, keys, CedarPolicies::new(), &Sequential).unwrap();
         Self { replica, genesis, time_ms: START_MS, nonces: std::collections::BTreeMap::new(), events: Vec::new() }
     }
 
@@ -204,11 +205,11 @@ impl Venue {
         self.sign(account, SignerRole::Root, &publisher_key(&DEVELOPMENT_SEED, publisher), command)
     }
 
-    /// Orders of seeded accounts, by their sessions, in one block.
+    /// Orders of seeded accounts in one block, by root keys: when a fall makes a market wild, a session is not enough.
     fn trade(&mut self, orders: &[(u64, Command)]) -> Vec<Result<(), RejectCode>> {
         let sign = |(index, command): &(u64, Command)| {
-            let key = session_key(&DEVELOPMENT_SEED, *index);
-            self.sign(self.seeded_account(*index), SignerRole::Session, &key, command.clone())
+            let key = root_key(&DEVELOPMENT_SEED, *index);
+            self.sign(self.seeded_account(*index), SignerRole::Root, &key, command.clone())
         };
         let envelopes = orders.iter().map(sign).collect();
         self.block(envelopes)

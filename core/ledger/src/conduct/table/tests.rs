@@ -193,7 +193,7 @@ fn a_pair_with_one_origin_and_opposite_positions_is_linked_and_one_alert_reaches
     played.usual_orders();
     played.spoof(1, 1, 4);
     assert_eq!((played.band(1), played.band(2)), (2, 1), "C3");
-    played.conduct.contest(id(2), at(played.now));
+    played.observe(MarketId::NONE, Act::Contested { account: id(2) });
     assert_eq!(played.band(2), 0);
 }
 

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use casemate_protocol::command::{Beneficiary, DepositClaim};
 use casemate_protocol::hash::{self, Domain};
-use casemate_protocol::{AccountId, Digest, DurationMs, SegmentId};
+use casemate_protocol::limits::LEAVING_WINDOW_MS;
+use casemate_protocol::{AccountId, Digest, DurationMs, QuoteMicros, SegmentId};
 
 use super::SegmentUndo;
 use crate::funds::limiter::LimiterState;
 use crate::segment::{Deposit, DepositState, Segment, Transfer, TransferState, Withdrawal, WithdrawalState};
+
+/// What left: whose, when on the waiting clock, and how much.
+type Gone = (AccountId, DurationMs, QuoteMicros);
 
 impl Segment {
     /// Puts a withdrawal's row.
@@ -55,7 +59,31 @@ impl Segment {
             None => self.withdrawals.remove(&number),
         };
         self.index_outbound(before.as_ref().and_then(waiting), after);
+        let left = |row: &Withdrawal| {
+            (row.state == WithdrawalState::Released).then_some((row.account, row.released_ms, row.amount))
+        };
+        let after = self.withdrawals.get(&number).and_then(left);
+        self.index_left(OUTBOUND_WITHDRAWAL, number, before.as_ref().and_then(left), after);
         before
+    }
+
+    /// Brings the index of what left in step with a row.
+    fn index_left(&mut self, kind: u8, number: u64, before: Option<Gone>, after: Option<Gone>) {
+        let key = |(account, released_ms, _): Gone| (account.number(), released_ms.ms(), kind, number);
+        if let Some(gone) = before {
+            self.left_by.remove(&key(gone));
+        }
+        if let Some(gone) = after {
+            self.left_by.insert(key(gone), gone.2);
+        }
+    }
+
+    /// What left an account within [`LEAVING_WINDOW_MS`].
+    pub(crate) fn left_lately(&self, account: AccountId, now_ms: DurationMs) -> QuoteMicros {
+        let account = account.number();
+        let from_ms = now_ms.ms().saturating_sub(LEAVING_WINDOW_MS);
+        let lately = self.left_by.range((account, from_ms, 0, 0)..=(account, u64::MAX, u8::MAX, u64::MAX));
+        lately.fold(QuoteMicros::ZERO, |sum, (_, amount)| sum.saturating_add(*amount))
     }
 
     fn replace_transfer(&mut self, number: u64, transfer: Option<Transfer>) -> Option<Transfer> {
@@ -73,6 +101,10 @@ impl Segment {
             None => self.transfers.remove(&number),
         };
         self.index_outbound(before.as_ref().and_then(waiting), after);
+        let left =
+            |row: &Transfer| (row.state == TransferState::Left).then_some((row.account, row.released_ms, row.amount));
+        let after = self.transfers.get(&number).and_then(left);
+        self.index_left(OUTBOUND_TRANSFER, number, before.as_ref().and_then(left), after);
         before
     }
 

@@ -1,5 +1,6 @@
 //! The small venue with its first segment on margin: feeds, five publishers, officers and a backstop.
 
+use casemate_gate::PolicyDecider;
 use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, ProposalRules, RatioLevels,
@@ -248,7 +249,7 @@ pub fn random_leverage(choices: &mut Choices<'_>, venue: &mut Venue) -> Vec<Lett
 }
 
 /// What one publisher says now: in the block after the next 10 ms it was seen `age_ms` ago.
-pub fn price(venue: &Venue, feed: u16, ticks: u64, age_ms: u64) -> Command {
+pub fn price<D: PolicyDecider>(venue: &Venue<D>, feed: u16, ticks: u64, age_ms: u64) -> Command {
     Command::SubmitPrice(SubmitPrice {
         feed: FeedId::new(feed),
         price: PriceNanos::from_nanos(ticks * NANOS_PER_TICK),
@@ -257,7 +258,7 @@ pub fn price(venue: &Venue, feed: u16, ticks: u64, age_ms: u64) -> Command {
     })
 }
 
-impl Venue {
+impl<D: PolicyDecider> Venue<D> {
     /// All publishers say this price of a feed, in one block 10 ms later.
     pub fn publish(&mut self, feed: u16, ticks: u64) -> super::Step {
         let letters: Vec<Letter> = PUBLISHERS

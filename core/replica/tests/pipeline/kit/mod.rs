@@ -3,11 +3,12 @@
 pub mod margined;
 pub mod random;
 pub mod storm;
+pub mod words;
 
 use std::collections::BTreeMap;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
-use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
+use casemate_gate::{BuiltInTable, Decoded, PolicyDecider, authenticate_batch};
 use casemate_ledger::{Ledger, SeededKeys};
 use casemate_protocol::block::{Block, SealSecret};
 use casemate_protocol::clearing::{Officers, ProposalRules};
@@ -24,6 +25,7 @@ use casemate_protocol::genesis::{
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::parallel::{Parallel, Sequential};
+use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Event, FeePpm, GrantNumber, MarketId,
     OperatorId, OrderNumber, PriceTicks, PublicKey, QuantityLots, QuoteMicros, RatioPpm, RejectCode, SegmentId, Side,
@@ -153,6 +155,7 @@ pub fn genesis() -> Genesis {
             grant_commands_per_minute: 200,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS),
         }),
+        policies: PolicySet::default(),
     }
 }
 
@@ -282,11 +285,11 @@ pub fn is_accepted(record: &RecordBody) -> bool {
 }
 
 /// A replica with its clock and its clients' nonces.
-pub struct Venue {
+pub struct Venue<D = BuiltInTable> {
     /// The first seeded account.
     pub first: u64,
     pub genesis: Genesis,
-    pub replica: Replica<BuiltInTable>,
+    pub replica: Replica<D>,
     pub time_ms: u64,
     pub nonces: BTreeMap<PublicKey, u64>,
 }
@@ -300,9 +303,11 @@ impl Venue {
         let replica = replica(&genesis);
         Self::at_start(genesis, replica)
     }
+}
 
+impl<D: PolicyDecider> Venue<D> {
     /// From a replica at height 0.
-    pub fn at_start(genesis: Genesis, replica: Replica<BuiltInTable>) -> Self {
+    pub fn at_start(genesis: Genesis, replica: Replica<D>) -> Self {
         Self { first: first_seeded(&genesis), genesis, replica, time_ms: GENESIS_MS, nonces: BTreeMap::new() }
     }
 

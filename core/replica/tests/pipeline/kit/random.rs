@@ -2,9 +2,9 @@
 
 use casemate_protocol::command::{
     AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder,
-    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan,
-    SubmitPrice, TimeInForce,
+    Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
+    PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode,
+    SetDeadMan, SubmitPrice, TimeInForce,
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
@@ -169,6 +169,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         23 => Action::CancelAllOrders,
         24 | 36 => Action::RegisterGrant,
         25..=27 => Action::QuoteLadder,
+        28 if choices.one_in(3) => Action::ContestLink,
         28 => Action::SetDeadMan,
         29 => Action::AttestDeposit,
         30 | 31 => Action::RequestWithdrawal,
@@ -237,6 +238,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             },
         }),
         Action::QuoteLadder => Command::QuoteLadder(Box::new(ladder(choices))),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: segment(choices) }),
         Action::SetDeadMan => Command::SetDeadMan(SetDeadMan {
             segment: segment(choices),
             timeout_ms: DurationMs::from_ms(choices.pick(&[0, 999, 1_000, 1_000, 5_000, u64::MAX])),
