@@ -263,9 +263,13 @@ impl Ledger {
     }
 
     /// Queues that a command of an account was refused, for conduct to learn when the block stands. What conduct itself
-    /// refused, and what a segment refuses to everybody, says nothing about the account.
+    /// refused, what a policy asks of an account in a band, and what a segment refuses to everybody says nothing about the
+    /// account: a band is no reason for itself.
     pub fn note_refused(&mut self, block: &BlockContext, account: AccountId, command: &Command, code: RejectCode) {
-        let says_nothing = matches!(code.number(), 800..=819 | 900..=999);
+        let is_of_policy =
+            matches!(code, RejectCode::RootRequired | RejectCode::EvidenceTooLow | RejectCode::PolicyForbids);
+        let is_of_band = is_of_policy && self.conduct_band(account) > 0;
+        let says_nothing = is_of_band || matches!(code.number(), 800..=819 | 900..=999);
         let segment = self.segment_of_command(command).filter(|_| !says_nothing && !account.is_none());
         let market = command.market().unwrap_or(MarketId::NONE);
         if let Some(segment) = segment.and_then(|id| self.segment_mut(id)) {

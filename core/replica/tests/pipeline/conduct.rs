@@ -406,6 +406,14 @@ fn a_policy_of_a_high_band_asks_for_a_higher_tier() {
     assert_eq!(venue.ledger().conduct_band(AccountId::new(SPOOFER)), 1);
     assert_eq!(by_session(&mut venue), Err(RejectCode::RootRequired), "watched");
     assert_eq!(by_root(&mut venue), Ok(()));
+    venue.wait(301_000);
+    for _ in 0..8 {
+        let letter = venue.session(SPOOFER, 1, vec![bid(1, 996, 2); 4]);
+        let step = venue.step_after(1_000, vec![letter.sealed()]);
+        assert!((0..4).all(|command| step.verdict(0, command) == Err(RejectCode::RootRequired)));
+    }
+    venue.wait(10);
+    assert_eq!(venue.ledger().conduct_band(AccountId::new(SPOOFER)), 1, "a band is no reason for itself");
     for _ in 0..4 {
         venue.wait(301_000);
         refuse(&mut venue, 8);
