@@ -384,8 +384,12 @@ fn a_policy_of_a_high_band_asks_for_a_higher_tier() {
     let replica = |genesis: &Genesis| Replica::new(genesis, seeded_keys(genesis), Words, &Sequential).unwrap();
     let genesis = Genesis { policies: words::set(text), ..genesis() };
     let mut venue = Venue::at_start(genesis.clone(), replica(&genesis));
-    // Next to these, a small order is no damage.
-    assert_eq!(venue.ask(STRANGER, bid(1, 996, 60)), Ok(()));
+    // Next to this open interest and this book, a small order is no damage.
+    for (account, command) in
+        [(STRANGER, bid(1, 1_000, 60)), (FIRST + 2, ask(1, 1_000, 60)), (STRANGER, bid(1, 996, 60))]
+    {
+        assert_eq!(venue.ask(account, command), Ok(()));
+    }
     let by_session = |venue: &mut Venue<Words>| {
         let letter = venue.session(SPOOFER, 1, vec![bid(1, 996, 2), cancel_all()]);
         let step = venue.step(&[letter]);
