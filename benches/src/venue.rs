@@ -70,6 +70,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
             fee_share_insurance: RatioPpm::from_ppm(300_000),
             fee_share_validators: RatioPpm::from_ppm(200_000),
+            conduct: casemate_protocol::conduct::ConductRules::STARTING,
         }]),
         markets: list(vec![MarketRules {
             id: MARKET,

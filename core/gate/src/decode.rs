@@ -166,7 +166,8 @@ const fn stands_alone(action: Action) -> bool {
         | Action::CancelOrder
         | Action::CancelAllOrders
         | Action::QuoteLadder
-        | Action::SetDeadMan => false,
+        | Action::SetDeadMan
+        | Action::ContestLink => false,
     }
 }
 

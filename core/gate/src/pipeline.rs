@@ -1,7 +1,8 @@
-//! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy.
+//! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy, s7
+//! conduct.
 //!
-//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) and conduct (s7)
-//! have no content yet and no place here; they come between the stages that stand around them.
+//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) have
+//! no content yet and no place here; they come between the stages that stand around them.
 
 use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
@@ -29,6 +30,10 @@ pub struct Fresh<'a>(Entitled<'a>);
 /// Stage 6 passed: the policy in force permits it.
 #[derive(Debug)]
 pub struct Authorized<'a>(Fresh<'a>, Tier);
+
+/// Stage 7 passed: the account does not stand out, or the command does no damage.
+#[derive(Debug)]
+pub struct Conducted<'a>(Authorized<'a>);
 
 impl<'a> Entitled<'a> {
     /// Stage 3: judges key and grant against the state at this moment, and counts the command against its rate.
@@ -173,10 +178,22 @@ impl<'a> Fresh<'a> {
 }
 
 impl<'a> Authorized<'a> {
+    /// Stage 7: the two-key rule. An anomaly alone refuses nothing, and neither does damage alone.
+    ///
+    /// # Errors
+    /// One of the refusals 8xx.
+    pub fn judge_conduct(self, ledger: &Ledger, block: &BlockContext) -> Result<Conducted<'a>, Reject> {
+        let Self(Fresh(Entitled { intent, command, .. }), _) = &self;
+        ledger.judge_conduct(block, intent.account, command)?;
+        Ok(Conducted(self))
+    }
+}
+
+impl<'a> Conducted<'a> {
     /// All stages passed: what the ledger accepts.
     #[must_use]
     pub fn verified(self) -> Verified<'a> {
-        let Self(Fresh(Entitled { intent, grant, command }), tier) = self;
+        let Authorized(Fresh(Entitled { intent, grant, command }), tier) = self.0;
         let work = VerifiedWork::Account {
             account: intent.account,
             role: intent.signer.role,
@@ -200,7 +217,7 @@ pub fn verify<'a>(
     command: &'a Command,
 ) -> Result<Verified<'a>, Reject> {
     let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
-    Ok(fresh.authorize(ledger, block, policy)?.verified())
+    Ok(fresh.authorize(ledger, block, policy)?.judge_conduct(ledger, block)?.verified())
 }
 
 /// Work that the ledger listed itself comes through the gate as well: there is no other way in. What it may list follows

@@ -237,9 +237,14 @@ impl Ledger {
         self.segments.iter().map(Segment::regime).max().unwrap_or_default()
     }
 
-    /// What the account's conduct looked like before the block.
-    fn policy_conduct(&self, _account: AccountId) -> ConductBand {
-        ConductBand::Ordinary
+    /// What the account's conduct looked like before the block: the band that events state, which moves before any
+    /// account's command. What is only inferred reaches band 2, so suspicion takes acts of the account itself.
+    fn policy_conduct(&self, account: AccountId) -> ConductBand {
+        match self.conduct_band(account) {
+            0 => ConductBand::Ordinary,
+            1 | 2 => ConductBand::Watched,
+            _ => ConductBand::Suspect,
+        }
     }
 
     /// What waits to leave an account, and what left it within [`LEAVING_WINDOW_MS`](casemate_protocol::limits::LEAVING_WINDOW_MS), over all segments.

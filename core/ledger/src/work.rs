@@ -35,6 +35,15 @@ impl Ledger {
         due
     }
 
+    /// Phase 1, after what is due: what conduct found in the blocks before.
+    #[must_use]
+    pub fn due_conduct(&self, block: &BlockContext) -> Vec<SystemCommand> {
+        let is_faulted = |id| self.faulted.iter().any(|faulted| faulted.segment == id);
+        let segments = self.segments.iter().filter(|segment| !is_faulted(segment.id()));
+        let due = segments.filter(|segment| segment.has_conduct_news(block.time_ms));
+        due.map(|segment| without_origin(SystemWork::MoveConduct(segment.id()))).collect()
+    }
+
     /// Phase 10: withdrawals and transfers whose delay is over, whose account still covers what it holds, and for which
     /// the limiter has room, in the order in which they fell due.
     #[must_use]
@@ -175,6 +184,7 @@ impl Ledger {
             || !self.due_funding(block).is_empty()
             || !self.due_regimes(block).is_empty()
             || !self.due_reliefs(block).is_empty()
+            || !self.due_conduct(block).is_empty()
     }
 
     /// Whether a withdrawal or transfer waits for its delay. Waiting clocks gain a bounded step in each block, so while

@@ -69,6 +69,8 @@ pub enum Command {
     Approve(Approve) = 41,
     /// Adds the evidence of its envelope to what waits to leave, where a policy asks for more than that came with.
     AddEvidence(AddEvidence) = 42,
+    /// Contests what is inferred about the account's links to others in a segment.
+    ContestLink(ContestLink) = 50,
 }
 
 /// The word by which grants and policies call a command. Numbers are those of the commands.
@@ -116,11 +118,13 @@ pub enum Action {
     Approve = 41,
     /// See [`Command::AddEvidence`].
     AddEvidence = 42,
+    /// See [`Command::ContestLink`].
+    ContestLink = 50,
 }
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -141,6 +145,7 @@ impl Action {
         Self::Propose,
         Self::Approve,
         Self::AddEvidence,
+        Self::ContestLink,
     ];
 
     /// The permanent number, below 64.
@@ -167,6 +172,7 @@ impl Action {
             Self::Propose => 40,
             Self::Approve => 41,
             Self::AddEvidence => 42,
+            Self::ContestLink => 50,
         }
     }
 }
@@ -196,6 +202,7 @@ impl Command {
             Self::Propose(_) => Action::Propose,
             Self::Approve(_) => Action::Approve,
             Self::AddEvidence(_) => Action::AddEvidence,
+            Self::ContestLink(_) => Action::ContestLink,
         }
     }
 
@@ -225,9 +232,17 @@ impl Command {
             | Self::SubmitPrice(_)
             | Self::Propose(_)
             | Self::Approve(_)
-            | Self::AddEvidence(_) => None,
+            | Self::AddEvidence(_)
+            | Self::ContestLink(_) => None,
         }
     }
+}
+
+/// See [`Command::ContestLink`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ContestLink {
+    /// The segment whose detectors inferred them.
+    pub segment: SegmentId,
 }
 
 /// Closes an account that has nothing left but its bond.

@@ -2,6 +2,7 @@
 //! them is a second road to the same state. Discriminants are permanent.
 
 mod clearing;
+mod conduct;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -20,6 +21,7 @@ pub use clearing::{
     MarkMoved, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
     ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved,
 };
+pub use conduct::{ConductAlerted, ConductBandMoved, LinksContested};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -112,6 +114,12 @@ pub enum Event {
     ProposalEnded(ProposalEnded) = 63,
     /// A set of policies came into force.
     PolicyAdopted(Box<PolicyAdopted>) = 64,
+    /// A detector of conduct fired.
+    ConductAlerted(Box<ConductAlerted>) = 70,
+    /// The conduct band of an account moved.
+    ConductBandMoved(ConductBandMoved) = 71,
+    /// An account contested what was inferred about it.
+    LinksContested(LinksContested) = 72,
 }
 
 /// See [`Event::AccountOpened`].

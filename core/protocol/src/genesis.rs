@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::BoundedVec;
 use crate::clearing::{ClearingRules, FeedRules, MarginRules, Officers, ProposalRules};
+use crate::conduct::ConductRules;
 use crate::grant::GrantLifetimes;
 use crate::hash::{self, Digest, Domain};
 use crate::ids::{AccountId, AssetId, FeedId, MarketId, OperatorId, SegmentId};
@@ -194,6 +195,8 @@ pub struct SegmentRules {
     pub fee_share_insurance: RatioPpm,
     /// Share of net fees that goes to validators; the venue has the rest.
     pub fee_share_validators: RatioPpm,
+    /// From where conduct alerts and an act is damage.
+    pub conduct: ConductRules,
 }
 
 /// A cap that refills over a window.
@@ -502,7 +505,8 @@ impl SegmentRules {
         hold(!self.dead_man_timeout_min_ms.is_zero(), GenesisRule::LimitPositive)?;
         let shares =
             i128::from(self.fee_share_insurance.ppm()).saturating_add(i128::from(self.fee_share_validators.ppm()));
-        hold(shares <= PPM, GenesisRule::FeeSharesWithinWhole)
+        hold(shares <= PPM, GenesisRule::FeeSharesWithinWhole)?;
+        hold(self.conduct.is_in_range(), GenesisRule::ConductLimits)
     }
 }
 

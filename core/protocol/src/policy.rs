@@ -234,6 +234,8 @@ words! {
         RegisterChildGrant = 31,
         /// Adds evidence to what waits for it.
         AddEvidence = 32,
+        /// See [`Command::ContestLink`].
+        ContestLink = 33,
     }
 }
 
@@ -303,6 +305,7 @@ impl PolicyAction {
             | Self::RequestPrincipalExit
             | Self::CancelAllOrders
             | Self::SetDeadMan
+            | Self::ContestLink
             | Self::SubmitPrice
             | Self::Propose
             | Self::Approve
@@ -371,6 +374,7 @@ impl PolicyAction {
             Command::CancelAllOrders(_) => Self::CancelAllOrders,
             Command::QuoteLadder(_) => Self::QuoteLadder,
             Command::SetDeadMan(_) => Self::SetDeadMan,
+            Command::ContestLink(_) => Self::ContestLink,
             Command::SubmitPrice(_) => Self::SubmitPrice,
             Command::Propose(_) => Self::ProposeLoosening,
             Command::Approve(_) => Self::ApproveLoosening,

@@ -8,6 +8,7 @@ use borsh::io::{Error, ErrorKind, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::command::Action;
+use crate::conduct::Detector;
 use crate::policy::Tier;
 use crate::units::QuoteMicros;
 
@@ -28,6 +29,8 @@ pub enum Measure {
     Lots,
     /// The number of an action, shown as its name.
     Action,
+    /// The number of a detector of conduct, shown as its name.
+    Detector,
     /// The number of a tier of evidence, shown as its name.
     Tier,
 }
@@ -230,6 +233,15 @@ reject_codes! {
     709 GovernorsLoosen Nothing "policies that are not declared as tightening are for governors to decide", "ask a governor, or declare the change as tightening if `casemate policy diff` says so";
     710 RiskOfficersTighten Nothing "policies that only tighten are for risk officers to decide", "ask a risk officer, or declare the change as a loosening, which waits longer";
 
+    // 8xx: conduct. An anomaly and damage together; see docs/conduct.md.
+    800 ConductOutflow Detector "conduct: `{present}` fired for the account, and more would leave than an account that stands out may take of the vault", "wait until the band falls, take less, or ask for principal by the slow exit, which nothing holds up";
+    801 ConductKeysWhilePending Detector "conduct: `{present}` fired for the account, and a key would change while money waits to leave", "cancel what waits, or wait until the band falls";
+    802 ConductPriceStep Detector "conduct: `{present}` fired for the account, and the order would move the price further than an account that stands out may", "trade less at once; cancels, reductions and top-ups are never held up";
+    803 ConductOwnLoss Detector "conduct: `{present}` fired for the account, and with the order it would have lost too large a part of its equity against the index within the hour", "if the key is not yours to lose, revoke its grant; else name a price closer to the index";
+    804 ConductBookDepth Detector "conduct: `{present}` fired for the account, and the order would be most of its side of the book", "show less; cancels, reductions and top-ups are never held up";
+    805 ConductOpenInterest Detector "conduct: `{present}` fired for the account, and its position would be too large a part of open interest", "trade less, or reduce";
+    806 ContestedLately Count "the account contested its links at `{required}`, and the block is at `{present}`", "contest again seven days after; what is inferred fades meanwhile";
+
     // 9xx: the segment.
     900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";
     901 GroupRolledBack Count "another command of the all-or-nothing group was refused with `{present}`", "see that command's refusal";
@@ -297,6 +309,10 @@ impl core::fmt::Display for Reject {
                 .into_iter()
                 .find(|action| i64::from(action.number()) == number)
                 .map_or_else(|| number.to_string(), |action| format!("{action:?}")),
+            Measure::Detector => u8::try_from(number)
+                .ok()
+                .and_then(Detector::from_number)
+                .map_or_else(|| number.to_string(), |detector| detector.name().to_owned()),
             Measure::Tier => u8::try_from(number)
                 .ok()
                 .and_then(Tier::from_number)

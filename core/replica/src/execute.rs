@@ -148,6 +148,7 @@ impl<'a> Execution<'a> {
         timer.begin(Stages::Commands);
         let broken = self.run_phases();
         self.refuse_faulted(&broken);
+        self.note_refusals();
         timer.begin(Stages::Records);
         let mut executed = self.write_records(secret, parallel);
         let is_fault =
@@ -195,6 +196,9 @@ impl<'a> Execution<'a> {
     /// Phase 1.
     fn phase_due(&mut self) {
         for command in self.ledger.due_at_start(&self.block) {
+            self.run_system(command);
+        }
+        for command in self.ledger.due_conduct(&self.block) {
             self.run_system(command);
         }
     }
@@ -310,7 +314,7 @@ impl<'a> Execution<'a> {
             for (command, asked) in intent.commands.iter().enumerate() {
                 if matches!(asked, Command::CancelAllOrders(_)) {
                     self.cancel_all_early(envelope, command);
-                } else if self.ledger.is_early(intent.account, asked, self.block.height) {
+                } else if self.ledger.is_early(intent.account, asked, self.block.time_ms) {
                     self.run_command(envelope, command);
                     self.done_early.push((envelope, command));
                 }
@@ -497,6 +501,17 @@ impl<'a> Execution<'a> {
             let Some(fault) = broken.iter().find(|fault| Some(fault.segment) == entry.segment) else { continue };
             entry.verdict = Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(fault.segment.number())));
             entry.events = 0..0;
+        }
+    }
+
+    /// Refused commands are part of what an account did. In the order of their records.
+    fn note_refusals(&mut self) {
+        for entry in &self.entries {
+            let (Err(reject), EntrySource::Command { seat, asked, .. }) = (&entry.verdict, entry.source) else {
+                continue;
+            };
+            let account = seat.envelope().envelope().intent.account;
+            self.ledger.note_refused(&self.block, account, asked, reject.code());
         }
     }
 

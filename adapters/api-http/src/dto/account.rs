@@ -96,6 +96,8 @@ pub struct SubAccountJson {
     pub pending_moves: u32,
     /// Deposits and arrivals less everything that was asked to leave: what the slow exit counts as principal.
     pub net_deposits_quote_micros: Signed,
+    /// Conduct band, 0 to 3; see `docs/conduct.md`.
+    pub conduct_band: u8,
     /// When the dead-man switch fires; 0 if it is not armed.
     pub dead_man_fires_ms: u64,
     /// Positions, by market.
@@ -245,6 +247,7 @@ impl SubAccountJson {
             pending_quote_micros: Int(part.pending().micros()),
             pending_moves: part.pending_count(),
             net_deposits_quote_micros: Int(part.net_deposits().micros()),
+            conduct_band: segment.conduct_band(id),
             dead_man_fires_ms: part.dead_man_ms().ms(),
             positions: PositionJson::all(segment, part),
             orders: segment.resting_orders(id).map(order).collect(),

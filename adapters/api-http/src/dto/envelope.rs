@@ -95,7 +95,7 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AttestDeposit, RequestWithdrawal, CancelWithdrawal,
         RequestTransfer, CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders,
-        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence,
+    AddEvidence, Approve, ContestLink, Propose, QuoteLadder, SetDeadMan, SubmitPrice,
     }
 }
 words! {
@@ -161,6 +161,8 @@ pub enum CommandJson {
     Propose(ProposeJson),
     /// Approves a proposal.
     Approve(SegmentNumberJson),
+    /// Contests what is inferred about the account's links to others.
+    ContestLink(ContestLinkJson),
 }
 
 macro_rules! plain_object {
@@ -337,6 +339,13 @@ plain_object! {
         segment: u16,
         /// Block time until it fires; 0 disarms.
         timeout_ms: u64,
+    }
+}
+plain_object! {
+    /// Contests what is inferred about the account's links to others.
+    ContestLinkJson {
+        /// The segment whose detectors inferred them.
+        segment: u16,
     }
 }
 plain_object! {

@@ -1,6 +1,7 @@
 //! Events as an account's own stream tells them.
 
 use casemate_protocol::command::Waiting;
+use casemate_protocol::conduct::{BandCause, Figure};
 use casemate_protocol::event::{PassCause, PositionPassed, RemovalCause, TradeExecuted};
 use casemate_protocol::policy::Tier;
 use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, SegmentId, Side};
@@ -152,12 +153,41 @@ pub enum AccountEventJson {
         confidence_nanos: Unsigned,
         source_ms: u64,
     },
+    ConductAlerted {
+        segment: u16,
+        alert: u64,
+        detector: &'static str,
+        market: u16,
+        seen_ms: u64,
+        score_ppm: u32,
+        level: u8,
+        figures: Vec<FigureJson>,
+    },
+    ConductBandMoved {
+        segment: u16,
+        from: u8,
+        to: u8,
+        cause: &'static str,
+        alert: u64,
+    },
+    LinksContested {
+        segment: u16,
+    },
     ProposalMade {
         segment: u16,
         proposal: u64,
         change: ChangeJson,
         expires_ms: u64,
     },
+}
+
+/// A number that a detector measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FigureJson {
+    /// What it counts, with its unit.
+    pub figure: &'static str,
+    /// How much.
+    pub value: Unsigned,
 }
 
 /// Who made a withdrawal or transfer, for events that name only its number.
@@ -192,6 +222,7 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::EvidenceAdded(_)
         | Event::TransferArrived(_) => funds_event(event, owners).into_iter().collect(),
         Event::PositionPassed(passed) => passes(passed).into(),
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => conduct_event(event).into_iter().collect(),
         Event::LiquidationStepped(_)
         | Event::LiquidationSliced(_)
         | Event::InsurancePaid(_)
@@ -400,6 +431,38 @@ fn owner_of(segment: SegmentId, waiting: Waiting, owners: &dyn MoveOwners) -> Op
     match waiting {
         Waiting::Withdrawal(number) => owners.withdrawal(segment.number(), number.number()),
         Waiting::Transfer(number) => owners.transfer(segment.number(), number.number()),
+    }
+}
+
+/// What detectors of conduct found about one account. What they found about a market is in the market's records alone.
+fn conduct_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
+    use AccountEventJson as Json;
+    match event {
+        Event::ConductAlerted(it) if !it.account.is_none() => {
+            let figure = |figure: &Figure| FigureJson { figure: figure.kind.word(), value: Int(figure.value) };
+            let json = Json::ConductAlerted {
+                segment: it.segment.number(),
+                alert: it.number,
+                detector: it.detector.name(),
+                market: it.market.number(),
+                seen_ms: it.at.ms(),
+                score_ppm: it.score_ppm,
+                level: it.level,
+                figures: it.figures.iter().map(figure).collect(),
+            };
+            Some((it.account, json))
+        }
+        Event::ConductBandMoved(it) => {
+            let cause = match it.cause {
+                BandCause::Alerted => "alerted",
+                BandCause::Linked => "linked",
+                BandCause::Faded => "faded",
+            };
+            let (segment, alert) = (it.segment.number(), it.alert);
+            Some((it.account, Json::ConductBandMoved { segment, from: it.from, to: it.to, cause, alert }))
+        }
+        Event::LinksContested(it) => Some((it.account, Json::LinksContested { segment: it.segment.number() })),
+        _ => None,
     }
 }
 

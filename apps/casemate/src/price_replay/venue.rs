@@ -328,6 +328,7 @@ fn segment(insurance: &Insurance) -> SegmentRules {
         dead_man_timeout_min_ms: ms(5_000),
         fee_share_insurance: ppm(insurance.fee_share_ppm),
         fee_share_validators: ppm(300_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 

@@ -6,6 +6,7 @@ mod clearing;
 
 use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{Officers, ProposalRules};
+use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
     AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
     WindowCap,
@@ -223,6 +224,7 @@ fn segment(number: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(5_000),
         fee_share_insurance: RatioPpm::from_ppm(400_000),
         fee_share_validators: RatioPpm::from_ppm(300_000),
+        conduct: ConductRules::STARTING,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
         Command::CancelOrder(cancel) => ("CancelOrder", vec![market(cancel.market), reference(cancel.order)]),
         Command::CancelAllOrders(cancel) => ("CancelAllOrders", vec![scope(cancel.scope)]),
         Command::QuoteLadder(ladder) => ("QuoteLadder", quote_ladder(ladder)),
+        Command::ContestLink(contest) => ("ContestLink", vec![segment(contest.segment)]),
         Command::SetDeadMan(set) => {
             ("SetDeadMan", vec![segment(set.segment), number("timeoutMs", set.timeout_ms.ms())])
         }

@@ -17,7 +17,7 @@ use crate::market::{self, Work};
 use crate::proposals::{self, Officer};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
-use crate::{liquidation, price, regime};
+use crate::{conduct, liquidation, price, regime};
 
 impl Ledger {
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
@@ -80,7 +80,7 @@ impl Ledger {
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
         let context = CommandContext { block: *block, account: *account, grant: None, record, tier: verified.tier() };
         let mut work = Work { segment, events, context: &context };
-        market::cancel_all(&mut work, cancel.scope, Some(block.height.number()))
+        market::cancel_all(&mut work, cancel.scope, Some(block.time_ms))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one verified command, taken apart once")]
@@ -147,7 +147,7 @@ impl Ledger {
         let segment = self.segment_mut(id).ok_or(missing)?;
         require_not_halted(segment, command)?;
         let mut work = Work { segment, events, context: &context };
-        match command {
+        let verdict = match command {
             // These write no segment, or came before.
             Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
                 Ok(())
@@ -167,11 +167,16 @@ impl Ledger {
             Command::CancelAllOrders(cancel) => market::cancel_all(&mut work, cancel.scope, None),
             Command::QuoteLadder(ladder) => market::quote_ladder(&mut work, ladder),
             Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
+            Command::ContestLink(_) => conduct::contest(&mut work),
             Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),
             Command::SubmitPrice(submit) => price::observe(&mut work, submit),
             Command::Propose(propose) => proposals::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
             Command::Approve(approve) => proposals::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
+        };
+        if verdict.is_ok() {
+            work.segment.see_accepted(&context, command);
         }
+        verdict
     }
 
     fn apply_system(
@@ -242,6 +247,7 @@ impl Ledger {
             }
             SystemWork::ExpireProposal(named) => proposals::expire(&mut work, named.proposal),
             SystemWork::RepayDeficit(_) => liquidation::repay_deficit(&mut work),
+            SystemWork::MoveConduct(_) => conduct::move_conduct(&mut work),
         }
         Ok(())
     }

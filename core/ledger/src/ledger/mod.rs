@@ -17,8 +17,8 @@ use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
 use casemate_protocol::policy::PolicyStamp;
 use casemate_protocol::{
-    AccountId, Digest, DurationMs, Event, GrantNumber, Height, PolicyEpoch, PublicKey, QuoteMicros, SegmentId,
-    SystemCommand, TimeMs,
+    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, PolicyEpoch, PublicKey, QuoteMicros,
+    RejectCode, SegmentId, SystemCommand, TimeMs,
 };
 
 use crate::accounts::{Account, Accounts};
@@ -278,6 +278,21 @@ impl Ledger {
         }
     }
 
+    /// Queues that a command of an account was refused, for conduct to learn when the block stands. What conduct itself
+    /// refused, what a policy asks of an account in a band, and what a segment refuses to everybody says nothing about the
+    /// account: a band is no reason for itself.
+    pub fn note_refused(&mut self, block: &BlockContext, account: AccountId, command: &Command, code: RejectCode) {
+        let is_of_policy =
+            matches!(code, RejectCode::RootRequired | RejectCode::EvidenceTooLow | RejectCode::PolicyForbids);
+        let is_of_band = is_of_policy && self.conduct_band(account) > 0;
+        let says_nothing = is_of_band || matches!(code.number(), 800..=819 | 900..=999);
+        let segment = self.segment_of_command(command).filter(|_| !says_nothing && !account.is_none());
+        let market = command.market().unwrap_or(MarketId::NONE);
+        if let Some(segment) = segment.and_then(|id| self.segment_mut(id)) {
+            segment.see_refused(account, market, code, block.time_ms);
+        }
+    }
+
     /// Work that commands of this block left to be done right away.
     pub fn take_follow_ups(&mut self) -> Vec<SystemCommand> {
         core::mem::take(&mut self.follow_ups)
@@ -298,8 +313,17 @@ impl Ledger {
         }
     }
 
-    /// The block stands: forgets how to take it back.
+    /// The block stands: conduct learns what happened in it, and nobody can take it back any more.
     pub fn settle(&mut self) {
+        let now = self.chain.time_ms;
+        let faulted = &self.faulted;
+        let survives = |segment: &&mut Segment| faulted.iter().all(|faulted| faulted.segment != segment.id());
+        self.segments.iter_mut().filter(survives).for_each(|segment| segment.learn(now));
+        self.forget();
+    }
+
+    /// Forgets how to take the block back.
+    fn forget(&mut self) {
         self.accounts.settle();
         self.segments.iter_mut().for_each(Segment::settle);
         self.trees.settle();
@@ -327,7 +351,7 @@ impl Ledger {
         if let Some(chain) = self.chain_before.take() {
             self.chain = chain;
         }
-        self.settle();
+        self.forget();
     }
 
     pub(crate) fn segment_mut(&mut self, id: SegmentId) -> Option<&mut Segment> {

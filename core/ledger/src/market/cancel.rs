@@ -19,19 +19,18 @@ pub(crate) fn cancel(work: &mut Work<'_>, command: &CancelOrder) -> Result<(), R
     Ok(())
 }
 
-/// Cancels all orders of the account in a scope, or only those that rested before a height.
+/// Cancels all orders of the account in a scope, or only those that rested before a time.
 ///
 /// # Errors
 /// `MarketNotFound`.
-pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before: Option<u64>) -> Result<(), Reject> {
+pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before: Option<TimeMs>) -> Result<(), Reject> {
     let place = match scope {
         CancelScope::Market(market) => Some(MarketNow::of(work.segment, market)?.place),
         CancelScope::Segment(_) => None,
     };
     let account = work.context.account;
     remove_where(work, account, RemovalCause::CancelledAll, |order| {
-        place.is_none_or(|place| order.market == place)
-            && rested_before.is_none_or(|height| order.rested_height < height)
+        place.is_none_or(|place| order.market == place) && rested_before.is_none_or(|time| order.rested_ms < time)
     });
     Ok(())
 }

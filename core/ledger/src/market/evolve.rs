@@ -8,7 +8,7 @@ use super::fill::Fill;
 use crate::context::BlockContext;
 use crate::risk::value;
 use crate::segment::{RestingOrder, Segment, TotalField};
-use crate::{breaker, funds, liquidation, price, proposals};
+use crate::{breaker, conduct, funds, liquidation, price, proposals};
 
 /// Applies one event to the segment that it belongs to. Events of accounts and grants change nothing here.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -58,6 +58,9 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         }
         // It changes the venue, which the ledger does.
         Event::PolicyAdopted(_) => {}
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => {
+            conduct::evolve(segment, event)
+        }
         Event::DepositAttested(_)
         | Event::DepositAccepted(_)
         | Event::DepositCredited(_)
@@ -100,7 +103,7 @@ fn order_rested(segment: &mut Segment, block: &BlockContext, rested: &OrderReste
         client_id: rested.client_id.number(),
         expires_ms: rested.expires_ms,
         grant_expires_ms,
-        rested_height: block.height.number(),
+        rested_ms: block.time_ms,
         origin: rested.origin,
         account: u32::try_from(rested.account.number()).unwrap_or(u32::MAX),
         grant: rested.grant.number(),

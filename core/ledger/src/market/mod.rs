@@ -51,6 +51,7 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Writes an event down and lets it take effect.
     pub(crate) fn emit(&mut self, event: Event) {
+        self.segment.see(self.context, &event);
         evolve(self.segment, &self.context.block, &event);
         self.events.push(event);
     }

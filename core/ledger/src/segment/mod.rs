@@ -31,6 +31,7 @@ pub(crate) use primitives::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, output_key};
 pub use primitives::{Savepoint, TotalField};
 pub use rows::{GrantUsage, OpenOrder, Position, SubAccount, Trading};
 
+use crate::conduct::{Conduct, Observation};
 use crate::funds::limiter::LimiterState;
 use crate::paged::PagedTable;
 
@@ -74,6 +75,10 @@ pub struct Segment {
     pub(crate) grant_watches: BTreeSet<(u64, u64, u32)>,
     /// Armed dead-man switches by (time, account), with the record that armed them.
     pub(crate) dead_men: BTreeMap<(u64, u64), RecordIndex>,
+    /// What its detectors know. Changes when a block stands.
+    pub(crate) conduct: Conduct,
+    /// What they are to learn of this block.
+    pub(crate) seen: Vec<Observation>,
     /// Withdrawal and transfer rows, deposits and markets that changed since the last root.
     pub(crate) changed: ChangedRows,
     pub(crate) undo: Vec<SegmentUndo>,
@@ -188,6 +193,10 @@ pub struct Totals {
     pub last_transfer: u64,
     /// Last proposal number.
     pub last_proposal: u64,
+    /// Last alert of conduct that was told.
+    pub last_alert: u64,
+    /// Accounts in a conduct band.
+    pub banded: u64,
     /// Failed an invariant; only cancels and deposits are taken.
     pub is_halted: bool,
 }
@@ -220,8 +229,8 @@ pub struct RestingOrder {
     pub expires_ms: TimeMs,
     /// Its grant's end; zero for orders of the root key.
     pub grant_expires_ms: TimeMs,
-    /// Height of the block in which it came to rest with this priority.
-    pub rested_height: u64,
+    /// Block time at which it came to rest with this priority.
+    pub rested_ms: TimeMs,
     /// The record it comes from.
     pub origin: RecordIndex,
     /// Owner; account numbers fit 32 bits (`limits::ACCOUNTS_MAX`).
@@ -422,6 +431,8 @@ impl Segment {
             order_expiries: BTreeMap::new(),
             grant_watches: BTreeSet::new(),
             dead_men: BTreeMap::new(),
+            conduct: Conduct::new(&rules.conduct),
+            seen: Vec::new(),
             changed: ChangedRows::default(),
             undo: Vec::new(),
         }

@@ -142,6 +142,7 @@ pub fn segment_rules(id: SegmentId) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(100),
         fee_share_insurance: RatioPpm::from_ppm(500_000),
         fee_share_validators: RatioPpm::from_ppm(250_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 

@@ -57,6 +57,8 @@ pub enum SystemWork {
     RepayDeficit(SegmentId) = 16,
     /// A market got rougher, or has been calmer for long enough.
     MoveRegime(SegmentMarket) = 17,
+    /// Detectors of conduct fired, or bands of accounts move.
+    MoveConduct(SegmentId) = 18,
     /// A child was carved out of a grant: what the grant may still lose in a segment follows.
     LowerGrantLoss(SegmentGrant) = 20,
     /// A withdrawal or transfer is due, and the policy in force asks for more evidence than it came with.
@@ -177,7 +179,7 @@ impl SystemWork {
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,
-            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) => *segment,
+            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) | Self::MoveConduct(segment) => *segment,
             Self::CarryOutProposal(proposal) | Self::ExpireProposal(proposal) => proposal.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,
             Self::HoldBack(held) => held.segment,

@@ -95,6 +95,7 @@ genesis_rules! {
     LimitPositive "a limit must be above zero: zero never means no limit";
     LimiterPresent "a segment needs at least one outbound limiter window";
     OpenOrdersInRange "the open-order limit must be above zero and at most 1024";
+    ConductLimits "conduct limits must be above zero, shares at most 1000000 ppm and counts at most 1000000: zero never means off";
     FeeSharesWithinWhole "fee shares together must not exceed the whole (1000000 ppm)";
     TickValuePositive "the tick value must be above zero";
     PriceInRange "the highest price must be above zero and at most 2^40 ticks";

@@ -176,6 +176,9 @@ fn segment_mutations() -> Vec<Mutation> {
         segment(Rule::OpenOrdersInRange, |segment| segment.open_orders_max = OPEN_ORDERS_MAX + 1),
         segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_insurance = ratio(800_001)),
         segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_validators = ratio(u32::MAX)),
+        segment(Rule::ConductLimits, |segment| segment.conduct.spoof_usual_orders = 0),
+        segment(Rule::ConductLimits, |segment| segment.conduct.damage.outflow = ratio(0)),
+        segment(Rule::ConductLimits, |segment| segment.conduct.damage.book_depth = ratio(1_000_001)),
     ]
 }
 

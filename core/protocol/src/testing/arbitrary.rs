@@ -10,19 +10,12 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, HeldBack, LeaveBreaker, LimitTerms,
-    MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
-    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
-    SubmitPrice, SystemWork, TimeInForce, Waiting,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
+use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched,
-    InsurancePaid, LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
-    OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
     ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
     TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
     WithdrawalRequested,
@@ -313,6 +306,7 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
                 .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
                 .boxed()
         }
+        Action::ContestLink => segment_id().prop_map(|segment| Command::ContestLink(ContestLink { segment })).boxed(),
         Action::SetDeadMan => (segment_id(), duration_ms())
             .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
             .boxed(),
@@ -449,6 +443,7 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
+        segment_id().prop_map(SystemWork::MoveConduct).boxed(),
         segment_grant().prop_map(SystemWork::LowerGrantLoss).boxed(),
         (segment_id(), waiting(), proptest::option::of(tier()))
             .prop_map(|(segment, waiting, required)| SystemWork::HoldBack(HeldBack { segment, waiting, required }))
@@ -543,6 +538,7 @@ pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
     kinds.extend(price_event_kinds());
     kinds.extend(liquidation_event_kinds());
     kinds.extend(breaker_event_kinds());
+    kinds.extend(conduct_event_kinds());
     kinds
 }
 
@@ -802,6 +798,38 @@ fn liquidation_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (segment_id(), quote_micros())
             .prop_map(|(segment, amount)| Event::DeficitRepaid(DeficitRepaid { segment, amount }))
+            .boxed(),
+    ]
+}
+
+fn conduct_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let figure = (select(FigureKind::ALL.to_vec()), number_u64()).prop_map(|(kind, value)| Figure { kind, value });
+    let seen = (market_id(), account_id(), time_ms(), any::<u32>(), any::<u8>());
+    let causes = vec![BandCause::Alerted, BandCause::Linked, BandCause::Faded];
+    vec![
+        (segment_id(), number_u64(), select(Detector::ALL.to_vec()), seen, vec(figure, 0..=FIGURES_MAX))
+            .prop_map(|(segment, number, detector, (market, account, at, score_ppm, level), figures)| {
+                let figures = within_maximum(figures);
+                Event::ConductAlerted(Box::new(ConductAlerted {
+                    segment,
+                    number,
+                    detector,
+                    market,
+                    account,
+                    at,
+                    score_ppm,
+                    level,
+                    figures,
+                }))
+            })
+            .boxed(),
+        (segment_id(), account_id(), any::<u8>(), any::<u8>(), select(causes), number_u64())
+            .prop_map(|(segment, account, from, to, cause, alert)| {
+                Event::ConductBandMoved(ConductBandMoved { segment, account, from, to, cause, alert })
+            })
+            .boxed(),
+        (segment_id(), account_id())
+            .prop_map(|(segment, account)| Event::LinksContested(LinksContested { segment, account }))
             .boxed(),
     ]
 }

@@ -7,19 +7,12 @@ use crate::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use crate::command::{
-    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, HeldBack, LeaveBreaker, LimitTerms,
-    OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
-    RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal,
-    SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork,
-    TimeInForce, Waiting,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
+use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched,
-    InsurancePaid, LadderLevelSkipped, LeavingHeld, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved,
-    OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
     ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
     TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
     WithdrawalRequested,
@@ -91,6 +84,7 @@ pub fn command(action: Action) -> Command {
             bids: list(vec![level(63_990, 5), level(63_980, 15)]),
             asks: list(vec![level(64_010, 7)]),
         })),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: SegmentId::new(1) }),
         Action::SetDeadMan => {
             Command::SetDeadMan(SetDeadMan { segment: SegmentId::new(1), timeout_ms: DurationMs::from_ms(15_000) })
         }
@@ -189,7 +183,36 @@ pub fn events() -> Vec<Event> {
     events.extend(price_events());
     events.extend(liquidation_events());
     events.extend(breaker_events());
+    events.extend(conduct_events());
     events
+}
+
+fn conduct_events() -> Vec<Event> {
+    let (segment, account) = (SegmentId::new(2), AccountId::new(42));
+    let figures =
+        list(vec![Figure { kind: FigureKind::Order, value: 77 }, Figure { kind: FigureKind::Hits, value: 2_500_000 }]);
+    vec![
+        Event::ConductAlerted(Box::new(ConductAlerted {
+            segment,
+            number: 5,
+            detector: Detector::Spoof,
+            market: MarketId::new(3),
+            account,
+            at: TimeMs::from_ms(TIME_MS),
+            score_ppm: 1_250_000,
+            level: 7,
+            figures,
+        })),
+        Event::ConductBandMoved(ConductBandMoved {
+            segment,
+            account,
+            from: 0,
+            to: 1,
+            cause: BandCause::Alerted,
+            alert: 5,
+        }),
+        Event::LinksContested(LinksContested { segment, account }),
+    ]
 }
 
 /// One example of each kind of internal work, in the order of their numbers.
@@ -226,6 +249,7 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
         SystemWork::MoveRegime(market),
+        SystemWork::MoveConduct(SegmentId::new(2)),
         SystemWork::LowerGrantLoss(grant),
         SystemWork::HoldBack(HeldBack {
             segment: SegmentId::new(1),
@@ -371,6 +395,7 @@ pub fn segment(id: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
         fee_share_insurance: RatioPpm::from_ppm(300_000),
         fee_share_validators: RatioPpm::from_ppm(200_000),
+        conduct: ConductRules::STARTING,
     }
 }
 

@@ -8,6 +8,7 @@ mod book;
 mod children;
 mod clearing;
 mod clearing_laws;
+mod conduct;
 mod containment;
 mod coverage;
 mod golden;

@@ -134,6 +134,13 @@ fn reach(code: RejectCode) -> Reach {
         | Code::ChildTooDeep
         | Code::GrantParentEnded
         | Code::NotOwnChild => by_children(code),
+        Code::ConductOutflow => crate::conduct::outflow,
+        Code::ConductKeysWhilePending => crate::conduct::keys_while_pending,
+        Code::ConductPriceStep => crate::conduct::price_step,
+        Code::ConductOwnLoss => crate::conduct::own_loss,
+        Code::ConductBookDepth => crate::conduct::book_depth,
+        Code::ConductOpenInterest => crate::conduct::open_interest,
+        Code::ContestedLately => crate::conduct::contested_lately,
         Code::EvidenceTooLow => || {
             let mut venue = crate::policies::venue("RequestWithdrawal Proven");
             let letter = venue.root(FIRST, vec![withdraw(1)]);

@@ -1,10 +1,7 @@
 //! Between the JSON form and the protocol's own types, both ways.
 
 use casemate_protocol::command::{
-    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms,
-    OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer,
-    RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::{Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -16,12 +13,7 @@ use casemate_protocol::{
 };
 
 use super::{
-    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
-    ChangeJson, CloseAccountJson, CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson,
-    LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson,
-    PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson,
-    SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson,
-    WaitingJson,
+    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -133,6 +125,9 @@ impl TryFrom<CommandJson> for Command {
                 bids: bounded("bids", ladder.bids.into_iter().map(QuoteLevel::from).collect())?,
                 asks: bounded("asks", ladder.asks.into_iter().map(QuoteLevel::from).collect())?,
             })),
+            CommandJson::ContestLink(contest) => {
+                Self::ContestLink(ContestLink { segment: SegmentId::new(contest.segment) })
+            }
             CommandJson::SetDeadMan(set) => Self::SetDeadMan(SetDeadMan {
                 segment: SegmentId::new(set.segment),
                 timeout_ms: DurationMs::from_ms(set.timeout_ms),
@@ -199,6 +194,7 @@ impl From<&Command> for CommandJson {
                 bids: ladder.bids.iter().map(QuoteLevelJson::from).collect(),
                 asks: ladder.asks.iter().map(QuoteLevelJson::from).collect(),
             }),
+            Command::ContestLink(contest) => Self::ContestLink(ContestLinkJson { segment: contest.segment.number() }),
             Command::SetDeadMan(set) => {
                 Self::SetDeadMan(SetDeadManJson { segment: set.segment.number(), timeout_ms: set.timeout_ms.ms() })
             }

@@ -4,6 +4,7 @@ use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
@@ -345,6 +346,29 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn valid_conduct()(
+        gross in 1i64..1 << 50,
+        counts in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+        runs in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+        damage in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+    ) -> ConductRules {
+        let [outflow, pending, price_step, own_loss, book_depth, open_interest] = damage.map(RatioPpm::from_ppm);
+        let [ignition_run, pump_run, loss_of_fill] = runs.map(RatioPpm::from_ppm);
+        ConductRules {
+            wash_gross_min: QuoteMicros::from_micros(gross),
+            spoof_usual_orders: counts[0],
+            stuffing_messages: counts[1],
+            ignition_run,
+            pump_run,
+            loss_of_fill,
+            refusals_of_account: counts[2],
+            refusals_of_market: counts[3],
+            damage: DamageRules { outflow, pending, price_step, own_loss, book_depth, open_interest },
+        }
+    }
+}
+
+prop_compose! {
     fn valid_segment()(
         asset in 1u16..,
         delays in (1_000u64.., 1_000u64..),
@@ -353,6 +377,7 @@ prop_compose! {
         open_orders_max in 1u32..=1_024,
         dead_man_ms in 1u64..,
         shares in (0u32..=500_000, 0u32..=500_000),
+        conduct in valid_conduct(),
     ) -> SegmentRules {
         let window = |(window_ms, floor, share)| LimiterRules {
             window_ms: DurationMs::from_ms(window_ms),
@@ -373,6 +398,7 @@ prop_compose! {
             dead_man_timeout_min_ms: DurationMs::from_ms(dead_man_ms),
             fee_share_insurance: RatioPpm::from_ppm(shares.0),
             fee_share_validators: RatioPpm::from_ppm(shares.1),
+            conduct,
         }
     }
 }

@@ -79,6 +79,10 @@ pub(crate) enum SegmentUndo {
     Pricing { market: u16, pricing: Box<Pricing> },
     /// Breaker and draws before.
     Clearing(Box<ClearingFacts>),
+    /// Something was seen.
+    Seen,
+    /// Conduct band before.
+    ConductBand { account: u64, band: u8 },
     /// A proposal before.
     Proposal { number: u64, proposal: Option<Box<Proposal>> },
 }
@@ -104,6 +108,8 @@ pub enum TotalField {
     LastWithdrawal,
     LastTransfer,
     LastProposal,
+    LastAlert,
+    Banded,
 }
 
 impl Segment {
@@ -167,11 +173,13 @@ impl Segment {
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
             | SegmentUndo::Unwatched { account, .. }
+            | SegmentUndo::ConductBand { account, .. }
             | SegmentUndo::DeadMan { account, .. } => Some(*account),
             SegmentUndo::OrderLinked { slot }
             | SegmentUndo::OrderUnlinked { slot }
             | SegmentUndo::Remaining { slot, .. } => self.orders.order(*slot).map(|order| u64::from(order.account)),
-            SegmentUndo::Priority { .. }
+            SegmentUndo::Seen
+            | SegmentUndo::Priority { .. }
             | SegmentUndo::Facts { .. }
             | SegmentUndo::Total { .. }
             | SegmentUndo::Withdrawal { .. }
@@ -197,7 +205,11 @@ impl Segment {
     /// Takes one step back, where it was made.
     fn step_back(&mut self, step: SegmentUndo) {
         match &step {
-            SegmentUndo::SubAccountMade { .. } | SegmentUndo::Balances { .. } | SegmentUndo::Total { .. } => {
+            SegmentUndo::SubAccountMade { .. }
+            | SegmentUndo::Balances { .. }
+            | SegmentUndo::ConductBand { .. }
+            | SegmentUndo::Seen
+            | SegmentUndo::Total { .. } => {
                 self.step_balances_back(step);
             }
             SegmentUndo::Position { .. }

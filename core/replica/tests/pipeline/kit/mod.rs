@@ -178,6 +178,7 @@ fn segment_rules(id: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
         fee_share_insurance: RatioPpm::from_ppm(300_000),
         fee_share_validators: RatioPpm::from_ppm(200_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 

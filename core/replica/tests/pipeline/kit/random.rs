@@ -2,16 +2,15 @@
 
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
-    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind,
-    OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
-    SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::genesis::{Genesis, SegmentRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
-    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, RatioPpm, SegmentId, Side, TimeMs,
+    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm, SegmentId, Side, TimeMs,
     TransferNumber, WithdrawalNumber,
 };
 use ed25519_zebra::SigningKey;
@@ -78,10 +77,32 @@ pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> 
     letters
 }
 
-/// A venue of either kind: with full collateral, or on margin.
+/// A venue of either kind: with full collateral, or on margin. Its detectors of conduct fire at next to nothing.
 pub fn venue(choices: &mut Choices<'_>) -> Venue {
-    if choices.one_in(2) { margined::patient_venue() } else { Venue::new() }
+    let genesis = if choices.one_in(2) { margined::patient_venue().genesis } else { super::genesis() };
+    let segments = genesis.segments.iter().map(|rules| SegmentRules { conduct: JUMPY, ..rules.clone() });
+    let segments = list(segments.collect());
+    Venue::of(Genesis { segments, ..genesis })
 }
+
+const JUMPY: ConductRules = ConductRules {
+    wash_gross_min: QuoteMicros::from_micros(1),
+    spoof_usual_orders: 1,
+    stuffing_messages: 2,
+    ignition_run: RatioPpm::from_ppm(1_000),
+    pump_run: RatioPpm::from_ppm(1_000),
+    loss_of_fill: RatioPpm::from_ppm(100),
+    refusals_of_account: 1,
+    refusals_of_market: 2,
+    damage: DamageRules {
+        outflow: RatioPpm::from_ppm(25_000),
+        pending: RatioPpm::from_ppm(300_000),
+        price_step: RatioPpm::from_ppm(50_000),
+        own_loss: RatioPpm::from_ppm(100_000),
+        book_depth: RatioPpm::from_ppm(900_000),
+        open_interest: RatioPpm::from_ppm(900_000),
+    },
+};
 
 fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     let kind = choices.below(24);
@@ -146,6 +167,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         23 => Action::CancelAllOrders,
         24 | 36 => Action::RegisterGrant,
         25..=27 => Action::QuoteLadder,
+        28 if choices.one_in(3) => Action::ContestLink,
         28 => Action::SetDeadMan,
         29 => Action::AttestDeposit,
         30 | 31 => Action::RequestWithdrawal,
@@ -222,6 +244,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             },
         }),
         Action::QuoteLadder => Command::QuoteLadder(Box::new(ladder(choices))),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: segment(choices) }),
         Action::SetDeadMan => Command::SetDeadMan(SetDeadMan {
             segment: segment(choices),
             timeout_ms: DurationMs::from_ms(choices.pick(&[0, 999, 1_000, 1_000, 5_000, u64::MAX])),
@@ -485,6 +508,6 @@ fn quantity(choices: &mut Choices<'_>) -> QuantityLots {
     QuantityLots::from_lots(lots)
 }
 
-fn amount(choices: &mut Choices<'_>) -> casemate_protocol::QuoteMicros {
+fn amount(choices: &mut Choices<'_>) -> QuoteMicros {
     micros(choices.pick(&[1_000_000, 2_000_000, 500_000, 3_000_000, 20_000_000, 1, 0, -5, i64::MAX]))
 }
