@@ -95,7 +95,7 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AttestDeposit, RequestWithdrawal, CancelWithdrawal,
         RequestTransfer, CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders,
-    AddEvidence, Approve, ContestLink, Propose, QuoteLadder, SetDeadMan, SubmitPrice,
+        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
     }
 }
 words! {

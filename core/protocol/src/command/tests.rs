@@ -90,8 +90,12 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<Regime>(), [1, 2, 3, 4]);
     assert_eq!(known_tags::<RegimeCause>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
-    assert_eq!(known_tags::<Command>(), [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41, 42, 50]);
-    let events = (1..=5).chain(10..=31).chain(40..=44).chain(50..=55).chain(60..=64).chain(70..=72).collect::<Vec<u8>>();
+    assert_eq!(
+        known_tags::<Command>(),
+        [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41, 42, 50]
+    );
+    let events =
+        (1..=5).chain(10..=31).chain(40..=44).chain(50..=55).chain(60..=64).chain(70..=72).collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
 

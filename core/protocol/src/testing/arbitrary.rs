@@ -10,15 +10,23 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker,
+    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
+    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
+    SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
 use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested, LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
-    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
-    TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded,
-    WithdrawalRequested,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
+    DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
+    GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
+    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
+    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
+    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};

@@ -1,7 +1,10 @@
 //! Between the JSON form and the protocol's own types, both ways.
 
 use casemate_protocol::command::{
-    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
+    MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::{Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -13,7 +16,12 @@ use casemate_protocol::{
 };
 
 use super::{
-    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson, WaitingJson,
+    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
+    ChangeJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson,
+    GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson,
+    PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson,
+    RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson,
+    TimeInForceJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};

@@ -2,7 +2,10 @@
 
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
-    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
+    CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms,
+    OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
+    RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
