@@ -57,6 +57,7 @@ fn cancelled(number: u64) -> Act {
         side: if number.is_multiple_of(2) { Side::Bid } else { Side::Ask },
         lots: QuantityLots::from_lots(10 + number % 90),
         age: DurationMs::from_ms(500 + number % 4_000),
+        messages: 1,
         distance_ppm: 300,
     })
 }

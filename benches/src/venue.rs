@@ -7,7 +7,9 @@ use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, S
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, FeePpm, MarketId, OperatorId,
@@ -44,6 +46,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             opening_deposit_min: QuoteMicros::from_micros(1),
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
+            grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
         },
         attestors: list(vec![Principal { operator: OperatorId::new(1), root_key: named_key("attestor", 1) }]),
         attestor_quorum: 1,
@@ -67,6 +70,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
             fee_share_insurance: RatioPpm::from_ppm(300_000),
             fee_share_validators: RatioPpm::from_ppm(200_000),
+            conduct: casemate_protocol::conduct::ConductRules::STARTING,
         }]),
         markets: list(vec![MarketRules {
             id: MARKET,

@@ -181,6 +181,7 @@ impl ErrorDetail {
             Measure::Ticks => Some("ticks"),
             Measure::Lots => Some("lots"),
             Measure::Action => Some("action"),
+            Measure::Detector => Some("detector"),
             Measure::Tier => Some("tier"),
         };
         Self {
@@ -238,6 +239,7 @@ fn rule_of(code: RejectCode) -> &'static str {
         5 => "trading",
         6 => "prices and breakers",
         7 => "proposals",
+        8 => "conduct",
         9 => "segment",
         _ => "ledger",
     }

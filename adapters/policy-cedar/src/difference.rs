@@ -8,7 +8,7 @@ use casemate_protocol::policy::{
 
 use crate::compile::slow_rule;
 use crate::error::PolicyError;
-use crate::files::Policies;
+use crate::files::LoadedPolicy;
 
 /// All differences between two sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub struct DifferenceGroup {
 /// # Errors
 /// A rule of the slow path that has no canonical form.
 pub fn differences(
-    old: (&Policies, &PolicyTable),
-    new: (&Policies, &PolicyTable),
+    old: (&[LoadedPolicy], &PolicyTable),
+    new: (&[LoadedPolicy], &PolicyTable),
 ) -> Result<PolicyDifference, PolicyError> {
     let comparison = PolicyComparison::of(old.1, new.1);
     let mut groups: BTreeMap<(bool, PolicyAction, Option<Tier>, Option<Tier>), DifferenceGroup> = BTreeMap::new();
@@ -83,9 +83,9 @@ pub fn differences(
     })
 }
 
-fn named(policies: &Policies, rules: &[SlowRule]) -> Result<Vec<(String, bool)>, PolicyError> {
+fn named(policies: &[LoadedPolicy], rules: &[SlowRule]) -> Result<Vec<(String, bool)>, PolicyError> {
     let mut names = Vec::new();
-    for policy in policies.policies().iter().filter(|policy| policy.is_slow()) {
+    for policy in policies.iter().filter(|policy| policy.is_slow()) {
         if rules.contains(&slow_rule(policy)?) {
             names.push((policy.id().to_owned(), policy.is_forbid()));
         }

@@ -90,6 +90,16 @@ impl PolicyDecider for CedarPolicies {
         table.map_err(|error| SetRefused(error.to_string()))
     }
 
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused> {
+        if set.is_empty() {
+            return Ok(());
+        }
+        match self.kept(set.digest()).read(set) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(SetRefused(error.to_string())),
+        }
+    }
+
     fn prepare(&self, set: &PolicySet) {
         let (kept, set) = (self.kept(set.digest()), set.clone());
         // Whoever needs the table waits for this thread or, if it could not be started, does the work.

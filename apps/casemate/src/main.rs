@@ -76,7 +76,7 @@ enum Command {
     /// Proposes as an officer that a breaker moves to a looser state.
     Propose(client::breakers::ProposeArgs),
     /// Approves a proposal as an officer.
-    Approve(client::breakers::ApproveArgs),
+    Approve(client::officers::ApproveArgs),
     /// Prints a stream of a running node.
     Watch(client::watch::WatchArgs),
     /// Shows what a data folder holds, with proofs checked.
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
         Command::Margin(args) => client::margin::run(&args),
         Command::Breakers(args) => client::breakers::run(&args),
         Command::Propose(args) => client::breakers::propose(&args),
-        Command::Approve(args) => client::breakers::approve(&args),
+        Command::Approve(args) => client::officers::approve(&args),
         Command::Watch(args) => client::watch::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Replay(args) => replay::run(&args),

@@ -128,6 +128,56 @@ fn subscribe(stream: &mut WebSocket<TcpStream>, request: &str) -> Value {
     next(stream)
 }
 
+/// A session shares its grant out and takes back; what is gone is gone, and what it may not is refused by name.
+fn share_out(node: &Served, file: &impl Fn(&str) -> String, root: &str) {
+    let keys = ["parent.key", "child.key", "other.key"].map(file);
+    for key in &keys {
+        casemate(&["keys", "new", key]);
+    }
+    let [parent, child, other] = &keys;
+    let budgets = ["--notional", "3000", "--loss", "3000"];
+    let shared = ["grant", "create", "--key", root, "--session-key", parent, "--may-share", "--market", "2"];
+    node.client_ok(&[shared.as_slice(), &budgets].concat());
+    let by_session = ["--key", parent, "--account", "8"];
+    let create = |notional: &str, session_key: &str, more: &[&str]| {
+        let terms = ["--session-key", session_key, "--notional", notional];
+        node.client(&[&["grant", "create"], by_session.as_slice(), &terms, more].concat())
+    };
+    for (more, refusal) in [
+        (["--parent", "1"], "223 NotOwnChild"),
+        (["--market", "1"], "223 NotOwnChild"),
+        (["--commands-per-minute", "0"], "213 GrantBudgetMissing"),
+    ] {
+        let parented = [if more[0] == "--commands-per-minute" { &["--parent", "2"][..] } else { &[] }, &more].concat();
+        let refused = create("1000", child, &parented);
+        assert!(!refused.status.success() && stderr(&refused).contains(refusal), "{}", stderr(&refused));
+    }
+    let wide = create("1000", child, &["--parent", "2", "--market", "1"]);
+    assert!(stderr(&wide).contains("216 ChildMarketsWider"), "{}", stderr(&wide));
+    let much = create("3000.000001", child, &["--parent", "2"]);
+    assert!(stderr(&much).contains("219 ChildNotionalWider"), "{}", stderr(&much));
+    let made = create("1000", child, &["--parent", "2"]);
+    assert!(made.status.success() && stdout(&made).contains("grant 3 is live for 23 hours 59 minutes"), "{made:?}");
+    assert!(create("500", other, &["--parent", "2"]).status.success());
+
+    let grant = |number: u64| {
+        let account = node.client_json(&["account", "show", "--account", "8"]);
+        account["grants"].as_array().unwrap().iter().find(|grant| grant["number"] == number).unwrap().clone()
+    };
+    let (above, below) = (grant(2), grant(3));
+    assert_eq!((&above["children"], &above["parent"]), (&serde_json::json!([3, 4]), &0.into()));
+    assert_eq!(above["notional_left_quote_micros"], "1500000000");
+    assert_eq!(above["loss_left_quote_micros"], "1500000000");
+    assert_eq!((&below["parent"], &below["markets"]), (&2.into(), &serde_json::json!([2])));
+    assert_eq!((&below["is_fresh"], &below["expires_ms"]), (&false.into(), &above["expires_ms"]));
+    node.client_ok(&[&["grant", "revoke"], by_session.as_slice(), &["--number", "3"]].concat());
+    assert_eq!(grant(2)["notional_left_quote_micros"], "1500000000", "nothing comes back");
+    assert_eq!(grant(2)["children"], serde_json::json!([4]));
+    node.client_ok(&["grant", "revoke", "--key", root, "--number", "2"]);
+    assert_eq!((&grant(2)["is_live"], &grant(4)["is_live"]), (&false.into(), &false.into()), "and its child with it");
+    assert_eq!(grant(4)["notional_left_quote_micros"], "0");
+}
+
 #[test]
 fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     let (folder, genesis, node) = bench(4);
@@ -172,6 +222,7 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     node.client_ok(&[&["order", "cancel"], by_session.as_slice(), &["--client-id", "77"]].concat());
     let again = node.client(&[&["order", "cancel"], by_session.as_slice(), &["--client-id", "77"]].concat());
     assert!(!again.status.success() && stderr(&again).contains("511 OrderNotFound"), "{}", stderr(&again));
+    share_out(&node, &file, &root);
     node.client_ok(&["grant", "revoke", "--key", &root, "--number", "1"]);
     let revoked = node.client(&[&["order", "place"], by_session.as_slice(), &buy].concat());
     assert!(stderr(&revoked).contains("110 GrantRevoked"), "{}", stderr(&revoked));

@@ -20,7 +20,7 @@ use casemate_protocol::{AccountId, BoundedVec, Command, Digest, Reject, SegmentI
 use casemate_replica::{Executed, Replica};
 
 use crate::live::{Ended, LiveVenue};
-use crate::venue::{GENESIS_MS, MarketNames, Venue, public_key};
+use crate::venue::{GENESIS_MS, MarketNames, Venue, holder, public_key};
 
 /// Drives one replica.
 pub(crate) struct Client {
@@ -121,7 +121,7 @@ impl Client {
     }
 
     pub(crate) fn account(&self, name: &str) -> AccountId {
-        self.venue.accounts.get(name).copied().unwrap_or(AccountId::NONE)
+        self.venue.accounts.get(holder(name).0).copied().unwrap_or(AccountId::NONE)
     }
 
     pub(crate) fn segment(&self, id: SegmentId) -> Option<&Segment> {
@@ -240,15 +240,23 @@ impl Client {
         })?;
         let key = self.venue.signing_key(&letter.from);
         let account = self.account(&letter.from);
-        // The opening of an account is its first envelope, also where genesis opened it.
-        let first = self.ledger().accounts().account(account).map_or(1, |row| row.nonces().next());
+        let (_, role) = holder(&letter.from);
+        let row = self.ledger().accounts().account(account);
+        let first = match role {
+            // The opening of an account is its first envelope, also where genesis opened it.
+            SignerRole::Root => row.map_or(1, |row| row.nonces().next()),
+            SignerRole::Session => {
+                let grant = row.and_then(|row| row.grant_of(&public_key(&key)));
+                grant.map_or(1, |grant| grant.nonces().next())
+            }
+        };
         let nonce = self.nonces.entry(letter.from.clone()).or_insert(first - 1);
         *nonce += 1;
         let intent = Intent {
             version: ENVELOPE_VERSION,
             chain_id: *self.replica.ledger().chain_id(),
             account,
-            signer: Signer { role: SignerRole::Root, key: public_key(&key) },
+            signer: Signer { role, key: public_key(&key) },
             nonce: *nonce,
             valid_until_ms: TimeMs::from_ms(self.time_ms + 60_000),
             group: GroupMode::EachAlone,

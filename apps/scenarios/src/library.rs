@@ -25,7 +25,7 @@ macro_rules! carried {
 
 const VENUE: &str = include_str!("../../../spec/scenarios/venue.toml");
 const CONTROLS: &str = include_str!("../../../spec/scenarios/controls.toml");
-const SCENARIOS: [(&str, &str); 7] = carried![
+const SCENARIOS: [(&str, &str); 8] = carried![
     "S4-self-trade.toml",
     "S4b-self-trade-realised.toml",
     "S6-withdraw-to-liquidate.toml",
@@ -33,6 +33,7 @@ const SCENARIOS: [(&str, &str); 7] = carried![
     "S13-two-feeds.toml",
     "S16-thin-book.toml",
     "S16b-zero-bids.toml",
+    "S18-leaked-session.toml",
 ];
 
 #[cfg(test)]

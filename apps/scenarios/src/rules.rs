@@ -51,6 +51,33 @@ pub(crate) struct SegmentTable {
     pub(crate) principal_exit_delay_ms: u64,
     pub(crate) principal_exit: WindowTable,
     pub(crate) breakers: BreakerTable,
+    pub(crate) conduct: ConductTable,
+}
+
+/// From where conduct alerts, and what is damage.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConductTable {
+    pub(crate) wash_gross_min: Number,
+    pub(crate) spoof_usual_orders: u32,
+    pub(crate) stuffing_messages: u32,
+    pub(crate) ignition_run_ppm: u32,
+    pub(crate) pump_run_ppm: u32,
+    pub(crate) loss_of_fill_ppm: u32,
+    pub(crate) refusals_of_account: u32,
+    pub(crate) refusals_of_market: u32,
+    pub(crate) damage: DamageTable,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DamageTable {
+    pub(crate) outflow_ppm: u32,
+    pub(crate) pending_ppm: u32,
+    pub(crate) price_step_ppm: u32,
+    pub(crate) own_loss_ppm: u32,
+    pub(crate) book_depth_ppm: u32,
+    pub(crate) open_interest_ppm: u32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -13,6 +13,7 @@ mod words;
 use casemate_protocol::BreakerState;
 
 use crate::number::{Number, Numbers};
+use crate::venue::session_of;
 use words::Words;
 
 /// A line of a script.
@@ -31,7 +32,7 @@ pub struct Line {
 pub enum Step {
     /// Somebody does something.
     Act {
-        /// Who.
+        /// Who, or whose session.
         who: String,
         /// What.
         act: Act,
@@ -217,6 +218,13 @@ fn step(words: &mut Words<'_>) -> Result<Step, String> {
             reopen(words, Office::RiskOfficers)
         }
         "governors" => reopen(words, Office::Governors),
+        // Whoever holds the key: it is the account of the party that trades.
+        "session" => {
+            words.require("of")?;
+            let party = words.next("somebody whose session it is")?;
+            let who = session_of(&words.party(party)?);
+            Ok(Step::Act { who, act: act(words)? })
+        }
         who => {
             let who = words.party(who)?;
             Ok(Step::Act { who, act: act(words)? })

@@ -8,10 +8,13 @@ use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
+use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
@@ -24,10 +27,31 @@ use ed25519_zebra::SigningKey;
 
 use crate::live::{KeyHolder, LiveKeys};
 use crate::number::Number;
-use crate::rules::{BreakerTable, ChainRules, FeedTable, MarketTable, RegimeTable, Rules, SegmentTable};
+use crate::rules::{
+    BreakerTable, ChainRules, ConductTable, DamageTable, FeedTable, MarketTable, RegimeTable, Rules, SegmentTable,
+};
 
 /// Block time of height 0. Which day it is decides nothing.
 pub(crate) const GENESIS_MS: u64 = 1_600_000_000_000;
+
+/// What the session of a party may trade, and so may lose: more than any scenario moves, so that no budget stops anything.
+const SESSION_NOTIONAL: QuoteMicros = QuoteMicros::from_micros(1_000_000_000_000_000);
+
+/// The name of a party's session, which the party's name follows.
+const SESSION_OF: &str = "session of ";
+
+/// Whom a name stands for, and with which of its keys.
+pub(crate) fn holder(name: &str) -> (&str, SignerRole) {
+    match name.strip_prefix(SESSION_OF) {
+        Some(party) => (party, SignerRole::Session),
+        None => (name, SignerRole::Root),
+    }
+}
+
+/// The name under which a party's session signs.
+pub(crate) fn session_of(party: &str) -> String {
+    format!("{SESSION_OF}{party}")
+}
 
 /// A genesis and its names.
 #[derive(Clone, Debug)]
@@ -38,14 +62,7 @@ pub(crate) struct Venue {
     /// Names of the accounts that genesis seeds, in the order of their numbers.
     seeded: Vec<String>,
     /// Keys of a running venue, by name; without one, keys derive from names.
-    live: Option<LiveSigners>,
-}
-
-/// Who signs with what at a running venue.
-#[derive(Clone, Debug)]
-struct LiveSigners {
-    keys: LiveKeys,
-    by_name: BTreeMap<String, SigningKey>,
+    live: Option<BTreeMap<String, SigningKey>>,
 }
 
 /// What a market's numbers mean.
@@ -129,25 +146,23 @@ impl Venue {
             sign(PrincipalKind::Backstop, index, &mut rules.backstop);
         }
         let roots = self.seeded.iter().zip(0..).map(|(name, index)| (name.clone(), KeyHolder::Root(index)));
-        by_name.extend(roots.map(|(name, holder)| (name, (keys.key)(&keys.seed, holder))));
-        self.live = Some(LiveSigners { keys, by_name });
+        let sessions = self.seeded.iter().zip(0..).map(|(name, index)| (session_of(name), KeyHolder::Session(index)));
+        by_name.extend(roots.chain(sessions).map(|(name, holder)| (name, (keys.key)(&keys.seed, holder))));
+        self.live = Some(by_name);
         self
     }
 
     /// Keys of the seeded accounts, in the order of their numbers.
     pub(crate) fn seeded_keys(&self) -> impl Iterator<Item = SeededKeys> + '_ {
-        self.seeded.iter().zip(0..).map(|(name, index)| {
-            let session = match &self.live {
-                Some(live) => (live.keys.key)(&live.keys.seed, KeyHolder::Session(index)),
-                None => signing_key(&format!("session of {name}")),
-            };
-            SeededKeys { root: public_key(&self.signing_key(name)), session: public_key(&session) }
+        self.seeded.iter().map(|name| SeededKeys {
+            root: public_key(&self.signing_key(name)),
+            session: public_key(&self.signing_key(&session_of(name))),
         })
     }
 
     /// What somebody signs with.
     pub(crate) fn signing_key(&self, name: &str) -> SigningKey {
-        let live = self.live.as_ref().and_then(|live| live.by_name.get(name));
+        let live = self.live.as_ref().and_then(|live| live.get(name));
         live.copied().unwrap_or_else(|| signing_key(name))
     }
 }
@@ -224,6 +239,8 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             opening_deposit_min: quote(chain.opening_deposit_min),
             weight_burst: chain.weight_burst,
             weight_per_second: chain.weight_per_second,
+            // Scenarios register no grants.
+            grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
         },
         attestors: list(principals(&numbered("attestor", chain.attestors), 1))?,
         attestor_quorum: chain.attestor_quorum_operators,
@@ -243,11 +260,11 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
         seeded: Some(SeededAccounts {
             count: u64::try_from(seeded).unwrap_or(u64::MAX),
             seed: [0; 32],
-            // Nothing to speak of: whoever needs money deposits it. And nobody uses a session.
+            // Nothing to speak of: whoever needs money deposits it. Sessions may lose all of it.
             balance: QuoteMicros::from_micros(1),
             position_lots: QuantityLots::ZERO,
-            grant_notional: QuoteMicros::from_micros(1),
-            grant_commands_per_minute: 1,
+            grant_notional: SESSION_NOTIONAL,
+            grant_commands_per_minute: 600,
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
         policies: PolicySet::default(),
@@ -274,7 +291,31 @@ fn segment_rules(number: u16, table: &SegmentTable) -> Result<SegmentRules, Stri
         dead_man_timeout_min_ms: DurationMs::from_ms(table.dead_man_timeout_min_ms),
         fee_share_insurance: RatioPpm::from_ppm(table.fee_share_insurance_ppm),
         fee_share_validators: RatioPpm::from_ppm(table.fee_share_validators_ppm),
+        conduct: conduct_rules(&table.conduct),
     })
+}
+
+fn conduct_rules(table: &ConductTable) -> ConductRules {
+    let DamageTable { outflow_ppm, pending_ppm, price_step_ppm, own_loss_ppm, book_depth_ppm, open_interest_ppm } =
+        table.damage;
+    ConductRules {
+        wash_gross_min: quote(table.wash_gross_min),
+        spoof_usual_orders: table.spoof_usual_orders,
+        stuffing_messages: table.stuffing_messages,
+        ignition_run: RatioPpm::from_ppm(table.ignition_run_ppm),
+        pump_run: RatioPpm::from_ppm(table.pump_run_ppm),
+        loss_of_fill: RatioPpm::from_ppm(table.loss_of_fill_ppm),
+        refusals_of_account: table.refusals_of_account,
+        refusals_of_market: table.refusals_of_market,
+        damage: DamageRules {
+            outflow: RatioPpm::from_ppm(outflow_ppm),
+            pending: RatioPpm::from_ppm(pending_ppm),
+            price_step: RatioPpm::from_ppm(price_step_ppm),
+            own_loss: RatioPpm::from_ppm(own_loss_ppm),
+            book_depth: RatioPpm::from_ppm(book_depth_ppm),
+            open_interest: RatioPpm::from_ppm(open_interest_ppm),
+        },
+    }
 }
 
 fn clearing_rules(number: u16, table: &SegmentTable) -> ClearingRules {

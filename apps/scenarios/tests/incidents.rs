@@ -63,6 +63,11 @@ fn s16b_who_bids_far_below_the_index_wins_nothing_that_is_liquidated() {
     is_sound("S16b-zero-bids.toml");
 }
 
+#[test]
+fn s18_a_leaked_session_does_not_trade_its_owner_empty() {
+    is_sound("S18-leaked-session.toml");
+}
+
 // The numbers of a scenario are those of one incident; what stops it must not depend on them.
 
 #[test]
@@ -73,6 +78,11 @@ fn prop_a_whale_of_another_size_is_stopped_all_the_same() {
 #[test]
 fn prop_a_bid_at_another_distance_wins_nothing_either() {
     is_sound_with("S16b-zero-bids.toml", 2);
+}
+
+#[test]
+fn prop_a_leaked_session_with_another_size_is_stopped_all_the_same() {
+    is_sound_with("S18-leaked-session.toml", 2);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn require_form(envelope: &Envelope) -> Result<(), Reject> {
 }
 
 /// Whether an action can never be part of an all-or-nothing group. These write tables that belong to no segment, and a
-/// group is undone segment by segment; prices and proposals have a phase of their own.
+/// group is undone segment by segment; prices and proposals have a phase of their own, and evidence is for what waits.
 const fn stands_alone(action: Action) -> bool {
     match action {
         Action::OpenAccount
@@ -154,7 +154,8 @@ const fn stands_alone(action: Action) -> bool {
         | Action::AttestDeposit
         | Action::SubmitPrice
         | Action::Propose
-        | Action::Approve => true,
+        | Action::Approve
+        | Action::AddEvidence => true,
         Action::RequestWithdrawal
         | Action::CancelWithdrawal
         | Action::RequestTransfer
@@ -165,7 +166,8 @@ const fn stands_alone(action: Action) -> bool {
         | Action::CancelOrder
         | Action::CancelAllOrders
         | Action::QuoteLadder
-        | Action::SetDeadMan => false,
+        | Action::SetDeadMan
+        | Action::ContestLink => false,
     }
 }
 
@@ -327,6 +329,7 @@ mod tests {
             Action::SubmitPrice,
             Action::Propose,
             Action::Approve,
+            Action::AddEvidence,
         ];
         assert_eq!(alone, account_grant_deposit);
     }

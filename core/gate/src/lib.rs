@@ -29,4 +29,4 @@ pub use authenticate::{
 };
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
-pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused};
+pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused, judge_leaving};

@@ -1,12 +1,13 @@
-//! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy.
+//! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy, s7
+//! conduct.
 //!
-//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) and conduct (s7)
-//! have no content yet and no place here; they come between the stages that stand around them.
+//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) have
+//! no content yet and no place here; they come between the stages that stand around them.
 
+use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
 use casemate_protocol::envelope::{Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
-use casemate_protocol::limits::FRESH_GRANT_MS;
 use casemate_protocol::policy::{EvidenceFacts, Tier};
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
@@ -30,12 +31,16 @@ pub struct Fresh<'a>(Entitled<'a>);
 #[derive(Debug)]
 pub struct Authorized<'a>(Fresh<'a>, Tier);
 
+/// Stage 7 passed: the account does not stand out, or the command does no damage.
+#[derive(Debug)]
+pub struct Conducted<'a>(Authorized<'a>);
+
 impl<'a> Entitled<'a> {
     /// Stage 3: judges key and grant against the state at this moment, and counts the command against its rate.
     ///
     /// # Errors
     /// `AccountClosed`, `GrantRevoked`, `GrantExpired`, `ActionNotGranted`, `MarketNotGranted`, `GrantRateExceeded`,
-    /// `KeyInvalid` for a session key that a registration brings.
+    /// `NotOwnChild`, `KeyInvalid` for a session key that a registration brings.
     pub fn judge(
         ledger: &mut Ledger,
         block: &BlockContext,
@@ -90,10 +95,11 @@ impl<'a> Entitled<'a> {
         }
         let account = ledger.accounts().account(self.intent.account);
         let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
-        let age_ms = grant.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
-        let is_fresh = age_ms.is_some_and(|age_ms| age_ms < FRESH_GRANT_MS);
-        let tier = if is_fresh { Tier::Fresh } else { Tier::Session };
-        (tier, EvidenceFacts { approvals: 0, grant_age_ms: age_ms })
+        let tier = if grant.is_some_and(|grant| grant.is_fresh(block.time_ms)) { Tier::Fresh } else { Tier::Session };
+        // A child's age says nothing of when the root key signed: no policy may take it for youth.
+        let of_root = grant.filter(|grant| grant.parent().is_none());
+        let grant_age_ms = of_root.map(|grant| block.time_ms.since(grant.registered_ms()).ms());
+        (tier, EvidenceFacts { approvals: 0, grant_age_ms })
     }
 
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
@@ -123,11 +129,30 @@ impl<'a> Entitled<'a> {
         if let Some(market) = self.market_outside(ledger, grant.markets()) {
             return Err(Reject::of(RejectCode::MarketNotGranted).present(u64::from(market.number())));
         }
+        self.require_own_child(ledger, number)?;
         let (per_minute_max, this_one) = grant.rate_at(block.time_ms);
         if this_one > per_minute_max {
             return Err(Reject::of(RejectCode::GrantRateExceeded)
                 .required(u64::from(per_minute_max))
                 .present(u64::from(this_one)));
+        }
+        Ok(())
+    }
+
+    /// Whatever its grant includes, a session shares out and takes back of its own grant only.
+    fn require_own_child(&self, ledger: &Ledger, own: GrantNumber) -> Result<(), Reject> {
+        let parent = match self.command {
+            Command::RegisterGrant(terms) => terms.parent,
+            Command::RevokeGrant(revoke) => {
+                let account = ledger.accounts().account(self.intent.account);
+                account.and_then(|account| account.grant(revoke.number)).map_or(GrantNumber::NONE, Grant::parent)
+            }
+            _ => return Ok(()),
+        };
+        if parent != own {
+            return Err(Reject::of(RejectCode::NotOwnChild)
+                .required(u64::from(own.number()))
+                .present(u64::from(parent.number())));
         }
         Ok(())
     }
@@ -153,10 +178,22 @@ impl<'a> Fresh<'a> {
 }
 
 impl<'a> Authorized<'a> {
+    /// Stage 7: the two-key rule. An anomaly alone refuses nothing, and neither does damage alone.
+    ///
+    /// # Errors
+    /// One of the refusals 8xx.
+    pub fn judge_conduct(self, ledger: &Ledger, block: &BlockContext) -> Result<Conducted<'a>, Reject> {
+        let Self(Fresh(Entitled { intent, command, .. }), _) = &self;
+        ledger.judge_conduct(block, intent.account, command)?;
+        Ok(Conducted(self))
+    }
+}
+
+impl<'a> Conducted<'a> {
     /// All stages passed: what the ledger accepts.
     #[must_use]
     pub fn verified(self) -> Verified<'a> {
-        let Self(Fresh(Entitled { intent, grant, command }), tier) = self;
+        let Authorized(Fresh(Entitled { intent, grant, command }), tier) = self.0;
         let work = VerifiedWork::Account {
             account: intent.account,
             role: intent.signer.role,
@@ -180,7 +217,7 @@ pub fn verify<'a>(
     command: &'a Command,
 ) -> Result<Verified<'a>, Reject> {
     let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
-    Ok(fresh.authorize(ledger, block, policy)?.verified())
+    Ok(fresh.authorize(ledger, block, policy)?.judge_conduct(ledger, block)?.verified())
 }
 
 /// Work that the ledger listed itself comes through the gate as well: there is no other way in. What it may list follows

@@ -3,9 +3,13 @@
 //! The table is part of the ledger's state. Whoever implements the port is asked for what the state cannot hold, and every
 //! replica must be answered the same.
 
+use casemate_ledger::funds::LeavingFacts;
 use casemate_ledger::{BlockContext, Ledger, PolicyInForce};
-use casemate_protocol::policy::{EvidenceFacts, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier};
-use casemate_protocol::{AccountId, Command, Reject, RejectCode};
+use casemate_protocol::command::{Change, HeldBack, SegmentWaiting, SystemWork, Waiting};
+use casemate_protocol::policy::{
+    EvidenceFacts, PolicyAction, PolicyFacts, PolicyQuestion, PolicySet, PolicyTable, Tier,
+};
+use casemate_protocol::{AccountId, Command, QuoteMicros, Reject, RejectCode, SystemCommand};
 
 /// What turns policies into answers. The answers are part of consensus: they depend on the arguments alone.
 pub trait PolicyDecider: Sync {
@@ -14,6 +18,12 @@ pub trait PolicyDecider: Sync {
     /// # Errors
     /// The set cannot be in force: it does not parse, a rule of the hot path looks at more than a cell, a floor is closed.
     fn compile(&self, set: &PolicySet) -> Result<PolicyTable, SetRefused>;
+
+    /// Reads a set within bounds, without compiling it: what is refused here cannot even be proposed.
+    ///
+    /// # Errors
+    /// The set does not read, or a bound or rule that needs no table does not hold.
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused>;
 
     /// Begins to compile a set that will be needed, without waiting for it.
     fn prepare(&self, set: &PolicySet);
@@ -43,6 +53,10 @@ impl PolicyDecider for BuiltInTable {
             return Ok(PolicyTable::built_in());
         }
         Err(SetRefused("this build knows the built-in table alone".to_owned()))
+    }
+
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused> {
+        self.compile(set).map(drop)
     }
 
     fn prepare(&self, _set: &PolicySet) {}
@@ -75,8 +89,28 @@ impl Judged<'_> {
     /// Whether the policy in force permits the command on the evidence presented.
     ///
     /// # Errors
-    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicyEngineFault` if this machine cannot tell.
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicySetUnreadable` for a set that is proposed;
+    /// `PolicyEngineFault` if this machine cannot tell.
     pub(crate) fn require_permitted(&self) -> Result<(), Reject> {
+        self.require_by_table_or_rules()?;
+        match self.command {
+            Command::Propose(propose) => self.require_readable(&propose.change),
+            _ => Ok(()),
+        }
+    }
+
+    /// A set that nobody could put in force is not worth a vote.
+    fn require_readable(&self, change: &Change) -> Result<(), Reject> {
+        match change {
+            Change::AdoptPolicies(adopt) => {
+                let read = self.decider.read(&adopt.set);
+                read.map_err(|_refused| Reject::of(RejectCode::PolicySetUnreadable))
+            }
+            Change::LeaveBreaker(_) => Ok(()),
+        }
+    }
+
+    fn require_by_table_or_rules(&self) -> Result<(), Reject> {
         let question = self.ledger.policy_question(self.account, self.command);
         let answer = self.ledger.policy().table().answer(&question);
         if !answer.asks_slow_path {
@@ -102,7 +136,8 @@ impl Judged<'_> {
     }
 
     fn permits_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<bool, Reject> {
-        let facts = self.ledger.policy_facts(self.block, self.account, self.command, question, tier, self.evidence);
+        let place = (self.ledger.segment_of_command(self.command), self.command.market());
+        let facts = self.ledger.policy_facts(self.block, self.account, place, question, tier, self.evidence);
         let answer = self.decider.permits(self.ledger.policy(), &facts);
         answer.map_err(|DecisionFault| Reject::of(RejectCode::PolicyEngineFault))
     }
@@ -117,4 +152,57 @@ impl Judged<'_> {
                 .present(u64::from(self.tier.number())),
         }
     }
+}
+
+/// Judges again what is due to leave: policies, regimes and conduct may ask for more by now than it came with.
+///
+/// Returns the work to be done: letting it go, holding it back, or giving it back.
+///
+/// # Errors
+/// A fault of this machine.
+pub fn judge_leaving(
+    ledger: &Ledger,
+    block: &BlockContext,
+    decider: &dyn PolicyDecider,
+    due: SystemCommand,
+) -> Result<SystemCommand, DecisionFault> {
+    let (waiting, action) = match due.work {
+        SystemWork::ReleaseWithdrawal(named) => {
+            (Waiting::Withdrawal(named.withdrawal), PolicyAction::RequestWithdrawal)
+        }
+        SystemWork::ReleaseTransfer(named) => (Waiting::Transfer(named.transfer), PolicyAction::RequestTransfer),
+        _ => return Ok(due),
+    };
+    let id = due.work.segment();
+    let facts = ledger.segment(id).and_then(|segment| LeavingFacts::of(segment, waiting));
+    let Some(LeavingFacts { account, tier, .. }) = facts else { return Ok(due) };
+    // It counts towards what leaves already.
+    let question = ledger.question_about(account, action, Some(id), None, QuoteMicros::ZERO);
+    let permits = |tier: Tier| {
+        let answer = ledger.policy().table().answer(&question);
+        if !answer.asks_slow_path {
+            return Ok(answer.least.is_some_and(|least| tier >= least));
+        }
+        let evidence = EvidenceFacts::default();
+        let facts = ledger.policy_facts(block, account, (Some(id), None), question, tier, evidence);
+        decider.permits(ledger.policy(), &facts)
+    };
+    if permits(tier)? {
+        return Ok(due);
+    }
+    // A closed account has no balance to which it could go back.
+    let is_open = ledger.accounts().account(account).is_some_and(|account| account.is_open());
+    let work = if is_open && facts.is_some_and(|facts| facts.is_over(block)) {
+        SystemWork::GiveBack(SegmentWaiting { segment: id, waiting })
+    } else {
+        let mut required = None;
+        for &more in Tier::ALL.iter().filter(|more| **more > tier) {
+            if permits(more)? {
+                required = Some(more);
+                break;
+            }
+        }
+        SystemWork::HoldBack(HeldBack { segment: id, waiting, required })
+    };
+    Ok(SystemCommand { work, ..due })
 }

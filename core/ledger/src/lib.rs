@@ -20,6 +20,7 @@ pub mod paged;
 mod policy;
 pub mod preview;
 pub mod price;
+mod proposals;
 pub mod regime;
 pub mod risk;
 mod roots;

@@ -18,6 +18,7 @@ use casemate_protocol::{
 };
 
 use crate::breaker::machine::Signals;
+use crate::conduct::Conduct;
 use crate::context::{BlockContext, CommandContext};
 use crate::ledger::{Ledger, require_not_halted};
 use crate::liquidation::RiskQueue;
@@ -184,6 +185,7 @@ fn scratch(segment: &Segment, account: AccountId, market: Option<MarketId>) -> S
         markets: segment.markets.clone(),
         orders: segment.orders.clone(),
         totals: segment.totals,
+        worst_regime: segment.worst_regime,
         clearing: segment.clearing.as_ref().map(|clearing| Box::new(scratch_clearing(clearing))),
         limiter: segment.limiter.clone(),
         withdrawals: BTreeMap::new(),
@@ -201,6 +203,9 @@ fn scratch(segment: &Segment, account: AccountId, market: Option<MarketId>) -> S
         order_expiries: BTreeMap::new(),
         grant_watches: BTreeSet::new(),
         dead_men: BTreeMap::new(),
+        // What a preview does is not seen.
+        conduct: Conduct::new(&segment.rules.conduct),
+        seen: Vec::new(),
         changed: ChangedRows::default(),
         undo: Vec::new(),
     }

@@ -533,6 +533,8 @@ pub struct SubAccountRow {
     pub pending_count: u32,
     /// Deposits and arrivals less everything asked to leave, in micro-quote.
     pub net_deposits: i64,
+    /// Conduct band, 0 to 3.
+    pub conduct_band: u8,
 }
 
 impl SubAccountRow {

@@ -14,6 +14,7 @@ use casemate_protocol::policy::{PolicySet, PolicyTable};
 use casemate_protocol::{Digest, PublicKey, RecordIndex, Side};
 
 use crate::accounts::{Account, AccountAges, Accounts, KeyRegistry};
+use crate::conduct::Conduct;
 use crate::funds::limiter::LimiterState;
 use crate::ledger::{ChainFacts, Ledger};
 use crate::page_tree::{RowSeal, RowSeals};
@@ -67,6 +68,7 @@ struct SegmentParts {
     left: BTreeMap<(u16, u64), u64>,
     last_left: BTreeMap<u16, u64>,
     last_arrived: BTreeMap<u16, u64>,
+    conduct: Conduct,
 }
 
 /// What a segment that clears on margin has besides.
@@ -211,6 +213,7 @@ fn write_segment<W: Write>(segment: &Segment, writer: &mut W) -> borsh::io::Resu
         left: segment.left.clone(),
         last_left: segment.last_left.clone(),
         last_arrived: segment.last_arrived.clone(),
+        conduct: segment.conduct.clone(),
     };
     parts.serialize(writer)
 }
@@ -249,6 +252,7 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
         (None, None) => {}
         _ => return Err(invalid_data()),
     }
+    segment.note_worst_regime();
     segment.totals = parts.totals;
     segment.limiter = parts.limiter;
     segment.restore_grant_watches();
@@ -256,6 +260,7 @@ fn read_segment<R: Read>(segment: &mut Segment, reader: &mut R) -> borsh::io::Re
     segment.left = parts.left;
     segment.last_left = parts.last_left;
     segment.last_arrived = parts.last_arrived;
+    segment.conduct = parts.conduct.under(&segment.rules.conduct);
     segment.restore_moves(parts.withdrawals, parts.transfers, parts.deposits);
     Ok(())
 }

@@ -16,9 +16,9 @@ use crate::funds::limiter::{self, Leaving, LimiterState};
 use crate::funds::{exit_left, require_may_exit, require_may_leave, weight_now};
 use crate::ledger::Ledger;
 use crate::liquidation::{liquidatable, repayable};
-use crate::price;
 use crate::regime;
 use crate::segment::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, Segment, Transfer};
+use crate::{price, proposals};
 
 impl Ledger {
     /// Phase 1: ends of orders and grants, dead-man switches, transfers that left in an earlier block. Segment by
@@ -33,6 +33,15 @@ impl Ledger {
             due.extend(self.arrivals(segment).take(share));
         }
         due
+    }
+
+    /// Phase 1, after what is due: what conduct found in the blocks before.
+    #[must_use]
+    pub fn due_conduct(&self, block: &BlockContext) -> Vec<SystemCommand> {
+        let is_faulted = |id| self.faulted.iter().any(|faulted| faulted.segment == id);
+        let segments = self.segments.iter().filter(|segment| !is_faulted(segment.id()));
+        let due = segments.filter(|segment| segment.has_conduct_news(block.time_ms));
+        due.map(|segment| without_origin(SystemWork::MoveConduct(segment.id()))).collect()
     }
 
     /// Phase 10: withdrawals and transfers whose delay is over, whose account still covers what it holds, and for which
@@ -94,7 +103,7 @@ impl Ledger {
     pub fn due_reliefs(&self, block: &BlockContext) -> Vec<SystemCommand> {
         let mut due = Vec::new();
         for segment in self.clearing_segments() {
-            due.extend(breaker::due_proposals(segment, block).map(without_origin));
+            due.extend(proposals::due_proposals(segment, block).map(without_origin));
             due.extend(breaker::due_relief(segment, block).map(without_origin));
         }
         due
@@ -175,6 +184,7 @@ impl Ledger {
             || !self.due_funding(block).is_empty()
             || !self.due_regimes(block).is_empty()
             || !self.due_reliefs(block).is_empty()
+            || !self.due_conduct(block).is_empty()
     }
 
     /// Whether a withdrawal or transfer waits for its delay. Waiting clocks gain a bounded step in each block, so while

@@ -10,16 +10,18 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::BoundedVec;
 use crate::clearing::BreakerState;
 use crate::grant::GrantTerms;
+use crate::hash::Digest;
 use crate::ids::{
-    AccountId, AssetId, ClientOrderId, FeedId, GrantNumber, MarketId, OrderNumber, ProposalNumber, SegmentId,
-    TransferNumber, WithdrawalNumber,
+    AccountId, AssetId, ClientOrderId, FeedId, GrantNumber, MarketId, OrderNumber, PolicyEpoch, ProposalNumber,
+    SegmentId, TransferNumber, WithdrawalNumber,
 };
 use crate::keys::PublicKey;
 use crate::limits::{OUTSIDE_REFERENCE_BYTES_MAX, QUOTE_LEVELS_MAX};
+use crate::policy::PolicySet;
 use crate::units::{DurationMs, PriceNanos, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TimeMs};
 pub use system::{
-    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
-    SegmentWithdrawal, SystemCommand, SystemWork,
+    HeldBack, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
+    SegmentWaiting, SegmentWithdrawal, SystemCommand, SystemWork,
 };
 
 /// What an account asks for, inside an envelope.
@@ -31,9 +33,9 @@ pub enum Command {
     OpenAccount = 1,
     /// Closes the account; the bond leaves as a withdrawal.
     CloseAccount(Box<CloseAccount>) = 2,
-    /// Registers a session key.
+    /// Registers a session key, for a grant of the root key or for a child of another grant.
     RegisterGrant(Box<GrantTerms>) = 3,
-    /// Ends a grant now and cancels its resting orders.
+    /// Ends a grant and its descendants now and cancels their resting orders.
     RevokeGrant(RevokeGrant) = 4,
     /// An attestor's statement that a deposit happened outside.
     AttestDeposit(Box<DepositClaim>) = 10,
@@ -65,6 +67,10 @@ pub enum Command {
     Propose(Box<Propose>) = 40,
     /// Approves a proposal.
     Approve(Approve) = 41,
+    /// Adds the evidence of its envelope to what waits to leave, where a policy asks for more than that came with.
+    AddEvidence(AddEvidence) = 42,
+    /// Contests what is inferred about the account's links to others in a segment.
+    ContestLink(ContestLink) = 50,
 }
 
 /// The word by which grants and policies call a command. Numbers are those of the commands.
@@ -110,11 +116,15 @@ pub enum Action {
     Propose = 40,
     /// See [`Command::Approve`].
     Approve = 41,
+    /// See [`Command::AddEvidence`].
+    AddEvidence = 42,
+    /// See [`Command::ContestLink`].
+    ContestLink = 50,
 }
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -134,6 +144,8 @@ impl Action {
         Self::SubmitPrice,
         Self::Propose,
         Self::Approve,
+        Self::AddEvidence,
+        Self::ContestLink,
     ];
 
     /// The permanent number, below 64.
@@ -159,6 +171,8 @@ impl Action {
             Self::SubmitPrice => 30,
             Self::Propose => 40,
             Self::Approve => 41,
+            Self::AddEvidence => 42,
+            Self::ContestLink => 50,
         }
     }
 }
@@ -187,6 +201,8 @@ impl Command {
             Self::SubmitPrice(_) => Action::SubmitPrice,
             Self::Propose(_) => Action::Propose,
             Self::Approve(_) => Action::Approve,
+            Self::AddEvidence(_) => Action::AddEvidence,
+            Self::ContestLink(_) => Action::ContestLink,
         }
     }
 
@@ -215,9 +231,18 @@ impl Command {
             | Self::SetDeadMan(_)
             | Self::SubmitPrice(_)
             | Self::Propose(_)
-            | Self::Approve(_) => None,
+            | Self::Approve(_)
+            | Self::AddEvidence(_)
+            | Self::ContestLink(_) => None,
         }
     }
+}
+
+/// See [`Command::ContestLink`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ContestLink {
+    /// The segment whose detectors inferred them.
+    pub segment: SegmentId,
 }
 
 /// Closes an account that has nothing left but its bond.
@@ -524,7 +549,7 @@ pub struct SubmitPrice {
 }
 
 /// Proposes a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Propose {
     /// The segment that changes.
     pub segment: SegmentId,
@@ -535,12 +560,14 @@ pub struct Propose {
 }
 
 /// A change that officers decide. Each names the old value, and fails if it differs by then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum Change {
     /// Moves a breaker to a looser state, once its clear tests hold.
     LeaveBreaker(LeaveBreaker) = 1,
+    /// Puts a set of policies in force, in the whole venue.
+    AdoptPolicies(Box<AdoptPolicies>) = 2,
 }
 
 /// See [`Change::LeaveBreaker`].
@@ -552,6 +579,20 @@ pub struct LeaveBreaker {
     pub to: BreakerState,
 }
 
+/// See [`Change::AdoptPolicies`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AdoptPolicies {
+    /// Epoch of the set that is in force now.
+    pub old_epoch: PolicyEpoch,
+    /// The set; without a file, the built-in table.
+    pub set: PolicySet,
+    /// Digest of the table that it compiles into: who approves has compiled it.
+    pub table: Digest,
+    /// Whether it is declared to make nothing easier. Risk officers decide that, after the short delay; if the cells say
+    /// otherwise by then, nothing comes of it.
+    pub is_tightening: bool,
+}
+
 /// Approves a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Approve {
@@ -559,6 +600,26 @@ pub struct Approve {
     pub segment: SegmentId,
     /// The proposal.
     pub number: ProposalNumber,
+}
+
+/// Adds evidence to what waits to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct AddEvidence {
+    /// The segment that it leaves.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+}
+
+/// Something that waits to leave a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Waiting {
+    /// A withdrawal.
+    Withdrawal(WithdrawalNumber) = 1,
+    /// A transfer to another segment.
+    Transfer(TransferNumber) = 2,
 }
 
 #[cfg(test)]

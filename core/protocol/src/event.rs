@@ -2,10 +2,11 @@
 //! them is a second road to the same state. Discriminants are permanent.
 
 mod clearing;
+mod conduct;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::command::{DepositClaim, OutsideReference, Side};
+use crate::command::{DepositClaim, OutsideReference, Side, Waiting};
 use crate::grant::GrantTerms;
 use crate::hash::Digest;
 use crate::ids::{
@@ -17,9 +18,10 @@ use crate::policy::Tier;
 use crate::units::{DurationMs, PriceTicks, QuantityLots, QuoteMicros, TimeMs};
 pub use clearing::{
     BreakerMoved, DeficitRepaid, FundingSettled, InsurancePaid, LiquidationSliced, LiquidationStepped, LossUncovered,
-    MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved,
+    MarkMoved, PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved,
+    ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved,
 };
+pub use conduct::{ConductAlerted, ConductBandMoved, LinksContested};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -34,6 +36,8 @@ pub enum Event {
     GrantRegistered(Box<GrantRegistered>) = 3,
     /// A grant was revoked.
     GrantRevoked(GrantRevoked) = 4,
+    /// What a grant may lose in a segment was lowered, because a child was carved out of it.
+    GrantLossLowered(GrantLossLowered) = 5,
     /// An operator's statement about a deposit was counted.
     DepositAttested(Box<DepositAttested>) = 10,
     /// A deposit reached its quorum: the vault grew, and the money waits for its beneficiary.
@@ -74,6 +78,10 @@ pub enum Event {
     GrantUnwatched(GrantWatched) = 28,
     /// Principal was set aside to leave by the slow way.
     PrincipalExitRequested(Box<WithdrawalRequested>) = 29,
+    /// Something that was due to leave is held back until it has more evidence, or less is asked for.
+    LeavingHeld(LeavingHeld) = 30,
+    /// Evidence was added to something that waits to leave.
+    EvidenceAdded(EvidenceAdded) = 31,
     /// A publisher's observation was taken.
     PriceObserved(PriceObserved) = 40,
     /// A feed's price was put together from its observations.
@@ -104,6 +112,14 @@ pub enum Event {
     ProposalApproved(ProposalApproved) = 62,
     /// A proposal came to its end.
     ProposalEnded(ProposalEnded) = 63,
+    /// A set of policies came into force.
+    PolicyAdopted(Box<PolicyAdopted>) = 64,
+    /// A detector of conduct fired.
+    ConductAlerted(Box<ConductAlerted>) = 70,
+    /// The conduct band of an account moved.
+    ConductBandMoved(ConductBandMoved) = 71,
+    /// An account contested what was inferred about it.
+    LinksContested(LinksContested) = 72,
 }
 
 /// See [`Event::AccountOpened`].
@@ -115,6 +131,30 @@ pub struct AccountOpened {
     pub root_key: PublicKey,
     /// The segment that holds the bond.
     pub segment: SegmentId,
+}
+
+/// See [`Event::LeavingHeld`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LeavingHeld {
+    /// The segment that it would leave.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+    /// The least evidence that is enough; none if no evidence is.
+    pub required: Option<Tier>,
+    /// Waiting clock at which it is judged again.
+    pub again_ms: DurationMs,
+}
+
+/// See [`Event::EvidenceAdded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EvidenceAdded {
+    /// The segment that it would leave.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+    /// The evidence that it has now.
+    pub tier: Tier,
 }
 
 /// See [`Event::AccountClosed`].
@@ -146,6 +186,19 @@ pub struct GrantRevoked {
     pub account: AccountId,
     /// The grant.
     pub number: GrantNumber,
+}
+
+/// See [`Event::GrantLossLowered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GrantLossLowered {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The account.
+    pub account: AccountId,
+    /// The grant that gave some of its budget to a child.
+    pub grant: GrantNumber,
+    /// Most that its fills may cost in the segment from now on, with what they have cost.
+    pub loss_max: QuoteMicros,
 }
 
 /// See [`Event::DepositAttested`].

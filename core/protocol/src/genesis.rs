@@ -9,13 +9,15 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::BoundedVec;
 use crate::clearing::{ClearingRules, FeedRules, MarginRules, Officers, ProposalRules};
+use crate::conduct::ConductRules;
+use crate::grant::GrantLifetimes;
 use crate::hash::{self, Digest, Domain};
 use crate::ids::{AccountId, AssetId, FeedId, MarketId, OperatorId, SegmentId};
 use crate::keys::PublicKey;
 use crate::limits::{
-    ATTESTORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, GRANT_LIFETIME_MS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX,
-    OPEN_ORDERS_MAX, ORIGIN_BYTES_MAX, PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX,
-    PUBLISHERS_MAX, QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
+    ATTESTORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX, ORIGIN_BYTES_MAX,
+    PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, PUBLISHERS_MAX, QUANTITY_LOTS_MAX,
+    SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
 };
 use crate::policy::PolicySet;
 use crate::units::{
@@ -89,6 +91,8 @@ pub struct AccountRules {
     pub weight_burst: u32,
     /// Verification weight that an account regains in a second of block time.
     pub weight_per_second: u32,
+    /// Longest lives of new grants, by the worst regime of the venue.
+    pub grant_lifetimes: GrantLifetimes,
 }
 
 /// A page on which passkeys may sign.
@@ -191,6 +195,8 @@ pub struct SegmentRules {
     pub fee_share_insurance: RatioPpm,
     /// Share of net fees that goes to validators; the venue has the rest.
     pub fee_share_validators: RatioPpm,
+    /// From where conduct alerts and an act is damage.
+    pub conduct: ConductRules,
 }
 
 /// A cap that refills over a window.
@@ -366,6 +372,7 @@ impl Genesis {
             place,
             GenesisRule::WeightBudgetPositive,
         )?;
+        require(self.accounts.grant_lifetimes.is_well_formed(), place, GenesisRule::GrantLifetimes)?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
         let operators = distinct_operators(self.attestors.as_slice());
         require(
@@ -391,7 +398,8 @@ impl Genesis {
         let is_balance_fine = seeded.balance.is_positive() && seeded.balance.micros() <= BALANCE_MICROS_MAX;
         require(is_balance_fine, place, GenesisRule::SeededInRange)?;
         let has_budgets = seeded.grant_notional.is_positive() && seeded.grant_commands_per_minute > 0;
-        let is_lifetime_fine = (1..=GRANT_LIFETIME_MS_MAX).contains(&seeded.grant_lifetime_ms.ms());
+        let is_lifetime_fine =
+            (1..=self.accounts.grant_lifetimes.calm_ms.ms()).contains(&seeded.grant_lifetime_ms.ms());
         require(has_budgets && is_lifetime_fine, place, GenesisRule::SeededInRange)?;
         let is_in_budget = |market: &MarketRules| {
             notional(market.reference_price, seeded.position_lots, market.tick_value)
@@ -497,7 +505,8 @@ impl SegmentRules {
         hold(!self.dead_man_timeout_min_ms.is_zero(), GenesisRule::LimitPositive)?;
         let shares =
             i128::from(self.fee_share_insurance.ppm()).saturating_add(i128::from(self.fee_share_validators.ppm()));
-        hold(shares <= PPM, GenesisRule::FeeSharesWithinWhole)
+        hold(shares <= PPM, GenesisRule::FeeSharesWithinWhole)?;
+        hold(self.conduct.is_in_range(), GenesisRule::ConductLimits)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Grants: what a root key lets a session key do, and until when.
+//! Grants: what a root key, or a session out of its own grant, lets a session key do, and until when.
 //!
 //! The format has every field from the start. A budget of zero means "nothing", never "no limit".
 
@@ -8,8 +8,9 @@ use crate::BoundedVec;
 use crate::command::Action;
 use crate::ids::{GrantNumber, MarketId};
 use crate::keys::PublicKey;
-use crate::limits::GRANT_MARKETS_MAX;
-use crate::units::{QuoteMicros, TimeMs};
+use crate::limits::{GRANT_LIFETIME_MS_MAX, GRANT_MARKETS_MAX};
+use crate::regime::Regime;
+use crate::units::{DurationMs, QuoteMicros, TimeMs};
 
 /// A set of actions, one bit each; the bit is the action's permanent number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -28,6 +29,9 @@ impl ActionSet {
         .with(Action::QuoteLadder)
         .with(Action::SetDeadMan);
 
+    /// What a session may be granted: trading, and sharing its grant out to children.
+    pub const SESSION: Self = Self::TRADING.with(Action::RegisterGrant).with(Action::RevokeGrant);
+
     /// This set and one more action.
     #[must_use]
     pub const fn with(self, action: Action) -> Self {
@@ -37,12 +41,18 @@ impl ActionSet {
     /// Whether the action is in the set.
     #[must_use]
     pub const fn contains(self, action: Action) -> bool {
-        (self.0 >> action.number()) & 1 == 1
+        self.has_number(action.number())
+    }
+
+    /// Whether the action with this number is in the set, if there is one.
+    #[must_use]
+    pub const fn has_number(self, number: u8) -> bool {
+        number < 64 && (self.0 >> number) & 1 == 1
     }
 
     /// The numbers of the actions in the set, also of those that this version has no action for.
     pub fn numbers(self) -> impl Iterator<Item = u8> {
-        (0..64).filter(move |&number| (self.0 >> number) & 1 == 1)
+        (0..64).filter(move |&number| self.has_number(number))
     }
 
     /// Whether every action of this set is in the other.
@@ -72,14 +82,26 @@ impl MarketScope {
             Self::Only(markets) => markets.iter().any(|&named| named == market),
         }
     }
+
+    /// Whether the other scope reaches every market that this one does. Named markets do not add up to all of them: all is
+    /// also those listed later.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::All) => true,
+            (Self::All, Self::Only(_)) => false,
+            (Self::Only(markets), Self::Only(_)) => markets.iter().all(|&market| other.contains(market)),
+        }
+    }
 }
 
-/// What a root key signs to let a session key act.
+/// What is signed to let a session key act: by the root key, or by the parent's session key.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GrantTerms {
     /// The grant's number: the account's next one, so that a grant is registered once.
     pub number: GrantNumber,
-    /// The grant that this one is carved out of; none for a grant of the root key.
+    /// The grant that this one is carved out of: its rate and budgets are taken off the parent's and never come back. None
+    /// for a grant that stands by itself.
     pub parent: GrantNumber,
     /// The session key; registered once, ever, on the whole chain.
     pub session_key: PublicKey,
@@ -98,6 +120,45 @@ pub struct GrantTerms {
     pub expires_ms: TimeMs,
     /// The grant can only be registered before this time.
     pub register_before_ms: TimeMs,
+}
+
+/// Longest lives of grants that are registered in each regime of the venue. Those that live already stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GrantLifetimes {
+    /// While every market is calm.
+    pub calm_ms: DurationMs,
+    /// While the worst is elevated.
+    pub elevated_ms: DurationMs,
+    /// While the worst is stressed.
+    pub stressed_ms: DurationMs,
+    /// While the worst is extreme.
+    pub extreme_ms: DurationMs,
+}
+
+impl GrantLifetimes {
+    /// The same in every regime.
+    #[must_use]
+    pub const fn same(lifetime_ms: DurationMs) -> Self {
+        Self { calm_ms: lifetime_ms, elevated_ms: lifetime_ms, stressed_ms: lifetime_ms, extreme_ms: lifetime_ms }
+    }
+
+    /// The longest life of a grant that is registered in this regime.
+    #[must_use]
+    pub const fn longest(&self, regime: Regime) -> DurationMs {
+        match regime {
+            Regime::Calm => self.calm_ms,
+            Regime::Elevated => self.elevated_ms,
+            Regime::Stressed => self.stressed_ms,
+            Regime::Extreme => self.extreme_ms,
+        }
+    }
+
+    /// Whether none is zero, none longer than the software allows, and a rougher regime allows no longer ones.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let from_extreme = Regime::ALL.into_iter().rev().map(|regime| self.longest(regime));
+        !self.extreme_ms.is_zero() && from_extreme.is_sorted() && self.calm_ms.ms() <= GRANT_LIFETIME_MS_MAX
+    }
 }
 
 #[cfg(test)]

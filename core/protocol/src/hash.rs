@@ -94,6 +94,8 @@ domains! {
     BatchCoefficients = b"\x07cm.batc";
     /// A deposit claim's key.
     DepositClaim = b"\x07cm.dpst";
+    /// A chain outside with a name on it, for conduct.
+    Outside = b"\x07cm.outs";
     /// A set of policies.
     PolicySet = b"\x07cm.pset";
     /// A compiled policy table.

@@ -11,6 +11,7 @@ pub mod block;
 pub mod bounded;
 pub mod clearing;
 pub mod command;
+pub mod conduct;
 pub mod envelope;
 pub mod event;
 pub mod genesis;

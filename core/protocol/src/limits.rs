@@ -32,7 +32,9 @@ pub const NONCE_WINDOW: u64 = 64;
 pub const GRANTS_LIVE_MAX: usize = 16;
 /// Markets that a grant can name one by one.
 pub const GRANT_MARKETS_MAX: usize = 16;
-/// Longest life of a grant.
+/// Grants from one that the root key registered by itself down to the last child, both counted.
+pub const GRANT_DEPTH_MAX: usize = 3;
+/// Longest life of a grant: the ceiling of what genesis may allow in any regime.
 pub const GRANT_LIFETIME_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Positions of one account in one segment.
@@ -87,10 +89,19 @@ pub const ACCOUNTS_MAX: u64 = (1 << 32) - 1;
 
 /// Waiting clock for which what left an account still counts towards the amount that policies look at.
 pub const LEAVING_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
-/// A grant of the root key is fresh for so long after its registration.
+/// A grant of the root key is fresh for so long after its registration; one carved out of another never is.
 pub const FRESH_GRANT_MS: u64 = 10 * 60 * 1_000;
 /// Ages of accounts are told up to here.
 pub const ACCOUNT_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Waiting clock between the last approval of policies that only tighten and their coming into force, at least: what is
+/// on its way by then was signed under the old ones.
+pub const POLICY_TIGHTENING_DELAY_MS_MIN: u64 = 10 * 60 * 1_000;
+/// The same for all other policies: who does not want them has left by then.
+pub const POLICY_LOOSENING_DELAY_MS_MIN: u64 = 48 * 60 * 60 * 1_000;
+/// Waiting clock until something that is held back is judged again.
+pub const HELD_AGAIN_MS: u64 = 10 * 60 * 1_000;
+/// Waiting clock after which what is held back goes back to the balance.
+pub const HELD_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Files of a set of policies.
 pub const POLICY_FILES_MAX: usize = 32;
 /// Bytes of one of them. A whole set must fit into an envelope besides.

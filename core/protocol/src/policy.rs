@@ -234,6 +234,8 @@ words! {
         RegisterChildGrant = 31,
         /// Adds evidence to what waits for it.
         AddEvidence = 32,
+        /// See [`Command::ContestLink`].
+        ContestLink = 33,
     }
 }
 
@@ -303,6 +305,7 @@ impl PolicyAction {
             | Self::RequestPrincipalExit
             | Self::CancelAllOrders
             | Self::SetDeadMan
+            | Self::ContestLink
             | Self::SubmitPrice
             | Self::Propose
             | Self::Approve
@@ -356,6 +359,7 @@ impl PolicyAction {
             Command::CancelWithdrawal(_) => Self::CancelWithdrawal,
             Command::RequestTransfer(_) => Self::RequestTransfer,
             Command::CancelTransfer(_) => Self::CancelTransfer,
+            Command::AddEvidence(_) => Self::AddEvidence,
             Command::RequestPrincipalExit(_) => Self::RequestPrincipalExit,
             Command::PlaceOrder(order) if order.is_reduce_only => Self::PlaceReducingOrder,
             Command::PlaceOrder(order) => match order.kind {
@@ -370,6 +374,7 @@ impl PolicyAction {
             Command::CancelAllOrders(_) => Self::CancelAllOrders,
             Command::QuoteLadder(_) => Self::QuoteLadder,
             Command::SetDeadMan(_) => Self::SetDeadMan,
+            Command::ContestLink(_) => Self::ContestLink,
             Command::SubmitPrice(_) => Self::SubmitPrice,
             Command::Propose(_) => Self::ProposeLoosening,
             Command::Approve(_) => Self::ApproveLoosening,

@@ -8,6 +8,7 @@ use borsh::io::{Error, ErrorKind, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::command::Action;
+use crate::conduct::Detector;
 use crate::policy::Tier;
 use crate::units::QuoteMicros;
 
@@ -28,6 +29,8 @@ pub enum Measure {
     Lots,
     /// The number of an action, shown as its name.
     Action,
+    /// The number of a detector of conduct, shown as its name.
+    Detector,
     /// The number of a tier of evidence, shown as its name.
     Tier,
 }
@@ -130,13 +133,24 @@ reject_codes! {
     205 GrantNumberNotNext Count "grant number `{present}` is not the account's next, `{required}`", "use the next number";
     206 GrantsLiveMax Count "the account has `{present}` live grants, the maximum is `{required}`", "revoke one first";
     207 SessionKeyTaken Nothing "the session key was registered before", "make a new key: a session key is registered once, ever";
-    208 GrantLifetimeNotAllowed Milliseconds "the grant would live `{present}`, at least 1 and at most `{required}` is allowed", "choose an earlier or later end";
+    208 GrantLifetimeNotAllowed Milliseconds "the grant would live `{present}`, at least 1 and in the venue's present regime at most `{required}` is allowed", "choose an earlier or later end: the rougher the venue's worst market, the shorter new grants live";
     209 GrantRegistrationLate Milliseconds "the grant could be registered before `{required}`, block time is `{present}`", "sign new terms";
-    210 ChildGrantNotSupported Count "grants carved out of grant `{present}` are not available in this version", "register the grant with the root key and no parent";
+    210 ChildGrantNotSupported Count "grants carved out of grant `{present}` were not available in that version", "submit again: they are available now";
     211 GrantNotFound Count "grant `{present}` does not exist or ended", "list the account's grants";
-    212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions only";
+    212 GrantActionsNotAllowed Nothing "the grant names actions that a session cannot have", "grant trading actions, and registering and revoking children";
     213 GrantBudgetMissing Nothing "a budget of the grant is zero", "set every budget above zero: zero means nothing, never no limit";
     214 GrantLossExceeded Quote "the grant has `{required}` of its loss budget left, the command may cost `{present}`", "register a grant with a larger budget, or trade closer to the index";
+    215 ChildActionsWider Action "the parent grant does not include action `{present}`", "grant a child only what its parent may do";
+    216 ChildMarketsWider Nothing "the child reaches markets that its parent does not", "name markets that the parent reaches";
+    217 ChildEndsLater Milliseconds "the child would end at `{present}`, its parent ends at `{required}`", "choose an end not later than the parent's";
+    218 ChildRateWider Count "the parent has `{required}` commands per minute left to give, the child asks for `{present}`", "ask for less, or wait for the parent's next minute";
+    219 ChildNotionalWider Quote "the parent has `{required}` of notional left to give, the child asks for `{present}`", "ask for less: what the parent traded, reserves and gave away is gone";
+    220 ChildLossWider Quote "the parent has `{required}` of its loss budget left to give, the child asks for `{present}`", "ask for less: what the parent lost and gave away is gone, and where collateral is full it keeps as much as its notional";
+    221 ChildTooDeep Count "the child would be grant `{present}` in a line of which `{required}` are allowed", "carve it out of a grant nearer to the root key's";
+    222 GrantParentEnded Count "parent grant `{present}` does not exist or ended", "name a live grant of the account";
+    223 NotOwnChild Count "a session registers and revokes only children of its own grant `{required}`, not of grant `{present}`", "name your own grant as parent, or sign with the root key";
+    224 GrantActionsMissing Nothing "the grant names no action", "name every action that it is for: none means nothing, never all";
+    225 GrantMarketsMissing Nothing "the grant's list of markets is empty", "name the markets, or say all of them";
 
     // 3xx: policy refuses.
     300 RootRequired Action "action `{present}` needs the root key", "sign with the root key";
@@ -146,6 +160,7 @@ reject_codes! {
     304 NotAnOfficer Count "account `{present}` is neither a risk officer nor a governor", "officers are named in genesis";
     305 EvidenceTooLow Tier "the policy in force asks for evidence `{required}`, the command came with `{present}`", "present more: session, fresh, rooted, proven, quorum; `policy explain` says why, and the slow principal exit needs no more than the root key";
     306 ProofNotSupported Count "evidence of kind `{present}` cannot be verified by this version", "leave it out; the slow principal exit needs none";
+    307 EvidenceNotMore Tier "what waits has evidence `{required}` already, the command brings `{present}`", "nothing to do, or sign with stronger evidence";
     309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
 
     // 4xx: accounts and money.
@@ -213,6 +228,19 @@ reject_codes! {
     704 ProposalLifeNotAllowed Milliseconds "the proposal would live `{present}`, at least 1 and at most `{required}` is allowed", "choose another end";
     705 ProposalsMax Count "the operator has `{present}` open proposals in the segment, the maximum is `{required}`", "wait until one is over";
     706 GovernorRequired Count "leaving state `{present}` is for governors to decide", "ask a governor to propose and approve";
+    707 PolicySetUnreadable Nothing "the set of policies does not read, or is beyond a bound", "let `casemate policy check` say where";
+    708 VenueChangeElsewhere Count "changes of the venue are proposed in segment `{required}`, not in segment `{present}`", "name that segment";
+    709 GovernorsLoosen Nothing "policies that are not declared as tightening are for governors to decide", "ask a governor, or declare the change as tightening if `casemate policy diff` says so";
+    710 RiskOfficersTighten Nothing "policies that only tighten are for risk officers to decide", "ask a risk officer, or declare the change as a loosening, which waits longer";
+
+    // 8xx: conduct. An anomaly and damage together; see docs/conduct.md.
+    800 ConductOutflow Detector "conduct: `{present}` fired for the account, and more would leave than an account that stands out may take of the vault", "wait until the band falls, take less, or ask for principal by the slow exit, which nothing holds up";
+    801 ConductKeysWhilePending Detector "conduct: `{present}` fired for the account, and a key would change while money waits to leave", "cancel what waits, or wait until the band falls";
+    802 ConductPriceStep Detector "conduct: `{present}` fired for the account, and the order would move the price further than an account that stands out may", "trade less at once; cancels, reductions and top-ups are never held up";
+    803 ConductOwnLoss Detector "conduct: `{present}` fired for the account, and with the order it would have lost too large a part of its equity against the index within the hour", "if the key is not yours to lose, revoke its grant; else name a price closer to the index";
+    804 ConductBookDepth Detector "conduct: `{present}` fired for the account, and the order would be most of its side of the book", "show less; cancels, reductions and top-ups are never held up";
+    805 ConductOpenInterest Detector "conduct: `{present}` fired for the account, and its position would be too large a part of open interest", "trade less, or reduce";
+    806 ContestedLately Count "the account contested its links at `{required}`, and the block is at `{present}`", "contest again seven days after; what is inferred fades meanwhile";
 
     // 9xx: the segment.
     900 SegmentFaulted Count "segment `{present}` failed an invariant: everything it did in this block was undone and it is halted", "cancel and top up stay possible once the segment is recovered";
@@ -281,6 +309,10 @@ impl core::fmt::Display for Reject {
                 .into_iter()
                 .find(|action| i64::from(action.number()) == number)
                 .map_or_else(|| number.to_string(), |action| format!("{action:?}")),
+            Measure::Detector => u8::try_from(number)
+                .ok()
+                .and_then(Detector::from_number)
+                .map_or_else(|| number.to_string(), |detector| detector.name().to_owned()),
             Measure::Tier => u8::try_from(number)
                 .ok()
                 .and_then(Tier::from_number)

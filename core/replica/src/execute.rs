@@ -9,10 +9,10 @@
 use std::ops::Range;
 
 use casemate_audit::{RecordHeader, RecordSource, Verdict, encode_body, seal};
-use casemate_gate::{Included, PolicyDecider, pipeline};
-use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger};
+use casemate_gate::{Included, PolicyDecider, judge_leaving, pipeline};
+use casemate_ledger::{BlockContext, BrokenLaw, Law, Ledger, PolicyInForce};
 use casemate_protocol::block::SealSecret;
-use casemate_protocol::command::Command;
+use casemate_protocol::command::{Change, Command, SystemWork};
 use casemate_protocol::envelope::GroupMode;
 use casemate_protocol::limits::RECORD_EVENTS_MAX;
 use casemate_protocol::parallel::Parallel;
@@ -110,6 +110,8 @@ pub(crate) struct Execution<'a> {
     events: Vec<Event>,
     /// Commands done in an earlier phase than that of their place.
     done_early: Vec<(usize, usize)>,
+    /// This machine could not judge something that was due to leave.
+    has_policy_fault: bool,
 }
 
 impl<'a> Execution<'a> {
@@ -132,6 +134,7 @@ impl<'a> Execution<'a> {
             entries: Vec::with_capacity(commands),
             events: Vec::with_capacity(commands),
             done_early: Vec::new(),
+            has_policy_fault: false,
         }
     }
 
@@ -145,11 +148,12 @@ impl<'a> Execution<'a> {
         timer.begin(Stages::Commands);
         let broken = self.run_phases();
         self.refuse_faulted(&broken);
+        self.note_refusals();
         timer.begin(Stages::Records);
         let mut executed = self.write_records(secret, parallel);
         let is_fault =
             |entry: &Entry<'_>| entry.verdict.is_err_and(|reject| reject.code() == RejectCode::PolicyEngineFault);
-        executed.has_policy_fault = self.entries.iter().any(is_fault);
+        executed.has_policy_fault = self.has_policy_fault || self.entries.iter().any(is_fault);
         executed.broken = broken;
         timer.begin(Stages::StateRoot);
         executed.state_root = self.ledger.seal(secret, parallel);
@@ -192,6 +196,9 @@ impl<'a> Execution<'a> {
     /// Phase 1.
     fn phase_due(&mut self) {
         for command in self.ledger.due_at_start(&self.block) {
+            self.run_system(command);
+        }
+        for command in self.ledger.due_conduct(&self.block) {
             self.run_system(command);
         }
     }
@@ -258,7 +265,26 @@ impl<'a> Execution<'a> {
     /// Phase 11, before the laws: what may be loosened by now.
     fn phase_reliefs(&mut self) {
         for command in self.ledger.due_reliefs(&self.block) {
+            self.offer_policy(&command.work);
             self.run_system(command);
+        }
+    }
+
+    /// What a proposed set compiles into, before its proposal is carried out; nothing for other work.
+    fn offer_policy(&mut self, work: &SystemWork) {
+        let SystemWork::CarryOutProposal(named) = work else { return };
+        let Some(set) = self.ledger.set_to_adopt(named).cloned() else { return };
+        if let Ok(table) = self.policy.compile(&set) {
+            self.ledger.offer_policy(PolicyInForce::new(set, table));
+        }
+    }
+
+    /// Compiles a set that was proposed while others vote on it.
+    fn prepare_policy(&self, asked: &Command) {
+        if let Command::Propose(propose) = asked
+            && let Change::AdoptPolicies(adopt) = &propose.change
+        {
+            self.policy.prepare(&adopt.set);
         }
     }
 
@@ -288,7 +314,7 @@ impl<'a> Execution<'a> {
             for (command, asked) in intent.commands.iter().enumerate() {
                 if matches!(asked, Command::CancelAllOrders(_)) {
                     self.cancel_all_early(envelope, command);
-                } else if self.ledger.is_early(intent.account, asked, self.block.height) {
+                } else if self.ledger.is_early(intent.account, asked, self.block.time_ms) {
                     self.run_command(envelope, command);
                     self.done_early.push((envelope, command));
                 }
@@ -317,9 +343,13 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Phase 10.
+    /// Phase 10. What is due to leave is judged by the policy in force once more.
     fn phase_releases(&mut self) {
-        for command in self.ledger.due_releases(&self.block) {
+        for due in self.ledger.due_releases(&self.block) {
+            let Ok(command) = judge_leaving(self.ledger, &self.block, self.policy, due) else {
+                self.has_policy_fault = true;
+                return;
+            };
             self.run_system(command);
             self.look_at_breakers();
         }
@@ -373,6 +403,9 @@ impl<'a> Execution<'a> {
             Err(reject) => Err(reject),
         };
         let is_accepted = verdict.is_ok();
+        if is_accepted {
+            self.prepare_policy(asked);
+        }
         self.push(source, segment, verdict, start);
         for follow_up in self.ledger.take_follow_ups() {
             self.run_system(follow_up);
@@ -468,6 +501,17 @@ impl<'a> Execution<'a> {
             let Some(fault) = broken.iter().find(|fault| Some(fault.segment) == entry.segment) else { continue };
             entry.verdict = Err(Reject::of(RejectCode::SegmentFaulted).present(u64::from(fault.segment.number())));
             entry.events = 0..0;
+        }
+    }
+
+    /// Refused commands are part of what an account did. In the order of their records.
+    fn note_refusals(&mut self) {
+        for entry in &self.entries {
+            let (Err(reject), EntrySource::Command { seat, asked, .. }) = (&entry.verdict, entry.source) else {
+                continue;
+            };
+            let account = seat.envelope().envelope().intent.account;
+            self.ledger.note_refused(&self.block, account, asked, reject.code());
         }
     }
 

@@ -231,6 +231,7 @@ impl<D: PolicyDecider> Replica<D> {
     ) -> Result<Self, SnapshotError> {
         let header = SnapshotHeader::deserialize_reader(reader).map_err(|_error| SnapshotError::Malformed)?;
         let ledger = Ledger::read_snapshot(genesis, &header.last.state_root, reader, parallel)?;
+        ledger.proposed_sets().for_each(|set| policy.prepare(set));
         Ok(Self { ledger, log: header.log, policy, last: header.last, pending: None })
     }
 

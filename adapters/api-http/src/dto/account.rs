@@ -2,7 +2,7 @@
 
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_ledger::segment::{GrantUsage, RestingOrder, Segment, SubAccount};
-use casemate_protocol::{AccountId, MarketId, TimeMs};
+use casemate_protocol::{AccountId, MarketId, QuoteMicros, TimeMs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +29,8 @@ pub struct AccountJson {
     pub root_nonce_next: u64,
     /// The number that the next grant must have.
     pub grant_number_next: u32,
+    /// The longest life of a grant that is registered now, in the venue's present regime.
+    pub grant_lifetime_ms_max: u64,
     /// Locked until the account closes.
     pub bond_quote_micros: Signed,
     /// The segment that holds the bond.
@@ -44,11 +46,17 @@ pub struct AccountJson {
 pub struct GrantJson {
     /// Its number in the account.
     pub number: u32,
+    /// The grant that it was carved out of; 0 if it stands by itself.
+    pub parent: u32,
+    /// Live grants that were carved out of it.
+    pub children: Vec<u32>,
     /// The session key.
     pub session_key: KeyText,
     /// Whether the session can act now.
     pub is_live: bool,
-    /// Whether the root key revoked it.
+    /// Whether it counts as fresh evidence: registered by the root key, by itself, in the last 10 minutes.
+    pub is_fresh: bool,
+    /// Whether it was revoked, or a grant above it.
     pub is_revoked: bool,
     /// The lowest nonce above every used one.
     pub nonce_next: u64,
@@ -56,14 +64,21 @@ pub struct GrantJson {
     pub actions: Vec<ActionJson>,
     /// The markets it reaches; none for all.
     pub markets: Option<Vec<u16>>,
-    /// Most notional over its life.
+    /// Most notional over its life, without what its children were given.
     pub notional_quote_micros_max: Signed,
     /// Notional that it has used: traded, and reserved by resting orders.
     pub notional_used_quote_micros: Signed,
-    /// Most that its fills may cost against the index over its life, fees included.
+    /// What is left of it, to trade or to give to a child; 0 if the grant ended.
+    pub notional_left_quote_micros: Signed,
+    /// Most that its fills may cost against the index over its life, fees included and what its children were given
+    /// left out.
     pub loss_quote_micros_max: Signed,
     /// What they cost so far.
     pub loss_used_quote_micros: Signed,
+    /// What is left of it; 0 if the grant ended.
+    pub loss_left_quote_micros: Signed,
+    /// Most commands per minute, without what its children were given.
+    pub commands_per_minute_max: u32,
     /// Its end.
     pub expires_ms: u64,
 }
@@ -81,6 +96,8 @@ pub struct SubAccountJson {
     pub pending_moves: u32,
     /// Deposits and arrivals less everything that was asked to leave: what the slow exit counts as principal.
     pub net_deposits_quote_micros: Signed,
+    /// Conduct band, 0 to 3; see `docs/conduct.md`.
+    pub conduct_band: u8,
     /// When the dead-man switch fires; 0 if it is not armed.
     pub dead_man_fires_ms: u64,
     /// Positions, by market.
@@ -153,12 +170,18 @@ impl AccountJson {
             root_key: KeyText(*account.root_key()),
             root_nonce_next: account.nonces().next(),
             grant_number_next: account.next_grant().number(),
+            grant_lifetime_ms_max: ledger.grant_lifetime_max().ms(),
             bond_quote_micros: Int(bond.micros()),
             bond_segment: bond_segment.number(),
             grants: grants(account, chain.time_ms, || parts().map(|(_, part)| part)),
             segments: parts().map(|(segment, part)| SubAccountJson::of(segment, part, id)).collect(),
         })
     }
+}
+
+fn children(account: &Account, parent: &Grant, now_ms: TimeMs) -> Vec<u32> {
+    let is_child = |grant: &&Grant| grant.parent() == parent.number() && grant.is_live(now_ms);
+    account.grants().iter().filter(is_child).map(|grant| grant.number().number()).collect()
 }
 
 fn grants<'a, I: Iterator<Item = &'a SubAccount>>(
@@ -172,19 +195,32 @@ fn grants<'a, I: Iterator<Item = &'a SubAccount>>(
         usages.fold(0i64, |sum, usage| sum.saturating_add(part_of(usage)))
     };
     let used = |usage: &GrantUsage| usage.traded().micros().saturating_add(usage.reserved().micros());
-    let show = |grant: &Grant| GrantJson {
-        number: grant.number().number(),
-        session_key: KeyText(*grant.session_key()),
-        is_live: grant.is_live(now_ms),
-        is_revoked: grant.is_revoked(),
-        nonce_next: grant.nonces().next(),
-        actions: action_words(grant.actions()),
-        markets: market_numbers(grant.markets()),
-        notional_quote_micros_max: Int(grant.notional_max().micros()),
-        notional_used_quote_micros: Int(sum(grant, used)),
-        loss_quote_micros_max: Int(grant.loss_max().micros()),
-        loss_used_quote_micros: Int(sum(grant, |usage| usage.lost().micros())),
-        expires_ms: grant.expires_ms().ms(),
+    let left = |grant: &Grant, most: QuoteMicros, used: i64| {
+        if grant.is_live(now_ms) { most.micros().saturating_sub(used).max(0) } else { 0 }
+    };
+    let show = |grant: &Grant| {
+        let (notional_used, loss_used) = (sum(grant, used), sum(grant, |usage| usage.lost().micros()));
+        let (commands_per_minute_max, _) = grant.rate_at(now_ms);
+        GrantJson {
+            number: grant.number().number(),
+            parent: grant.parent().number(),
+            children: children(account, grant, now_ms),
+            session_key: KeyText(*grant.session_key()),
+            is_live: grant.is_live(now_ms),
+            is_fresh: grant.is_fresh(now_ms),
+            is_revoked: grant.is_revoked(),
+            nonce_next: grant.nonces().next(),
+            actions: action_words(grant.actions()),
+            markets: market_numbers(grant.markets()),
+            notional_quote_micros_max: Int(grant.notional_max().micros()),
+            notional_used_quote_micros: Int(notional_used),
+            notional_left_quote_micros: Int(left(grant, grant.notional_max(), notional_used)),
+            loss_quote_micros_max: Int(grant.loss_max().micros()),
+            loss_used_quote_micros: Int(loss_used),
+            loss_left_quote_micros: Int(left(grant, grant.loss_max(), loss_used)),
+            commands_per_minute_max,
+            expires_ms: grant.expires_ms().ms(),
+        }
     };
     account.grants().iter().map(show).collect()
 }
@@ -211,6 +247,7 @@ impl SubAccountJson {
             pending_quote_micros: Int(part.pending().micros()),
             pending_moves: part.pending_count(),
             net_deposits_quote_micros: Int(part.net_deposits().micros()),
+            conduct_band: segment.conduct_band(id),
             dead_man_fires_ms: part.dead_man_ms().ms(),
             positions: PositionJson::all(segment, part),
             orders: segment.resting_orders(id).map(order).collect(),

@@ -95,7 +95,7 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AttestDeposit, RequestWithdrawal, CancelWithdrawal,
         RequestTransfer, CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders,
-        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve,
+        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
     }
 }
 words! {
@@ -137,6 +137,8 @@ pub enum CommandJson {
     CancelWithdrawal(SegmentNumberJson),
     /// Moves money to another segment.
     RequestTransfer(RequestTransferJson),
+    /// Adds the envelope's evidence to what waits to leave.
+    AddEvidence(AddEvidenceJson),
     /// Takes back a transfer.
     CancelTransfer(SegmentNumberJson),
     /// Asks for principal to leave by the slow way.
@@ -159,6 +161,8 @@ pub enum CommandJson {
     Propose(ProposeJson),
     /// Approves a proposal.
     Approve(SegmentNumberJson),
+    /// Contests what is inferred about the account's links to others.
+    ContestLink(ContestLinkJson),
 }
 
 macro_rules! plain_object {
@@ -338,6 +342,13 @@ plain_object! {
     }
 }
 plain_object! {
+    /// Contests what is inferred about the account's links to others.
+    ContestLinkJson {
+        /// The segment whose detectors inferred them.
+        segment: u16,
+    }
+}
+plain_object! {
     /// What a publisher saw, and when.
     SubmitPriceJson {
         /// The feed.
@@ -349,6 +360,25 @@ plain_object! {
         /// When it was seen.
         source_ms: u64,
     }
+}
+plain_object! {
+    /// Adds evidence to what waits to leave: a withdrawal or a transfer.
+    AddEvidenceJson {
+        /// The segment that it leaves.
+        segment: u16,
+        /// What waits.
+        waiting: WaitingJson,
+    }
+}
+
+/// Something that waits to leave a segment, by its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingJson {
+    /// A withdrawal.
+    Withdrawal(u64),
+    /// A transfer.
+    Transfer(u64),
 }
 plain_object! {
     /// Proposes a change.
@@ -368,6 +398,28 @@ plain_object! {
         from: BreakerStateJson,
         /// The state it moves to.
         to: BreakerStateJson,
+    }
+}
+plain_object! {
+    /// Puts a set of policies in force.
+    AdoptPoliciesJson {
+        /// Epoch of the set that is in force now.
+        old_epoch: u32,
+        /// The files of the set; without any, the built-in table.
+        files: Vec<PolicyFileJson>,
+        /// Digest of the table that it compiles into.
+        table: HexArray<32>,
+        /// Whether it is declared to make nothing easier.
+        is_tightening: bool,
+    }
+}
+plain_object! {
+    /// One file of a set of policies.
+    PolicyFileJson {
+        /// Its name.
+        name: String,
+        /// Its text.
+        text: String,
     }
 }
 plain_object! {
@@ -400,6 +452,8 @@ plain_object! {
 pub enum ChangeJson {
     /// Once its clear tests hold.
     LeaveBreaker(LeaveBreakerJson),
+    /// After a delay, in the whole venue.
+    AdoptPolicies(AdoptPoliciesJson),
 }
 
 /// How an order is priced.

@@ -1,11 +1,14 @@
 //! Events as an account's own stream tells them.
 
+use casemate_protocol::command::Waiting;
+use casemate_protocol::conduct::{BandCause, Figure};
 use casemate_protocol::event::{PassCause, PositionPassed, RemovalCause, TradeExecuted};
-use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, Side};
+use casemate_protocol::policy::Tier;
+use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, SegmentId, Side};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::envelope::{ChangeJson, SideJson, action_words};
+use super::envelope::{ChangeJson, SideJson, WaitingJson, action_words};
 use crate::values::{Int, KeyText, Signed, Unsigned};
 
 /// Something that happened to an account.
@@ -21,6 +24,8 @@ pub enum AccountEventJson {
     },
     GrantRegistered {
         grant: u32,
+        /// The grant that it was carved out of; 0 if it stands by itself.
+        parent: u32,
         session_key: KeyText,
         actions: Vec<super::envelope::ActionJson>,
         expires_ms: u64,
@@ -37,6 +42,17 @@ pub enum AccountEventJson {
         segment: u16,
         withdrawal: u64,
         amount_quote_micros: Signed,
+    },
+    LeavingHeld {
+        segment: u16,
+        waiting: WaitingJson,
+        tier_required: Option<u8>,
+        again_waiting_ms: u64,
+    },
+    EvidenceAdded {
+        segment: u16,
+        waiting: WaitingJson,
+        tier: u8,
     },
     WithdrawalCancelled {
         segment: u16,
@@ -137,12 +153,41 @@ pub enum AccountEventJson {
         confidence_nanos: Unsigned,
         source_ms: u64,
     },
+    ConductAlerted {
+        segment: u16,
+        alert: u64,
+        detector: &'static str,
+        market: u16,
+        seen_ms: u64,
+        score_ppm: u32,
+        level: u8,
+        figures: Vec<FigureJson>,
+    },
+    ConductBandMoved {
+        segment: u16,
+        from: u8,
+        to: u8,
+        cause: &'static str,
+        alert: u64,
+    },
+    LinksContested {
+        segment: u16,
+    },
     ProposalMade {
         segment: u16,
         proposal: u64,
         change: ChangeJson,
         expires_ms: u64,
     },
+}
+
+/// A number that a detector measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FigureJson {
+    /// What it counts, with its unit.
+    pub figure: &'static str,
+    /// How much.
+    pub value: Unsigned,
 }
 
 /// Who made a withdrawal or transfer, for events that name only its number.
@@ -173,8 +218,11 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::TransferCancelled(_)
         | Event::TransferReleased(_)
         | Event::PrincipalExitRequested(_)
+        | Event::LeavingHeld(_)
+        | Event::EvidenceAdded(_)
         | Event::TransferArrived(_) => funds_event(event, owners).into_iter().collect(),
         Event::PositionPassed(passed) => passes(passed).into(),
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => conduct_event(event).into_iter().collect(),
         Event::LiquidationStepped(_)
         | Event::LiquidationSliced(_)
         | Event::InsurancePaid(_)
@@ -185,6 +233,8 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::DepositAccepted(_)
         | Event::LadderLevelSkipped(_)
         | Event::RemainderDropped(_)
+        // What it follows from, the child's registration, is told.
+        | Event::GrantLossLowered(_)
         | Event::GrantWatched(_)
         | Event::GrantUnwatched(_)
         // Of markets, segments and operators, not of one account.
@@ -195,7 +245,8 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::DeficitRepaid(_)
         | Event::BreakerMoved(_)
         | Event::ProposalApproved(_)
-        | Event::ProposalEnded(_) => Vec::new(),
+        | Event::ProposalEnded(_)
+        | Event::PolicyAdopted(_) => Vec::new(),
     }
 }
 
@@ -208,6 +259,7 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
         Event::GrantRegistered(it) => {
             let json = Json::GrantRegistered {
                 grant: it.terms.number.number(),
+                parent: it.terms.parent.number(),
                 session_key: KeyText(it.terms.session_key),
                 actions: action_words(it.terms.actions),
                 expires_ms: it.terms.expires_ms.ms(),
@@ -232,6 +284,20 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
             let (segment, withdrawal) = (it.segment.number(), it.number.number());
             let amount_quote_micros = Int(it.amount.micros());
             (it.account, Json::PrincipalExitRequested { segment, withdrawal, amount_quote_micros })
+        }
+        Event::LeavingHeld(it) => {
+            let json = Json::LeavingHeld {
+                segment: it.segment.number(),
+                waiting: it.waiting.into(),
+                tier_required: it.required.map(Tier::number),
+                again_waiting_ms: it.again_ms.ms(),
+            };
+            (owner_of(it.segment, it.waiting, owners)?, json)
+        }
+        Event::EvidenceAdded(it) => {
+            let (segment, tier) = (it.segment.number(), it.tier.number());
+            let json = Json::EvidenceAdded { segment, waiting: it.waiting.into(), tier };
+            (owner_of(it.segment, it.waiting, owners)?, json)
         }
         Event::WithdrawalCancelled(it) => {
             let (segment, withdrawal) = (it.segment.number(), it.number.number());
@@ -352,13 +418,52 @@ fn clearing_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
             let json = Json::ProposalMade {
                 segment: it.segment.number(),
                 proposal: it.number.number(),
-                change: it.change.into(),
+                change: (&it.change).into(),
                 expires_ms: it.expires_ms.ms(),
             };
             (it.proposer, json)
         }
         _ => return None,
     })
+}
+
+fn owner_of(segment: SegmentId, waiting: Waiting, owners: &dyn MoveOwners) -> Option<AccountId> {
+    match waiting {
+        Waiting::Withdrawal(number) => owners.withdrawal(segment.number(), number.number()),
+        Waiting::Transfer(number) => owners.transfer(segment.number(), number.number()),
+    }
+}
+
+/// What detectors of conduct found about one account. What they found about a market is in the market's records alone.
+fn conduct_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
+    use AccountEventJson as Json;
+    match event {
+        Event::ConductAlerted(it) if !it.account.is_none() => {
+            let figure = |figure: &Figure| FigureJson { figure: figure.kind.word(), value: Int(figure.value) };
+            let json = Json::ConductAlerted {
+                segment: it.segment.number(),
+                alert: it.number,
+                detector: it.detector.name(),
+                market: it.market.number(),
+                seen_ms: it.at.ms(),
+                score_ppm: it.score_ppm,
+                level: it.level,
+                figures: it.figures.iter().map(figure).collect(),
+            };
+            Some((it.account, json))
+        }
+        Event::ConductBandMoved(it) => {
+            let cause = match it.cause {
+                BandCause::Alerted => "alerted",
+                BandCause::Linked => "linked",
+                BandCause::Faded => "faded",
+            };
+            let (segment, alert) = (it.segment.number(), it.alert);
+            Some((it.account, Json::ConductBandMoved { segment, from: it.from, to: it.to, cause, alert }))
+        }
+        Event::LinksContested(it) => Some((it.account, Json::LinksContested { segment: it.segment.number() })),
+        _ => None,
+    }
 }
 
 /// Both sides of a position that passed without an order.

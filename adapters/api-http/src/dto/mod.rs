@@ -8,6 +8,7 @@ pub mod event;
 pub mod liquidation;
 pub mod margin;
 pub mod market;
+pub mod policy;
 pub mod proof;
 pub mod receipt;
 pub mod segment;

@@ -291,7 +291,7 @@ fn proposals(ledger: &Ledger, segment: &Segment) -> Vec<ProposalJson> {
     let show = |(number, proposal): (&u64, &Proposal)| ProposalJson {
         number: *number,
         proposer: proposal.proposer.number(),
-        change: proposal.change.into(),
+        change: (&proposal.change).into(),
         approvals: proposal.approvals.iter().map(|operator| operator.number()).collect(),
         due_in_ms: (!proposal.due_waiting_ms.is_zero()).then(|| proposal.due_waiting_ms.saturating_sub(now_ms).ms()),
         expires_ms: proposal.expires_ms.ms(),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use casemate_ledger::Ledger;
-use casemate_ledger::segment::{Segment, TransferState, WithdrawalState};
-use casemate_protocol::{AccountId, Digest, Event, QuoteMicros, TransferNumber, WithdrawalNumber};
+use casemate_ledger::segment::{Held, Segment, TransferState, WithdrawalState};
+use casemate_protocol::command::Waiting;
+use casemate_protocol::policy::Tier;
+use casemate_protocol::{AccountId, Digest, Event, QuoteMicros, SegmentId, TransferNumber, WithdrawalNumber};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,6 +26,7 @@ struct Pending {
     amount: QuoteMicros,
     due_waiting_ms: u64,
     is_principal_exit: bool,
+    held: Option<HeldJson>,
     /// Target of a transfer.
     to: Option<u16>,
 }
@@ -56,6 +59,17 @@ pub struct WithdrawalJson {
     pub due_waiting_ms: u64,
     /// Principal that leaves by the slow way.
     pub is_principal_exit: bool,
+    /// What holds it back although its delay is over; null if nothing does.
+    pub held: Option<HeldJson>,
+}
+
+/// A policy asks for more evidence than something came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HeldJson {
+    /// Least tier that is enough; null if none is.
+    pub tier_required: Option<u8>,
+    /// Waiting clock of the chain at which it is judged again.
+    pub again_waiting_ms: u64,
 }
 
 /// A transfer that is on its way.
@@ -71,6 +85,14 @@ pub struct TransferJson {
     pub amount_quote_micros: Signed,
     /// Waiting clock of the chain at which its delay is over.
     pub due_waiting_ms: u64,
+    /// What holds it back although its delay is over; null if nothing does.
+    pub held: Option<HeldJson>,
+}
+
+impl HeldJson {
+    fn of(held: Held) -> Self {
+        Self { tier_required: held.required.map(Tier::number), again_waiting_ms: held.again_ms.ms() }
+    }
 }
 
 impl Moves {
@@ -89,7 +111,8 @@ impl Moves {
                 let (account, amount) = (withdrawal.account, withdrawal.amount);
                 let due_waiting_ms = withdrawal.due_waiting_ms.ms();
                 let is_principal_exit = withdrawal.is_principal_exit;
-                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit, to: None };
+                let held = withdrawal.held.map(HeldJson::of);
+                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit, held, to: None };
                 self.withdrawals.insert((id, number), pending);
             }
         }
@@ -99,7 +122,8 @@ impl Moves {
                 let (account, amount) = (transfer.account, transfer.amount);
                 let due_waiting_ms = transfer.due_waiting_ms.ms();
                 let to = Some(transfer.to.number());
-                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit: false, to };
+                let held = transfer.held.map(HeldJson::of);
+                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit: false, held, to };
                 self.transfers.insert((id, number), pending);
             }
         }
@@ -112,7 +136,7 @@ impl Moves {
                 let due_waiting_ms = it.due_waiting_ms.ms();
                 let is_principal_exit = matches!(event, Event::PrincipalExitRequested(_));
                 let (account, amount) = (it.account, it.amount);
-                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit, to: None };
+                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit, held: None, to: None };
                 self.withdrawals.insert((it.segment.number(), it.number.number()), pending);
             }
             Event::WithdrawalCancelled(it) | Event::WithdrawalReleased(it) => {
@@ -121,7 +145,7 @@ impl Moves {
             Event::TransferRequested(it) => {
                 let (due_waiting_ms, to) = (it.due_waiting_ms.ms(), Some(it.to.number()));
                 let (account, amount) = (it.account, it.amount);
-                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit: false, to };
+                let pending = Pending { account, amount, due_waiting_ms, is_principal_exit: false, held: None, to };
                 self.transfers.insert((it.from.number(), it.number.number()), pending);
             }
             Event::TransferCancelled(it) => {
@@ -130,8 +154,22 @@ impl Moves {
             Event::TransferArrived(it) => {
                 self.transfers.remove(&(it.from.number(), it.number.number()));
             }
+            Event::LeavingHeld(it) => {
+                let held =
+                    HeldJson { tier_required: it.required.map(Tier::number), again_waiting_ms: it.again_ms.ms() };
+                if let Some(pending) = self.pending_mut(it.segment, it.waiting) {
+                    pending.held = Some(held);
+                }
+            }
             // Every other event moves nothing between the venue and the outside, or between segments.
             _ => {}
+        }
+    }
+
+    fn pending_mut(&mut self, segment: SegmentId, waiting: Waiting) -> Option<&mut Pending> {
+        match waiting {
+            Waiting::Withdrawal(number) => self.withdrawals.get_mut(&(segment.number(), number.number())),
+            Waiting::Transfer(number) => self.transfers.get_mut(&(segment.number(), number.number())),
         }
     }
 
@@ -144,6 +182,7 @@ impl Moves {
             amount_quote_micros: Int(pending.amount.micros()),
             due_waiting_ms: pending.due_waiting_ms,
             is_principal_exit: pending.is_principal_exit,
+            held: pending.held,
         });
         let transfers = self.transfers.iter().filter(own).map(|(&(from, number), pending)| TransferJson {
             from,
@@ -151,6 +190,7 @@ impl Moves {
             number,
             amount_quote_micros: Int(pending.amount.micros()),
             due_waiting_ms: pending.due_waiting_ms,
+            held: pending.held,
         });
         MovesJson {
             height,

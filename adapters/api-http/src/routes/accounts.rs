@@ -205,11 +205,11 @@ async fn prove(service: &Service, account: &str) -> Result<AccountProofsJson, Ap
     Ok(AccountProofsJson { header, proofs: proofs.iter().map(RowProofJson::from).collect() })
 }
 
-fn public_account(service: &Service, account: &str) -> Result<AccountId, ApiError> {
+pub(super) fn public_account(service: &Service, account: &str) -> Result<AccountId, ApiError> {
     service.require_public_accounts()?;
     number("account", account).map(AccountId::new)
 }
 
-fn account_not_found(account: AccountId) -> ApiError {
+pub(super) fn account_not_found(account: AccountId) -> ApiError {
     ApiError::refused(&Reject::of(RejectCode::AccountNotFound).present(account.number()))
 }

@@ -6,6 +6,7 @@ mod chain;
 mod envelopes;
 mod markets;
 mod page;
+mod policy;
 mod segments;
 mod stream;
 
@@ -132,6 +133,8 @@ fn api() -> OpenApiRouter<Service> {
         .routes(routes!(markets::market))
         .routes(routes!(markets::book))
         .routes(routes!(markets::trades))
+        .routes(routes!(policy::policy))
+        .routes(routes!(policy::account_policy))
         .routes(routes!(segments::segments))
         .routes(routes!(segments::breakers))
         .routes(routes!(segments::liquidations))

@@ -121,15 +121,28 @@ fn show(account: &Value) {
         ]);
     }
     outln!("{cash}");
-    let mut grants = table(["grant", "session key", "live", "next nonce", "notional used", "of"]);
+    let mut grants = table([
+        "grant",
+        "parent",
+        "session key",
+        "live",
+        "next nonce",
+        "notional used",
+        "left",
+        "loss left",
+        "commands/min",
+    ]);
     for grant in rows(account, "grants") {
         grants.add_row([
             text(&grant["number"]),
+            if grant["parent"] == 0 { "-".to_owned() } else { text(&grant["parent"]) },
             text(&grant["session_key"]),
             text(&grant["is_live"]),
             text(&grant["nonce_next"]),
             show_quote(&grant["notional_used_quote_micros"]),
-            show_quote(&grant["notional_quote_micros_max"]),
+            show_quote(&grant["notional_left_quote_micros"]),
+            show_quote(&grant["loss_left_quote_micros"]),
+            text(&grant["commands_per_minute_max"]),
         ]);
     }
     outln!("{grants}");

@@ -1,18 +1,14 @@
-//! `casemate breakers`, `casemate propose` and `casemate approve`: what holds a segment back, and how officers let it go.
+//! `casemate breakers` and `casemate propose`: what holds a segment back, and how officers let it go.
 
-use std::path::PathBuf;
-
-use casemate_node::development_keys::{governor_key, public_key, public_key_text, read_key_file, risk_officer_key};
-use casemate_node::genesis_file::DEVELOPMENT_SEED;
-use casemate_protocol::command::{Approve, Change, LeaveBreaker, Propose};
-use casemate_protocol::{BreakerState, Command, ProposalNumber, SegmentId, TimeMs};
+use casemate_protocol::command::{Change, LeaveBreaker, Propose};
+use casemate_protocol::{BreakerState, Command, SegmentId, TimeMs};
 use clap::ValueEnum;
-use ed25519_zebra::SigningKey;
 use serde_json::Value;
 
 use super::http::Http;
-use super::signing::{Identity, account_of_key, now_ms};
-use super::{NodeUrl, rows, show_receipt, show_receipt_and, table, text};
+use super::officers::{Office, OfficerArgs};
+use super::signing::now_ms;
+use super::{NodeUrl, rows, show_receipt_and, table, text};
 use crate::error::CliError;
 
 /// Arguments of `breakers`.
@@ -38,32 +34,6 @@ pub struct ProposeArgs {
     officer: OfficerArgs,
     #[command(flatten)]
     node: NodeUrl,
-}
-
-/// Arguments of `approve`.
-#[derive(clap::Args, Debug)]
-pub struct ApproveArgs {
-    /// The proposal's segment.
-    #[arg(long)]
-    segment: u16,
-    /// The proposal's number there.
-    #[arg(long)]
-    number: u64,
-    #[command(flatten)]
-    officer: OfficerArgs,
-    #[command(flatten)]
-    node: NodeUrl,
-}
-
-/// Who decides.
-#[derive(clap::Args, Debug)]
-pub struct OfficerArgs {
-    /// File of the officer's root key. Without it, on a development chain, the next officer who has not approved signs.
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-    /// Which officer of a development chain signs, from 1.
-    #[arg(long, conflicts_with = "key")]
-    officer: Option<u64>,
 }
 
 /// A state that a breaker can be loosened to.
@@ -106,13 +76,11 @@ pub fn run(args: &BreakersArgs) -> Result<(), CliError> {
     for row in rows(&breakers, "breakers") {
         for proposal in rows(row, "proposals") {
             let operators: Vec<String> = rows(proposal, "approvals").map(text).collect();
-            let leave = &proposal["change"]["leave_breaker"];
             outln!(
-                "proposal {} of segment {}: from {} to {}, approved by operators {}, due in {}",
+                "proposal {} of segment {}: {}, approved by operators {}, due in {}",
                 proposal["number"],
                 row["segment"],
-                text(&leave["from"]),
-                text(&leave["to"]),
+                change_in_words(&proposal["change"]),
                 operators.join(", "),
                 seconds(&proposal["due_in_ms"]),
             );
@@ -132,6 +100,15 @@ pub fn run(args: &BreakersArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+fn change_in_words(change: &Value) -> String {
+    let (leave, adopt) = (&change["leave_breaker"], &change["adopt_policies"]);
+    if adopt.is_null() {
+        return format!("from {} to {}", text(&leave["from"]), text(&leave["to"]));
+    }
+    let class = if adopt["is_tightening"] == true { "tightening" } else { "loosening" };
+    format!("policies after epoch {}, {class}, {} files", adopt["old_epoch"], rows(adopt, "files").count())
+}
+
 fn seconds(value: &Value) -> String {
     value.as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{}.{:01} s", ms / 1_000, ms % 1_000 / 100))
 }
@@ -144,7 +121,7 @@ pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
     let http = args.node.connect()?;
     let row = breaker(&http, args.segment)?;
     let from = state_of(&row["breaker"]["state"])?;
-    let identity = args.officer.identity(&http, from, &Value::Null)?;
+    let identity = args.officer.identity(&http, Office::to_leave(from), &Value::Null)?;
     let expires_ms = now_ms(&http)?.saturating_add(args.minutes.saturating_mul(60_000));
     let propose = Propose {
         segment: SegmentId::new(args.segment),
@@ -152,11 +129,7 @@ pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
         expires_ms: TimeMs::from_ms(expires_ms),
     };
     let receipt = identity.submit(&http, Command::Propose(Box::new(propose)))?;
-    let newest = || {
-        let row = breaker(&http, args.segment)?;
-        let number = rows(&row, "proposals").last().map(|proposal| proposal["number"].clone());
-        Ok(number.unwrap_or_default())
-    };
+    let newest = || newest_proposal(&http, args.segment);
     let number = show_receipt_and(&receipt, args.node.json, "proposal", newest)?;
     if !args.node.json && !number.is_null() {
         outln!("proposal {number} of segment {}; approve it with `casemate approve`", args.segment);
@@ -164,27 +137,18 @@ pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Runs `approve`.
+/// Number of a segment's newest proposal; null if there is none.
 ///
 /// # Errors
-/// The node's refusal, or no node.
-pub fn approve(args: &ApproveArgs) -> Result<(), CliError> {
-    let http = args.node.connect()?;
-    let row = breaker(&http, args.segment)?;
-    let missing = || {
-        CliError::new(
-            format!("segment `{}` has no open proposal `{}`", args.segment, args.number),
-            "list them with `casemate breakers`",
-        )
-    };
-    let proposal = rows(&row, "proposals").find(|proposal| proposal["number"] == args.number).ok_or_else(missing)?;
-    let from = state_of(&proposal["change"]["leave_breaker"]["from"])?;
-    let identity = args.officer.identity(&http, from, &proposal["approvals"])?;
-    let approve = Approve { segment: SegmentId::new(args.segment), number: ProposalNumber::new(args.number) };
-    show_receipt(&identity.submit(&http, Command::Approve(approve))?, args.node.json)
+/// The segment has no breaker, or no node.
+pub fn newest_proposal(http: &Http, segment: u16) -> Result<Value, CliError> {
+    let row = breaker(http, segment)?;
+    let number = rows(&row, "proposals").last().map(|proposal| proposal["number"].clone());
+    Ok(number.unwrap_or_default())
 }
 
-fn breaker(http: &Http, segment: u16) -> Result<Value, CliError> {
+/// A segment's breaker and proposals, as the node shows them.
+pub(super) fn breaker(http: &Http, segment: u16) -> Result<Value, CliError> {
     let breakers = http.get("/v1/breakers")?;
     let found = rows(&breakers, "breakers").find(|row| row["segment"] == segment).cloned();
     found.ok_or_else(|| {
@@ -192,7 +156,7 @@ fn breaker(http: &Http, segment: u16) -> Result<Value, CliError> {
     })
 }
 
-fn state_of(word: &Value) -> Result<BreakerState, CliError> {
+pub(super) fn state_of(word: &Value) -> Result<BreakerState, CliError> {
     let state = match word.as_str() {
         Some("normal") => BreakerState::Normal,
         Some("elevated") => BreakerState::Elevated,
@@ -212,50 +176,5 @@ impl From<LooserState> for BreakerState {
             LooserState::ReduceOnly => Self::ReduceOnly,
             LooserState::WithdrawGated => Self::WithdrawGated,
         }
-    }
-}
-
-impl OfficerArgs {
-    /// The officer who signs: leaving Halted is for governors, everything else for risk officers.
-    fn identity(&self, http: &Http, from: BreakerState, approvals: &Value) -> Result<Identity, CliError> {
-        let (key, account) = match &self.key {
-            Some(file) => {
-                let key = read_key_file(file)?;
-                let account = account_of_key(http, &public_key(&key))?;
-                (key, account)
-            }
-            None => self.development_officer(http, from, approvals)?,
-        };
-        Identity::of(key, &http.get(&format!("/v1/accounts/{account}"))?)
-    }
-
-    fn development_officer(
-        &self,
-        http: &Http,
-        from: BreakerState,
-        approvals: &Value,
-    ) -> Result<(SigningKey, u64), CliError> {
-        let chain = http.get("/v1/chain")?;
-        let (role, derive): (_, fn(&[u8; 32], u64) -> SigningKey) = match from {
-            BreakerState::Halted => ("governor", governor_key),
-            _ => ("risk_officer", risk_officer_key),
-        };
-        let officers: Vec<&Value> = rows(&chain, "principals").filter(|principal| principal["role"] == role).collect();
-        let has_approved = |officer: &Value| approvals.as_array().is_some_and(|all| all.contains(&officer["operator"]));
-        let place = match self.officer {
-            Some(number) => usize::try_from(number).ok().and_then(|number| number.checked_sub(1)),
-            None => officers.iter().position(|officer| !has_approved(officer)),
-        };
-        let place = place.filter(|place| *place < officers.len()).ok_or_else(|| {
-            CliError::new(format!("there is no such {role} left of `{}`", officers.len()), "name one with --officer")
-        })?;
-        let key = derive(&DEVELOPMENT_SEED, u64::try_from(place).unwrap_or(u64::MAX));
-        if officers[place]["root_key"] != public_key_text(&public_key(&key)) {
-            return Err(CliError::new(
-                format!("the {role}s of this chain have keys of their own"),
-                "sign with --key and the officer's key file",
-            ));
-        }
-        Ok((key, officers[place]["account"].as_u64().unwrap_or_default()))
     }
 }

@@ -8,13 +8,14 @@ pub mod breakers;
 pub mod deposit;
 pub mod grant;
 pub mod margin;
+pub mod officers;
 pub mod order;
 pub mod watch;
 pub mod withdraw;
 
 pub mod amount;
-mod http;
-mod signing;
+pub mod http;
+pub mod signing;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -31,17 +32,21 @@ pub struct NodeUrl {
     url: String,
     /// Prints the node's JSON on standard output.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl NodeUrl {
-    fn connect(&self) -> Result<Http, CliError> {
+    /// The node's interface.
+    ///
+    /// # Errors
+    /// The URL does not parse.
+    pub fn connect(&self) -> Result<Http, CliError> {
         Http::new(&self.url)
     }
 }
 
 /// A receipt for people or programs; a refused command makes the whole call fail.
-fn show_receipt(receipt: &Value, is_json: bool) -> Result<(), CliError> {
+pub fn show_receipt(receipt: &Value, is_json: bool) -> Result<(), CliError> {
     if is_json {
         outln!("{receipt:#}");
     } else {
@@ -57,7 +62,7 @@ fn show_receipt(receipt: &Value, is_json: bool) -> Result<(), CliError> {
 
 /// The same of an envelope that makes something. Its number, which `made` asks for, stands in the JSON under this name; null
 /// if it cannot be told any more.
-fn show_receipt_and(
+pub fn show_receipt_and(
     receipt: &Value,
     is_json: bool,
     name: &str,
@@ -80,18 +85,21 @@ fn refused(receipt: &Value) -> Option<&Value> {
 }
 
 /// A table without vertical lines.
-fn table<const N: usize>(header: [&str; N]) -> Table {
+/// A table for people.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header);
     table
 }
 
 /// A value as people read it: strings without their quotes.
-fn text(value: &Value) -> String {
+/// A value as people read it.
+pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Rows of a list.
-fn rows<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+/// The items of a list in an object; none if it is missing.
+pub fn rows<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value[name].as_array().into_iter().flatten()
 }

@@ -208,6 +208,7 @@ impl Stage {
             side: order.side,
             lots: QuantityLots::from_lots(order.lots),
             age: DurationMs::from_ms(now.saturating_sub(order.rested_ms)),
+            messages: 1,
             distance_ppm,
         };
         self.observe(now, Act::Cancelled(cancel));

@@ -88,6 +88,9 @@ fn inspect_segment(
     sheet.line("  set aside", format!("{} for {} withdrawals and transfers", head.pending, head.pending_count));
     let net_deposits = QuoteMicros::from_micros(head.net_deposits);
     sheet.line("  net deposits", format!("{net_deposits}: what came in less what was asked to leave"));
+    if head.conduct_band > 0 {
+        sheet.line("  conduct band", format!("{} of 3", head.conduct_band));
+    }
     let mut positions_json = Vec::new();
     for position in positions {
         let market = market_id(node, segment, position.market)?;
@@ -119,6 +122,7 @@ fn inspect_segment(
             "pending_micros": head.pending.micros().to_string(),
             "pending_moves": head.pending_count,
             "net_deposits_micros": head.net_deposits.to_string(),
+            "conduct_band": head.conduct_band,
             "positions": positions_json,
         },
         "vault_micros": vault.balance.to_string(),

@@ -28,7 +28,7 @@ pub struct DiffArgs {
 pub fn run(args: &DiffArgs) -> Result<(), CliError> {
     let (old, old_decider) = compiled(&args.old)?;
     let (new, new_decider) = compiled(&args.new)?;
-    let difference = differences((&old, old_decider.table()), (&new, new_decider.table()))
+    let difference = differences((old.policies(), old_decider.table()), (new.policies(), new_decider.table()))
         .map_err(|error| super::refused(&args.new, &error))?;
     if args.json {
         outln!("{:#}", as_json(&difference));
@@ -62,7 +62,8 @@ fn as_json(difference: &PolicyDifference) -> Value {
     })
 }
 
-fn show(difference: &PolicyDifference) {
+/// Shows a change to people.
+pub(super) fn show(difference: &PolicyDifference) {
     let meaning = match difference.class {
         ChangeClass::Same => "no request is answered differently",
         ChangeClass::Tightening => "nothing is easier than before",

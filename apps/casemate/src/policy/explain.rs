@@ -2,23 +2,37 @@
 
 use std::path::PathBuf;
 
-use casemate_policy_cedar::{Explanation, Policies, describe, explain};
+use casemate_policy_cedar::{CedarDecider, Explanation, Policies, describe, explain};
 use casemate_protocol::QuoteMicros;
 use casemate_protocol::policy::{
     ConductBand, PolicyAction, PolicyKind, PolicyQuestion, PolicyRegime, SegmentState, Tier,
 };
 use serde_json::{Value, json};
 
-use super::{compiled, tier_in_words};
+use super::{compiled, review, tier_in_words};
 use crate::client::amount::parse_quote;
+use crate::client::http::Http;
+use crate::client::text;
 use crate::error::CliError;
 
 /// Arguments of `policy explain`.
 #[derive(clap::Args, Debug)]
 pub struct ExplainArgs {
-    /// Folder with the policies.
-    #[arg(long, value_name = "DIR")]
-    policies: PathBuf,
+    /// Folder with the policies. Without it a node is asked what is in force, and how things stand with the account.
+    #[arg(long, value_name = "DIR", required_unless_present = "account")]
+    policies: Option<PathBuf>,
+    /// An account of a running venue: its kind, conduct, and what left lately are the node's to say.
+    #[arg(long, conflicts_with_all = ["policies", "kind", "state", "regime", "conduct"])]
+    account: Option<u64>,
+    /// The segment that it is done to, of a running venue.
+    #[arg(long, requires = "account")]
+    segment: Option<u16>,
+    /// The market that it is done to, of a running venue.
+    #[arg(long, requires = "account")]
+    market: Option<u16>,
+    /// The node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
     /// What the principal is there for, such as `Trader`.
     #[arg(long, default_value = "Trader", value_parser = |text: &str| word(text, PolicyKind::ALL, |kind| kind.name()))]
     kind: PolicyKind,
@@ -47,14 +61,12 @@ pub struct ExplainArgs {
 /// # Errors
 /// What is wrong with a file, or why the set does not compile.
 pub fn run(args: &ExplainArgs) -> Result<(), CliError> {
-    let (policies, decider) = compiled(&args.policies)?;
-    let question = PolicyQuestion {
-        kind: args.kind,
-        action: args.action,
-        state: args.state,
-        regime: args.regime,
-        amount: args.amount,
-        conduct: args.conduct,
+    let (policies, decider, question) = match (&args.policies, args.account) {
+        (Some(folder), _) => {
+            let (policies, decider) = compiled(folder)?;
+            (policies, decider, args.question())
+        }
+        (None, account) => args.ask_node(account.unwrap_or_default())?,
     };
     let explanation = explain(&decider, &policies, &question);
     if args.json {
@@ -63,6 +75,58 @@ pub fn run(args: &ExplainArgs) -> Result<(), CliError> {
         show(&policies, &explanation);
     }
     Ok(())
+}
+
+impl ExplainArgs {
+    fn question(&self) -> PolicyQuestion {
+        PolicyQuestion {
+            kind: self.kind,
+            action: self.action,
+            state: self.state,
+            regime: self.regime,
+            amount: self.amount,
+            conduct: self.conduct,
+        }
+    }
+
+    /// The set in force, compiled here, and the cell that the account's action falls into now.
+    fn ask_node(&self, account: u64) -> Result<(Policies, CedarDecider, PolicyQuestion), CliError> {
+        let http = Http::new(&self.url)?;
+        let told = http.get("/v1/policy")?;
+        let set = review::set_of(&told)?;
+        if set.is_empty() {
+            return Err(CliError::new(
+                "the built-in table is in force, which has no policies to name",
+                "GET /v1/accounts/ACCOUNT/policy says which tier an action needs",
+            ));
+        }
+        let (segment, market) = (self.segment.map(|id| ("segment", id)), self.market.map(|id| ("market", id)));
+        let places: String =
+            [segment, market].into_iter().flatten().map(|(name, id)| format!("&{name}={id}")).collect();
+        let (action, amount) = (self.action.name(), self.amount.micros());
+        let path = format!("/v1/accounts/{account}/policy?action={action}&amount_quote_micros={amount}{places}");
+        let question = question_of(&http.get(&path)?)?;
+        let (policies, decider) = review::compiled_from(&set)?;
+        Ok((policies, decider, question))
+    }
+}
+
+/// The cell that a node names.
+fn question_of(told: &Value) -> Result<PolicyQuestion, CliError> {
+    fn named<T>(told: &Value, field: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, CliError> {
+        let unknown = || CliError::defect(format!("the node names the unknown {field} {}", told[field]));
+        told[field].as_str().and_then(of).ok_or_else(unknown)
+    }
+    let micros =
+        text(&told["amount_quote_micros"]).parse().map_err(|_| CliError::defect("the node names no amount"))?;
+    Ok(PolicyQuestion {
+        kind: named(told, "kind", PolicyKind::from_name)?,
+        action: named(told, "action", PolicyAction::from_name)?,
+        state: named(told, "state", SegmentState::from_name)?,
+        regime: named(told, "regime", PolicyRegime::from_name)?,
+        amount: QuoteMicros::from_micros(micros),
+        conduct: named(told, "conduct", ConductBand::from_name)?,
+    })
 }
 
 /// A word of the vocabulary, or all there are.

@@ -1,9 +1,11 @@
 //! `casemate policy`: what a set of policies allows, whether it has the properties that it must have, and what a change of it
-//! comes to. Works on files, before anything is proposed.
+//! comes to; proposing one to a running venue, and showing the one in force there.
 
 mod check;
 mod diff;
 mod explain;
+mod propose;
+pub mod review;
 
 use std::path::Path;
 
@@ -22,6 +24,10 @@ pub enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Says which tier an action needs, which policies say so, and what would change it.
     Explain(explain::ExplainArgs),
+    /// Proposes a set to a running venue, once every property is proved.
+    Propose(propose::ProposeArgs),
+    /// Shows the set that a running venue is judged by.
+    Show(propose::ShowArgs),
 }
 
 /// Runs a `policy` command.
@@ -33,6 +39,8 @@ pub fn run(command: &PolicyCommand) -> Result<(), CliError> {
         PolicyCommand::Check(args) => check::run(args),
         PolicyCommand::Diff(args) => diff::run(args),
         PolicyCommand::Explain(args) => explain::run(args),
+        PolicyCommand::Propose(args) => propose::propose(args),
+        PolicyCommand::Show(args) => propose::show(args),
     }
 }
 

@@ -15,6 +15,7 @@ use casemate_protocol::genesis::{
     AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
@@ -157,6 +158,7 @@ impl VenuePlan {
                 // Replayed time passes a thousand times as fast: no account may run out of verification weight.
                 weight_burst: 1_000_000_000,
                 weight_per_second: 1_000_000_000,
+                grant_lifetimes: GrantLifetimes::same(ms(GRANT_LIFETIME_MS_MAX)),
             },
             attestors: list(self.principals(attestor_key, ATTESTORS, 1)),
             attestor_quorum: ATTESTOR_QUORUM as u16,
@@ -326,6 +328,7 @@ fn segment(insurance: &Insurance) -> SegmentRules {
         dead_man_timeout_min_ms: ms(5_000),
         fee_share_insurance: ppm(insurance.fee_share_ppm),
         fee_share_validators: ppm(300_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 

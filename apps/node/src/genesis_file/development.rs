@@ -6,10 +6,12 @@ mod clearing;
 
 use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{Officers, ProposalRules};
+use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
     AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
@@ -87,6 +89,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             opening_deposit_min: quote(20),
             weight_burst: 40_000,
             weight_per_second: 20_000,
+            grant_lifetimes: grant_lifetimes(),
         },
         attestors: list([attestor(1), attestor(2), attestor(3)]),
         attestor_quorum: 2,
@@ -146,6 +149,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             // Five hours of record pass in seconds: no account may run out of verification weight.
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
+            grant_lifetimes: grant_lifetimes(),
         },
         attestors: list([Principal { operator: OperatorId::new(1), root_key: public_key(&attestor_key(&seed, 0)) }]),
         attestor_quorum: 1,
@@ -173,6 +177,17 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
     };
     genesis.validate()?;
     Ok(genesis)
+}
+
+/// A month while calm, a day, four hours, and an hour in the worst.
+const fn grant_lifetimes() -> GrantLifetimes {
+    let hour_ms = 60 * 60 * 1_000;
+    GrantLifetimes {
+        calm_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
+        elevated_ms: DurationMs::from_ms(24 * hour_ms),
+        stressed_ms: DurationMs::from_ms(4 * hour_ms),
+        extreme_ms: DurationMs::from_ms(hour_ms),
+    }
 }
 
 fn attestor(number: u16) -> Principal {
@@ -209,6 +224,7 @@ fn segment(number: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(5_000),
         fee_share_insurance: RatioPpm::from_ppm(400_000),
         fee_share_validators: RatioPpm::from_ppm(300_000),
+        conduct: ConductRules::STARTING,
     }
 }
 

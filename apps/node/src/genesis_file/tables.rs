@@ -1,8 +1,10 @@
 //! Tables for accounts, segments and markets, and for what a development chain starts with.
 
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
     AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 use casemate_protocol::policy::PolicyFile;
 use casemate_protocol::{AssetId, DurationMs, FeePpm, MarketId, PriceTicks, QuantityLots, RatioPpm, SegmentId};
@@ -27,6 +29,17 @@ pub(super) struct AccountsTable {
     opening_deposit_min_quote: Quote,
     weight_burst: u32,
     weight_per_second: u32,
+    grant_lifetime_max_ms: LifetimesTable,
+}
+
+/// Lifetimes by regime, in the unit that the field's name ends in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LifetimesTable {
+    calm: u64,
+    elevated: u64,
+    stressed: u64,
+    extreme: u64,
 }
 
 #[derive(Deserialize)]
@@ -68,9 +81,59 @@ pub(super) struct SegmentTable {
     fee_share_insurance_ppm: u32,
     fee_share_validators_ppm: u32,
     inbound: InboundTable,
+    conduct: ConductTable,
     outbound: Vec<Spanned<OutboundTable>>,
     /// Absent where collateral is full.
     pub(super) clearing: Option<ClearingTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConductTable {
+    wash_gross_min_quote: Quote,
+    spoof_usual_orders: u32,
+    stuffing_messages: u32,
+    ignition_run_ppm: u32,
+    pump_run_ppm: u32,
+    loss_of_fill_ppm: u32,
+    refusals_of_account: u32,
+    refusals_of_market: u32,
+    damage: DamageTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DamageTable {
+    outflow_ppm: u32,
+    pending_ppm: u32,
+    price_step_ppm: u32,
+    own_loss_ppm: u32,
+    book_depth_ppm: u32,
+    open_interest_ppm: u32,
+}
+
+impl ConductTable {
+    fn into_rules(self) -> ConductRules {
+        let Self { damage, .. } = self;
+        ConductRules {
+            wash_gross_min: self.wash_gross_min_quote.0,
+            spoof_usual_orders: self.spoof_usual_orders,
+            stuffing_messages: self.stuffing_messages,
+            ignition_run: RatioPpm::from_ppm(self.ignition_run_ppm),
+            pump_run: RatioPpm::from_ppm(self.pump_run_ppm),
+            loss_of_fill: RatioPpm::from_ppm(self.loss_of_fill_ppm),
+            refusals_of_account: self.refusals_of_account,
+            refusals_of_market: self.refusals_of_market,
+            damage: DamageRules {
+                outflow: RatioPpm::from_ppm(damage.outflow_ppm),
+                pending: RatioPpm::from_ppm(damage.pending_ppm),
+                price_step: RatioPpm::from_ppm(damage.price_step_ppm),
+                own_loss: RatioPpm::from_ppm(damage.own_loss_ppm),
+                book_depth: RatioPpm::from_ppm(damage.book_depth_ppm),
+                open_interest: RatioPpm::from_ppm(damage.open_interest_ppm),
+            },
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -125,6 +188,18 @@ impl AccountsTable {
             opening_deposit_min: self.opening_deposit_min_quote.0,
             weight_burst: self.weight_burst,
             weight_per_second: self.weight_per_second,
+            grant_lifetimes: self.grant_lifetime_max_ms.into_lifetimes(),
+        }
+    }
+}
+
+impl LifetimesTable {
+    const fn into_lifetimes(self) -> GrantLifetimes {
+        GrantLifetimes {
+            calm_ms: DurationMs::from_ms(self.calm),
+            elevated_ms: DurationMs::from_ms(self.elevated),
+            stressed_ms: DurationMs::from_ms(self.stressed),
+            extreme_ms: DurationMs::from_ms(self.extreme),
         }
     }
 }
@@ -151,6 +226,7 @@ impl SegmentTable {
             dead_man_timeout_min_ms: DurationMs::from_ms(self.dead_man_timeout_min_ms),
             fee_share_insurance: RatioPpm::from_ppm(self.fee_share_insurance_ppm),
             fee_share_validators: RatioPpm::from_ppm(self.fee_share_validators_ppm),
+            conduct: self.conduct.into_rules(),
         })
     }
 }

@@ -138,7 +138,7 @@ fn an_unknown_field_is_an_error_with_its_line() {
 }
 
 #[test]
-fn each_level_of_a_breaker_or_regime_is_required_and_no_other_is_known() {
+fn each_level_of_a_breaker_or_regime_and_each_lifetime_is_required_and_no_other_is_known() {
     let text = write(&development_genesis(TIME));
     let lines: Vec<&str> = text.lines().collect();
     let with = |index: usize, line: &str| {
@@ -162,11 +162,12 @@ fn each_level_of_a_breaker_or_regime_is_required_and_no_other_is_known() {
         assert!(error.to_string().contains("unknown field `auction`"), "{line}: {error}");
         assert_eq!(error.line(), Some(index as u64 + 1), "{line}: {error}");
     }
-    let (breakers, regimes) = (2 * 5 * 5, 3 * 5 * 3);
+    let (breakers, regimes, lifetimes) = (2 * 5 * 5, 3 * 5 * 3, 4);
     assert_eq!(
         removed,
-        breakers + regimes,
-        "two segments, five triggers, five levels; three markets, five figures, three levels"
+        breakers + regimes + lifetimes,
+        "two segments, five triggers, five levels; three markets, five figures, three levels; \
+         four lifetimes"
     );
 }
 

@@ -2,12 +2,13 @@
 
 mod clearing;
 
+use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules,
 };
 use casemate_protocol::hash::Hex;
 use casemate_protocol::policy::PolicyFile;
-use casemate_protocol::{QuoteMicros, TickValueMicros};
+use casemate_protocol::{QuoteMicros, RatioPpm, Regime, TickValueMicros};
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
 /// text and that it is valid.
@@ -123,6 +124,8 @@ const DEVELOPMENT_WARNING: &str = "\
 ";
 
 fn accounts(rules: &AccountRules) -> String {
+    let [calm, elevated, stressed, extreme] =
+        Regime::ALL.map(|regime| grouped(rules.grant_lifetimes.longest(regime).ms()));
     format!(
         "
 [accounts]
@@ -134,6 +137,8 @@ opening_deposit_min_quote = {deposit}
 weight_burst = {burst}
 # ... and regains in a second.
 weight_per_second = {per_second}
+# Longest lives of new session grants, at most 30 days, by the venue's roughest market when they are registered.
+grant_lifetime_max_ms = {{ calm = {calm}, elevated = {elevated}, stressed = {stressed}, extreme = {extreme} }}
 ",
         bond = quote(rules.bond),
         deposit = quote(rules.opening_deposit_min),
@@ -154,6 +159,56 @@ quorum_operators = {quorum}
         quorum = genesis.attestor_quorum,
     );
     head + &clearing::members("attestors", genesis.attestors.as_slice())
+}
+
+fn conduct(rules: &ConductRules) -> String {
+    let ppm = |share: RatioPpm| grouped(u64::from(share.ppm()));
+    let count = |count: u32| grouped(u64::from(count));
+    let damage = &rules.damage;
+    format!(
+        "
+# From where detectors of conduct fire; docs/conduct.md says what each one sees. Zero never means off.
+[segment.conduct]
+# What two accounts trade with each other within an hour or so before it can be a wash.
+wash_gross_min_quote = {wash}
+# Orders that were never meant to fill: so many times the usual order.
+spoof_usual_orders = {spoof}
+# Messages within ten seconds or so.
+stuffing_messages = {stuffing}
+# Runs of the price with one account behind it, and of a pump.
+ignition_run_ppm = {ignition}
+pump_run_ppm = {pump}
+# Fills that are worse than the index by less are usual.
+loss_of_fill_ppm = {loss}
+# Refused commands within a minute or so.
+refusals_of_account = {of_account}
+refusals_of_market = {of_market}
+
+# From where an act of an account that stands out is damage, and refused: shares of the vault that leaves, of money that
+# waits to leave while keys change, of the price that moves, of equity that is lost, of the book's side, of open interest.
+[segment.conduct.damage]
+outflow_ppm = {outflow}
+pending_ppm = {pending}
+price_step_ppm = {step}
+own_loss_ppm = {own_loss}
+book_depth_ppm = {depth}
+open_interest_ppm = {interest}
+",
+        wash = quote(rules.wash_gross_min),
+        spoof = count(rules.spoof_usual_orders),
+        stuffing = count(rules.stuffing_messages),
+        ignition = ppm(rules.ignition_run),
+        pump = ppm(rules.pump_run),
+        loss = ppm(rules.loss_of_fill),
+        of_account = count(rules.refusals_of_account),
+        of_market = count(rules.refusals_of_market),
+        outflow = ppm(damage.outflow),
+        pending = ppm(damage.pending),
+        step = ppm(damage.price_step),
+        own_loss = ppm(damage.own_loss),
+        depth = ppm(damage.book_depth),
+        interest = ppm(damage.open_interest),
+    )
 }
 
 fn segment(rules: &SegmentRules) -> String {
@@ -189,6 +244,7 @@ amount_max_quote = {inbound_max}
         inbound_window = grouped(rules.inbound.window_ms.ms()),
         inbound_max = quote(rules.inbound.amount_max),
     );
+    text += &conduct(&rules.conduct);
     text += "\n# Withdrawals and transfers out: each window refills to the larger of its floor and its share of the vault,\n\
              # and all windows must have room.\n";
     for window in &rules.outbound {

@@ -37,6 +37,7 @@ fn every_sentence_of_the_language_reads() {
         "alice cancels orders in 2",
         "alice withdraws 1.5 from 1",
         "alice exits with 1 from 1",
+        "session of alice buys 1 MNGO at index + 1 %",
         "alice says MNGO is 100",
         "alice says nothing about MNGO",
         "alice says the truth about MNGO",

@@ -5,7 +5,7 @@ use core::fmt::Display;
 use casemate_protocol::command::{
     AmendOrder, Beneficiary, CancelScope, Change, DepositClaim, OrderKind, OrderReference, OutsideReference,
     PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, SelfTradeMode, SubmitPrice,
-    TimeInForce,
+    TimeInForce, Waiting,
 };
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{Action, Command, MarketId, SegmentId, Side};
@@ -27,6 +27,13 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
             ("CancelWithdrawal", vec![number("withdrawal", cancel.number.number()), segment(cancel.segment)])
         }
         Command::RequestTransfer(request) => ("RequestTransfer", transfer(request)),
+        Command::AddEvidence(added) => {
+            let waiting = match added.waiting {
+                Waiting::Withdrawal(number) => format!("withdrawal {number}"),
+                Waiting::Transfer(number) => format!("transfer {number}"),
+            };
+            ("AddEvidence", vec![text("waiting", waiting), segment(added.segment)])
+        }
         Command::CancelTransfer(cancel) => {
             ("CancelTransfer", vec![number("transfer", cancel.number.number()), segment(cancel.segment)])
         }
@@ -35,6 +42,7 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
         Command::CancelOrder(cancel) => ("CancelOrder", vec![market(cancel.market), reference(cancel.order)]),
         Command::CancelAllOrders(cancel) => ("CancelAllOrders", vec![scope(cancel.scope)]),
         Command::QuoteLadder(ladder) => ("QuoteLadder", quote_ladder(ladder)),
+        Command::ContestLink(contest) => ("ContestLink", vec![segment(contest.segment)]),
         Command::SetDeadMan(set) => {
             ("SetDeadMan", vec![segment(set.segment), number("timeoutMs", set.timeout_ms.ms())])
         }
@@ -99,8 +107,13 @@ fn deposit(claim: &DepositClaim) -> Vec<Field> {
 }
 
 fn proposal(propose: &Propose) -> Vec<Field> {
-    let change = match propose.change {
+    let change = match &propose.change {
         Change::LeaveBreaker(leave) => format!("breaker from {} to {}", leave.from.name(), leave.to.name()),
+        Change::AdoptPolicies(adopt) => {
+            let (set, table, epoch) = (adopt.set.digest(), adopt.table, adopt.old_epoch);
+            let class = if adopt.is_tightening { "tightening" } else { "loosening" };
+            format!("policies {set} after epoch {epoch}, table {table}, {class}")
+        }
     };
     vec![text("change", change), segment(propose.segment), text("expires", time_text(propose.expires_ms))]
 }

@@ -3,6 +3,7 @@
 //! Owns:        `accounts` table, the registry of keys.        Reads: genesis rules, waiting deposits.
 //! Commands:    `OpenAccount`, `CloseAccount`, `RegisterGrant`, `RevokeGrant`.   Events: `AccountOpened`, `AccountClosed`, `GrantRegistered`, `GrantRevoked`.
 //! Invariants:  A1 a root key opens at most one account. A2 a session key is registered once, ever. A3 a nonce is used once.
+//!              A4 a child has no right that its parent lacks, ends with it, and what both may use the parent had alone.
 //! Not here:    signatures (`gate`); balances (`segment`); what a grant has used (`segment`).
 
 mod ages;
@@ -25,7 +26,7 @@ use casemate_protocol::{AccountId, Digest, Event, GrantNumber, PublicKey, TimeMs
 
 pub(crate) use ages::AccountAges;
 pub(crate) use close::close;
-pub(crate) use grants::{register_grant, revoke_grant};
+pub(crate) use grants::{GrantUsed, Registering, register_grant, revoke_grant};
 pub(crate) use open::open;
 pub use open::opening_deposit;
 pub use row::{Account, AccountStatus, Grant, RateBudget, WeightBudget};
@@ -193,7 +194,7 @@ impl Accounts {
         self.remember(AccountsUndo::Opened { account: number, row_count, registry });
     }
 
-    /// Adds a grant and sweeps ended ones.
+    /// Adds a grant, takes what it is given off its parent, and sweeps ended ones.
     pub(crate) fn add_grant(&mut self, account: AccountId, grant: Grant) {
         let number = account.number();
         let (key, now_ms, registry) = (grant.session_key, grant.registered_ms, self.registry);
@@ -201,7 +202,12 @@ impl Accounts {
         let before = core::mem::take(&mut row.grants);
         let (live, ended): (Vec<&Grant>, Vec<&Grant>) = before.iter().partition(|grant| grant.is_live(now_ms));
         let retired: Vec<PublicKey> = ended.iter().map(|grant| grant.session_key).collect();
-        row.grants = live.into_iter().cloned().chain(core::iter::once(grant)).collect();
+        let parent = grant.parent();
+        let mut grants: Vec<Grant> = live.into_iter().cloned().collect();
+        if let Some(parent) = grants.iter_mut().find(|row| row.number == parent) {
+            parent.carve(&grant);
+        }
+        row.grants = grants.into_iter().chain(core::iter::once(grant)).collect();
         row.next_grant = row.next_grant.next();
         // The set of retired keys remembers them from now on, so an account has few keys in the index at any time.
         for key in &retired {

@@ -4,6 +4,7 @@ use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::genesis::AccountRules;
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::limits::FRESH_GRANT_MS;
 use casemate_protocol::nonce::NonceWindow;
 use casemate_protocol::{DurationMs, GrantNumber, PublicKey, QuoteMicros, SegmentId, SignatureForm, TimeMs};
 
@@ -49,14 +50,25 @@ pub struct Grant {
     pub(crate) is_revoked: bool,
     pub(crate) number: GrantNumber,
     pub(crate) actions: ActionSet,
-    /// Where it may act; `None` stands for all markets, which is what most grants say and takes no room.
-    markets: Option<Box<MarketScope>>,
+    /// `None` for a grant that stands by itself and reaches all markets, which most do: it takes no room.
+    narrowed: Option<Box<Narrowed>>,
+    /// Without what was carved out for children.
     pub(crate) notional_max: QuoteMicros,
+    /// The same of losses.
     pub(crate) loss_max: QuoteMicros,
     pub(crate) expires_ms: TimeMs,
     pub(crate) registered_ms: TimeMs,
     pub(crate) nonces: NonceWindow,
     pub(crate) rate: RateBudget,
+}
+
+/// What few grants say.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct Narrowed {
+    /// The grant that it was carved out of; none if it stands by itself.
+    parent: GrantNumber,
+    /// Where it may act.
+    markets: MarketScope,
 }
 
 /// Verification weight that an account may still use; refills with block time.
@@ -129,6 +141,12 @@ impl Account {
         &self.grants
     }
 
+    /// A grant by its number, live or ended.
+    #[must_use]
+    pub fn grant(&self, number: GrantNumber) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.number == number)
+    }
+
     /// The verification weight left at a time.
     #[must_use]
     pub fn weight_left(&self, rules: &AccountRules, now_ms: TimeMs) -> u32 {
@@ -199,12 +217,13 @@ impl Grant {
     /// A grant with full budgets.
     #[must_use]
     pub(crate) fn new(terms: &GrantTerms, registered_ms: TimeMs) -> Self {
+        let is_narrowed = terms.markets != MarketScope::All || !terms.parent.is_none();
         Self {
             session_key: terms.session_key,
             is_revoked: false,
             number: terms.number,
             actions: terms.actions,
-            markets: (terms.markets != MarketScope::All).then(|| Box::new(terms.markets.clone())),
+            narrowed: is_narrowed.then(|| Box::new(Narrowed { parent: terms.parent, markets: terms.markets.clone() })),
             notional_max: terms.notional_quote_micros_max,
             loss_max: terms.loss_quote_micros_max,
             expires_ms: terms.expires_ms,
@@ -212,6 +231,13 @@ impl Grant {
             nonces: NonceWindow::default(),
             rate: RateBudget { per_minute_max: terms.commands_per_minute_max, used: 0, minute_began_ms: registered_ms },
         }
+    }
+
+    /// Gives a child its rate and budgets for good.
+    pub(crate) fn carve(&mut self, child: &Self) {
+        self.notional_max = self.notional_max.saturating_sub(child.notional_max);
+        self.loss_max = self.loss_max.saturating_sub(child.loss_max);
+        self.rate.per_minute_max = self.rate.per_minute_max.saturating_sub(child.rate.per_minute_max);
     }
 
     /// The grant's number in its account.
@@ -226,7 +252,20 @@ impl Grant {
         &self.session_key
     }
 
-    /// Whether the root key revoked it.
+    /// The grant that it was carved out of; none if it stands by itself.
+    #[must_use]
+    pub fn parent(&self) -> GrantNumber {
+        self.narrowed.as_ref().map_or(GrantNumber::NONE, |narrowed| narrowed.parent)
+    }
+
+    /// Whether it counts as fresh evidence: it stands by itself, so the root key signed it, not long ago. A child is not
+    /// its parent, whoever registered it.
+    #[must_use]
+    pub fn is_fresh(&self, now_ms: TimeMs) -> bool {
+        self.is_live(now_ms) && self.parent().is_none() && now_ms.since(self.registered_ms).ms() < FRESH_GRANT_MS
+    }
+
+    /// Whether it was revoked.
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
         self.is_revoked
@@ -253,16 +292,16 @@ impl Grant {
     /// Where it may do it.
     #[must_use]
     pub fn markets(&self) -> &MarketScope {
-        self.markets.as_deref().unwrap_or(&ALL_MARKETS)
+        self.narrowed.as_ref().map_or(&ALL_MARKETS, |narrowed| &narrowed.markets)
     }
 
-    /// Most notional over the grant's life.
+    /// Most notional over the grant's life, without what its children were given.
     #[must_use]
     pub const fn notional_max(&self) -> QuoteMicros {
         self.notional_max
     }
 
-    /// Most loss over the grant's life.
+    /// Most loss over the grant's life, without what its children were given.
     #[must_use]
     pub const fn loss_max(&self) -> QuoteMicros {
         self.loss_max
@@ -278,6 +317,13 @@ impl Grant {
     #[must_use]
     pub fn is_live(&self, now_ms: TimeMs) -> bool {
         !self.is_revoked && now_ms < self.expires_ms
+    }
+
+    /// Commands that it may still give in this minute.
+    #[must_use]
+    pub fn rate_left(&self, now_ms: TimeMs) -> u32 {
+        let rate = self.rate.at(now_ms);
+        rate.per_minute_max.saturating_sub(rate.used)
     }
 
     /// Commands per minute allowed, and the number that one more would be.

@@ -1,7 +1,8 @@
 //! Tests of accounts.
 
 use casemate_protocol::genesis::AccountRules;
-use casemate_protocol::{AccountId, PublicKey, QuoteMicros, SegmentId, TimeMs};
+use casemate_protocol::grant::GrantLifetimes;
+use casemate_protocol::{AccountId, DurationMs, PublicKey, QuoteMicros, SegmentId, TimeMs};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +13,7 @@ fn rules(weight_per_second: u32) -> AccountRules {
         opening_deposit_min: QuoteMicros::from_micros(1),
         weight_burst: 2_000,
         weight_per_second,
+        grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(1)),
     }
 }
 

@@ -1,41 +1,17 @@
-//! How events of breakers and proposals change a segment.
+//! How events of breakers change a segment.
 
 use casemate_protocol::event::BreakerMoved;
-use casemate_protocol::{BoundedVec, BreakerState, DurationMs, Event};
+use casemate_protocol::{BreakerState, Event};
 
 use super::machine::Move;
 use super::signals::signals;
 use crate::context::BlockContext;
-use crate::segment::{Proposal, Segment, TotalField};
+use crate::segment::Segment;
 
-/// Applies an event of a breaker or of a proposal.
+/// Applies an event of a breaker.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
-    match event {
-        Event::BreakerMoved(moved) => breaker_moved(segment, block, moved),
-        Event::ProposalMade(made) => {
-            segment.next_number(TotalField::LastProposal);
-            let proposal = Proposal {
-                proposer: made.proposer,
-                change: made.change,
-                expires_ms: made.expires_ms,
-                origin: made.origin,
-                approvals: BoundedVec::empty(),
-                due_waiting_ms: DurationMs::ZERO,
-            };
-            segment.put_proposal(made.number.number(), Some(proposal));
-        }
-        Event::ProposalApproved(approved) => {
-            let number = approved.number.number();
-            let Some(clearing) = segment.clearing() else { return };
-            let Some(mut proposal) = clearing.proposals.get(&number).cloned() else { return };
-            let mut approvals = proposal.approvals.into_vec();
-            approvals.push(approved.operator);
-            proposal.approvals = BoundedVec::new(approvals).unwrap_or_default();
-            proposal.due_waiting_ms = approved.due_waiting_ms;
-            segment.put_proposal(number, Some(proposal));
-        }
-        Event::ProposalEnded(ended) => segment.put_proposal(ended.number.number(), None),
-        _ => {}
+    if let Event::BreakerMoved(moved) = event {
+        breaker_moved(segment, block, moved);
     }
 }
 

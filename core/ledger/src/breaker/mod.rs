@@ -1,16 +1,14 @@
 //! Breakers: a segment that misbehaves is held back before it infects the rest, and let go only by those who may.
 //!
-//! Owns:        the breaker and the proposals of a segment (written through its primitives).   Reads: prices, insurance, limiter.
-//! Commands:    `Propose`, `Approve`, and the `System` work that moves the breaker and carries out or ends proposals.
-//!              Events: `BreakerMoved`, `ProposalMade`, `ProposalApproved`, `ProposalEnded`.
+//! Owns:        the breaker of a segment (written through its primitives).   Reads: prices, insurance, limiter.
+//! Commands:    the `System` work that moves the breaker; what officers decide comes from `proposals`.
+//!              Events: `BreakerMoved`.
 //! Invariants:  B1 figures only ever tighten; by itself a breaker loosens from Elevated alone. B2 nothing loosens before its
-//!              clear tests have held for their time and its cool-down is over. B3 an operator counts once. B4 a
-//!              proposal ends with the state that it was made for.
-//! Not here:    what a state forbids (`market`, `funds`, `liquidation`); who officers are (genesis).
+//!              clear tests have held for their time and its cool-down is over.
+//! Not here:    what a state forbids (`market`, `funds`, `liquidation`); deciding what no figure may (`proposals`).
 
 mod evolve;
 pub mod machine;
-mod proposals;
 mod signals;
 
 use casemate_protocol::command::SystemWork;
@@ -19,11 +17,11 @@ use casemate_protocol::{Event, SegmentId};
 
 pub(crate) use evolve::{evolve, note_clear};
 pub use machine::Breaker;
-pub(crate) use proposals::{Officer, approve, carry_out, due_proposals, expire, propose};
 pub(crate) use signals::signals;
 
 use crate::context::BlockContext;
 use crate::market::Work;
+use crate::proposals;
 use crate::segment::Segment;
 
 /// The move that figures ask for now, if any.
@@ -51,11 +49,12 @@ pub(crate) fn move_breaker(work: &mut Work<'_>) {
     let segment = work.segment.id();
     if let Some(change) = wanted {
         work.emit(moved(segment, &change));
-        proposals::end_superseded(work);
+        proposals::end_superseded(work, None);
     }
 }
 
-fn moved(segment: SegmentId, change: &machine::Move) -> Event {
+/// The event of a move.
+pub(crate) fn moved(segment: SegmentId, change: &machine::Move) -> Event {
     Event::BreakerMoved(BreakerMoved {
         segment,
         from: change.from,

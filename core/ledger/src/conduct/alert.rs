@@ -1,7 +1,9 @@
 //! Alerts: what a detector saw, with the numbers that made it fire and where to look.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{AccountId, MarketId, OrderNumber, TimeMs, TradeNumber};
+pub use casemate_protocol::conduct::Detector;
+use casemate_protocol::conduct::{FIGURES_MAX, Figure, FigureKind as Kind};
+use casemate_protocol::{AccountId, BoundedVec, MarketId, OrderNumber, QuoteMicros, TimeMs, TradeNumber};
 
 use super::ignition::{IgnitionFigures, PumpFigures};
 use super::refusals::RefusalFigures;
@@ -14,6 +16,8 @@ use super::wash::WashFigures;
 /// Something that a detector saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Alert {
+    /// Its number among those of its segment.
+    pub number: u64,
     /// When.
     pub at: TimeMs,
     /// Where; none for moves of money and keys.
@@ -96,76 +100,6 @@ pub enum Evidence {
     Refusals(RefusalFigures) = 11,
 }
 
-/// Which detector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Detector {
-    /// D1.
-    Wash,
-    /// D2.
-    Spoof,
-    /// D3.
-    Stuffing,
-    /// D4.
-    Ignition,
-    /// D4, the market's part.
-    Pump,
-    /// D7.
-    Sandwich,
-    /// D8.
-    Collusion,
-    /// D9.
-    Takeover,
-    /// Refusals.
-    Refusals,
-}
-
-impl Detector {
-    /// All of them, by their numbers in R§4.2.
-    pub const ALL: [Self; 9] = [
-        Self::Wash,
-        Self::Spoof,
-        Self::Stuffing,
-        Self::Ignition,
-        Self::Pump,
-        Self::Sandwich,
-        Self::Collusion,
-        Self::Takeover,
-        Self::Refusals,
-    ];
-
-    /// As people call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Wash => "D1 wash",
-            Self::Spoof => "D2 spoof",
-            Self::Stuffing => "D3 stuffing",
-            Self::Ignition => "D4 ignition",
-            Self::Pump => "D4 pump",
-            Self::Sandwich => "D7 sandwich",
-            Self::Collusion => "D8 collusion",
-            Self::Takeover => "D9 takeover",
-            Self::Refusals => "refusals",
-        }
-    }
-
-    /// Its bit among those of a row.
-    #[must_use]
-    pub const fn bit(self) -> u16 {
-        match self {
-            Self::Wash => 1,
-            Self::Spoof => 2,
-            Self::Stuffing => 4,
-            Self::Ignition => 8,
-            Self::Pump => 16,
-            Self::Sandwich => 32,
-            Self::Collusion => 64,
-            Self::Takeover => 128,
-            Self::Refusals => 256,
-        }
-    }
-}
-
 impl Evidence {
     /// The detector that gives such evidence.
     #[must_use]
@@ -181,5 +115,82 @@ impl Evidence {
             Self::Takeover(_) | Self::Loss { .. } => Detector::Takeover,
             Self::Refusals(_) => Detector::Refusals,
         }
+    }
+}
+
+impl Evidence {
+    /// The numbers behind it, as the event of the alert carries them.
+    #[must_use]
+    pub fn figures(&self) -> BoundedVec<Figure, FIGURES_MAX> {
+        let size = |amount: QuoteMicros| amount.micros().unsigned_abs();
+        let figures: Vec<(Kind, u64)> = match self {
+            Self::SelfTrade { accounts: [first, _], trade } => {
+                vec![(Kind::Trade, trade.number()), (Kind::OtherAccount, first.number())]
+            }
+            Self::Wash { with, trade, figures } => vec![
+                (Kind::Trade, trade.number()),
+                (Kind::OtherAccount, with.number()),
+                (Kind::Gross, size(figures.gross)),
+                (Kind::MeanNet, size(figures.mean_net)),
+                (Kind::Exclusive, figures.exclusive_ppm.into()),
+            ],
+            Self::Spoof { order, figures } => vec![
+                (Kind::Order, order.number()),
+                (Kind::Hits, figures.hits_ppm.into()),
+                (Kind::Quick, figures.quick_lots),
+                (Kind::OtherSide, figures.other_lots),
+                (Kind::Filled, figures.filled_lots),
+            ],
+            Self::Stuffing(figures) => vec![
+                (Kind::Messages, figures.messages.into()),
+                (Kind::Trades, figures.trades.into()),
+                (Kind::Excess, figures.excess_millis.into()),
+                (Kind::Usual, figures.mean_millis.into()),
+            ],
+            Self::Ignition { trade, figures } => vec![
+                (Kind::Trade, trade.number()),
+                (Kind::Start, figures.start.ticks()),
+                (Kind::Peak, figures.peak.ticks()),
+                (Kind::Share, figures.share_ppm.into()),
+                (Kind::Unwound, figures.unwound_ppm.into()),
+                (Kind::Reversed, figures.reversed_ppm.into()),
+            ],
+            Self::Pump { trade, figures } => vec![
+                (Kind::Trade, trade.number()),
+                (Kind::Run, figures.run_ppm.into()),
+                (Kind::Ratio, figures.ratio_millis.into()),
+            ],
+            Self::Sandwich(figures) => {
+                let [first, last] = figures.orders;
+                vec![
+                    (Kind::FirstOrder, first),
+                    (Kind::LastOrder, last),
+                    (Kind::Between, figures.between),
+                    (Kind::Gain, figures.gain_ticks),
+                    (Kind::Hits, figures.hits_ppm.into()),
+                ]
+            }
+            Self::Collusion { with, weight_ppm } => {
+                vec![(Kind::OtherAccount, with.number()), (Kind::Weight, (*weight_ppm).into())]
+            }
+            Self::Takeover(figures) => {
+                vec![(Kind::KeyAge, figures.key_age.ms()), (Kind::Value, figures.value_ppm.into())]
+            }
+            Self::Loss { trade, figures } => vec![
+                (Kind::Trade, trade.number()),
+                (Kind::Loss, figures.loss_ppm.into()),
+                (Kind::UsualLoss, figures.usual_ppm.into()),
+                (Kind::Excess, figures.excess_millis.into()),
+                (Kind::Notional, size(figures.notional)),
+            ],
+            Self::Refusals(figures) => vec![
+                (Kind::Refused, figures.refused.into()),
+                (Kind::Share, figures.share_ppm.into()),
+                (Kind::Excess, figures.excess_millis.into()),
+                (Kind::LastCode, figures.last_code.into()),
+            ],
+        };
+        let figures = figures.into_iter().map(|(kind, value)| Figure { kind, value }).collect();
+        BoundedVec::new(figures).unwrap_or_default()
     }
 }

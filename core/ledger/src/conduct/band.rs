@@ -2,7 +2,7 @@
 //!
 //! Evidence fades with a half-life of an hour. A band is entered at once and left one by one, at half of what it was entered
 //! at, so it does not flutter. What follows from links that are only inferred reaches band 2 and no further, fades like the
-//! rest, and counts for nothing while it is contested.
+//! rest, and goes when it is contested.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::TimeMs;
@@ -26,7 +26,6 @@ pub struct Band {
     own_ppm: u32,
     /// Of what accounts did that it seems to belong to.
     inferred_ppm: u32,
-    is_contested: bool,
     at: TimeMs,
 }
 
@@ -62,29 +61,18 @@ impl Band {
         self.settle();
     }
 
-    /// The account says that it belongs to nobody: inferred evidence counts for nothing until that is decided.
+    /// The account says that it belongs to nobody: inferred evidence is dropped.
     pub fn contest(&mut self, now: TimeMs) {
         self.bring_to(now);
-        self.is_contested = true;
-        self.settle();
-    }
-
-    /// It was decided: what was inferred stands again, or is dropped.
-    pub fn decide(&mut self, is_upheld: bool, now: TimeMs) {
-        self.bring_to(now);
-        self.is_contested = false;
-        if !is_upheld {
-            self.inferred_ppm = 0;
-        }
+        self.inferred_ppm = 0;
         self.settle();
     }
 
     /// Evidence that counts, in millionths of an alert.
     #[must_use]
     pub fn evidence_ppm(&self) -> u32 {
-        let inferred = if self.is_contested { 0 } else { self.inferred_ppm };
         // Inferred evidence fills up to just below band 3; what the account did counts whole.
-        self.own_ppm.max(self.own_ppm.saturating_add(inferred).min(INFERRED_PPM_MAX))
+        self.own_ppm.max(self.own_ppm.saturating_add(self.inferred_ppm).min(INFERRED_PPM_MAX))
     }
 
     /// INVARIANT(C2): up at once, down at half of what was needed to come up.
@@ -96,10 +84,18 @@ impl Band {
         self.level = level;
     }
 
+    /// Whether nothing will be left to tell at a moment.
+    #[must_use]
+    pub fn is_faded_at(&self, now: TimeMs) -> bool {
+        let mut band = *self;
+        band.bring_to(now);
+        band.is_faded()
+    }
+
     /// Whether nothing is left to tell.
     #[must_use]
     pub const fn is_faded(&self) -> bool {
-        self.own_ppm == 0 && self.inferred_ppm == 0 && !self.is_contested
+        self.own_ppm == 0 && self.inferred_ppm == 0
     }
 }
 
@@ -143,10 +139,8 @@ mod tests {
         assert_eq!(band.level_at(at(1)), 2);
         band.contest(at(2));
         assert_eq!(band.level_at(at(2)), 0);
-        let mut upheld = band;
-        upheld.decide(true, at(3));
-        band.decide(false, at(3));
-        assert_eq!((upheld.level_at(at(3)), band.level_at(at(3))), (2, 0));
+        band.note_inferred(WHOLE_PPM, at(3));
+        assert_eq!(band.level_at(at(3)), 1, "what is seen anew counts");
     }
 
     #[test]

@@ -59,7 +59,6 @@ pub struct Joined {
 struct Link {
     weight_ppm: u32,
     at: TimeMs,
-    is_contested: bool,
 }
 
 /// Clusters and inferred links of all accounts.
@@ -151,31 +150,26 @@ impl Clusters {
         self.links.insert((second, first), link);
     }
 
-    /// The weight of a link now, contested or not.
+    /// The weight of a link now.
     #[must_use]
     pub fn link_ppm(&self, first: AccountId, second: AccountId, now: TimeMs) -> u32 {
         self.links.get(&(first, second)).map_or(0, |link| link.weight_at(now))
     }
 
+    /// Whether anything at all is inferred about an account.
+    #[must_use]
+    pub fn has_links(&self, account: AccountId) -> bool {
+        self.links.range((account, AccountId::NONE)..=(account, AccountId::new(u64::MAX))).next().is_some()
+    }
+
     /// Accounts that an account seems to be one with, at most [`LINKS_MAX`].
     pub fn linked(&self, account: AccountId, now: TimeMs) -> impl Iterator<Item = AccountId> {
         let links = self.links.range((account, AccountId::NONE)..=(account, AccountId::new(u64::MAX)));
-        links
-            .filter(move |(_, link)| link.weight_at(now) >= LINK_PPM && !link.is_contested)
-            .map(|((_, other), _)| *other)
+        links.filter(move |(_, link)| link.weight_at(now) >= LINK_PPM).map(|((_, other), _)| *other)
     }
 
-    /// An account contests all its links: they are not acted on until decided.
+    /// An account contests all its links: what was inferred is dropped, for both sides.
     pub fn contest(&mut self, account: AccountId) {
-        self.change(account, |link| link.is_contested = true);
-    }
-
-    /// The contest was decided: links stand again, or are dropped.
-    pub fn decide(&mut self, account: AccountId, is_upheld: bool) {
-        if is_upheld {
-            self.change(account, |link| link.is_contested = false);
-            return;
-        }
         for other in self.others(account) {
             self.unlink(account, other);
         }
@@ -193,16 +187,6 @@ impl Clusters {
                 true
             }
             _ => false,
-        }
-    }
-
-    fn change(&mut self, account: AccountId, change: impl Fn(&mut Link)) {
-        for other in self.others(account) {
-            for key in [(account, other), (other, account)] {
-                if let Some(link) = self.links.get_mut(&key) {
-                    change(link);
-                }
-            }
         }
     }
 
@@ -256,18 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn an_inferred_link_makes_no_cluster_fades_and_is_silent_while_contested() {
+    fn an_inferred_link_makes_no_cluster_fades_and_goes_when_contested() {
         let mut clusters = Clusters::default();
         clusters.infer(id(1), id(2), WHOLE_PPM, at(1));
         assert!(!clusters.are_one(id(1), id(2)));
         assert_eq!(clusters.linked(id(2), at(1)).collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(clusters.linked(id(2), at(8 * 86_400_000)).count(), 0, "it has faded");
+        assert!(clusters.has_links(id(1)) && !clusters.has_links(id(3)));
         clusters.contest(id(1));
         assert_eq!(clusters.linked(id(2), at(1)).count(), 0);
-        clusters.decide(id(1), true);
-        assert_eq!(clusters.linked(id(2), at(1)).count(), 1);
-        assert_eq!(clusters.linked(id(2), at(8 * 86_400_000)).count(), 0, "it has faded");
-        clusters.decide(id(2), false);
-        assert_eq!(clusters.link_ppm(id(1), id(2), at(1)), 0);
+        assert!(!clusters.has_links(id(1)) && !clusters.has_links(id(2)));
+        clusters.infer(id(1), id(2), WHOLE_PPM, at(1));
+        assert_eq!(clusters.linked(id(2), at(1)).count(), 1, "what is seen anew counts");
     }
 
     #[test]

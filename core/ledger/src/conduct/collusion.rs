@@ -8,7 +8,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_protocol::{AccountId, Digest, DurationMs, QuoteMicros, Side, TimeMs};
 
-use super::observation::short;
+use super::observation::{leading, short};
 
 /// Deposits of the same origin within this (R§4.2 D8: 24 h).
 pub const FUNDED_WITHIN: DurationMs = DurationMs::from_ms(24 * 60 * 60 * 1_000);
@@ -118,10 +118,6 @@ impl Openings {
         }
         opposed
     }
-}
-
-fn leading(digest: &Digest) -> u64 {
-    digest.0.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -8,15 +8,13 @@
 //! culprit, so it only alerts.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{DurationMs, PriceTicks, Side, TimeMs};
+use casemate_protocol::{DurationMs, PriceTicks, RatioPpm, Side, TimeMs};
 
 use super::features::{Fading, HalfLife, WHOLE_PPM, share_ppm};
 use super::observation::{BySide, Traded, short};
 
 /// Run, share and volume are seen over this \[D\].
 pub const FADES: HalfLife = HalfLife::of_ms(5 * 60 * 1_000);
-/// Run that an ignition begins with \[D\].
-pub const RUN_PPM: u32 = 10_000;
 /// Share of all volume of which the account is the aggressor (R§4.2 D4: above 40 %).
 pub const SHARE_PPM: u32 = 400_000;
 /// Reversal of the run, and part unwound (R§4.2 D4: half).
@@ -32,8 +30,6 @@ pub const PUMP_FADES: HalfLife = HalfLife::of_ms(30_000);
 pub const PAST_FADES: HalfLife = HalfLife::of_ms(6 * 60 * 60 * 1_000);
 /// Buying of the moment over that of the past \[D\].
 pub const PUMP_RATIO: u64 = 60;
-/// Run-up of a pump \[D\].
-pub const PUMP_RUN_PPM: u32 = 80_000;
 /// How many half-lives of the moment are one of the past.
 const MOMENTS_PER_PAST: u64 = 720;
 const _: () = assert!(MOMENTS_PER_PAST * 30_000 == 6 * 60 * 60 * 1_000 && MOMENTS_PER_PAST.is_multiple_of(PUMP_RATIO));
@@ -190,7 +186,7 @@ impl Momentum {
     }
 
     /// Takes in a trade of the market. The taker's aggression includes it already.
-    pub fn note(&mut self, trade: &Traded, takers: &Aggression, now: TimeMs) {
+    pub fn note(&mut self, trade: &Traded, takers: &Aggression, run_min: RatioPpm, now: TimeMs) {
         let (price, lots) = (trade.price.ticks(), trade.lots.lots().saturating_mul(LOT));
         if self.since.is_zero() {
             self.since = now;
@@ -203,7 +199,7 @@ impl Momentum {
             self.buying_past = self.buying_past.saturating_add(notional);
         }
         self.follow(trade, lots);
-        self.ignite(trade, takers, now);
+        self.ignite(trade, takers, run_min, now);
     }
 
     /// Peaks move, and who is on the other side of its own run unwinds.
@@ -224,7 +220,7 @@ impl Momentum {
         }
     }
 
-    fn ignite(&mut self, trade: &Traded, takers: &Aggression, now: TimeMs) {
+    fn ignite(&mut self, trade: &Traded, takers: &Aggression, run_min: RatioPpm, now: TimeMs) {
         let account = short(trade.taker);
         let taken = *takers.taken.of(trade.taker_side);
         let share = share_ppm(taken, self.volume).min(WHOLE_PPM);
@@ -232,7 +228,10 @@ impl Momentum {
         let is_up = trade.taker_side == Side::Bid;
         let (start, end) = if is_up { (low, trade.price.ticks()) } else { (high, trade.price.ticks()) };
         let run = if (end > start) == is_up { share_ppm(end.abs_diff(start), start) } else { 0 };
-        if share <= SHARE_PPM || run < RUN_PPM || self.ignitions.iter().any(|ignition| ignition.account == account) {
+        if share <= SHARE_PPM
+            || run < run_min.ppm()
+            || self.ignitions.iter().any(|ignition| ignition.account == account)
+        {
             return;
         }
         let found = Ignition { account, is_up, start, peak: end, share_ppm: share, lots: taken, unwound: 0, at: now };
@@ -244,9 +243,9 @@ impl Momentum {
 
     /// The ignition that is farthest, in parts per million of all thresholds at once, with its account; nothing while no run
     /// has one account behind it. What fired is forgotten.
-    pub fn judge_ignitions(&mut self, price: PriceTicks) -> Option<(u32, u32, IgnitionFigures)> {
+    pub fn judge_ignitions(&mut self, price: PriceTicks, run_min: RatioPpm) -> Option<(u32, u32, IgnitionFigures)> {
         let scored = self.ignitions.iter_mut().filter(|ignition| ignition.account != 0).map(|ignition| {
-            let (score, figures) = ignition.judge(price.ticks());
+            let (score, figures) = ignition.judge(price.ticks(), run_min);
             (score, ignition, figures)
         });
         let (score, ignition, figures) = scored.max_by_key(|(score, ignition, _)| (*score, ignition.at))?;
@@ -259,7 +258,7 @@ impl Momentum {
 
     /// How far the market is towards a pump, in parts per million of both thresholds, and why.
     #[must_use]
-    pub fn judge_pump(&self, price: PriceTicks, now: TimeMs) -> (u32, PumpFigures) {
+    pub fn judge_pump(&self, price: PriceTicks, run_min: RatioPpm, now: TimeMs) -> (u32, PumpFigures) {
         let low = self.run.extremes().low;
         let run_ppm = if low < price.ticks() { share_ppm(price.ticks().saturating_sub(low), low) } else { 0 };
         let scaled = self.buying.saturating_mul(MOMENTS_PER_PAST.div_euclid(PUMP_RATIO));
@@ -267,7 +266,7 @@ impl Momentum {
         let score = if now.since(self.since) < PAST_MIN {
             0
         } else {
-            share_ppm(run_ppm.into(), PUMP_RUN_PPM.into()).min(ratio_ppm)
+            share_ppm(run_ppm.into(), run_min.ppm().into()).min(ratio_ppm)
         };
         let ratio_millis = share_ppm(ratio_ppm.into(), 1_000_000_000 / PUMP_RATIO);
         (score, PumpFigures { run_ppm, ratio_millis })
@@ -275,12 +274,12 @@ impl Momentum {
 }
 
 impl Ignition {
-    fn judge(&self, price: u64) -> (u32, IgnitionFigures) {
+    fn judge(&self, price: u64, run_min: RatioPpm) -> (u32, IgnitionFigures) {
         let run = self.peak.abs_diff(self.start);
         let is_back = if self.is_up { price < self.peak } else { price > self.peak };
         let reversed_ppm = if is_back { share_ppm(self.peak.abs_diff(price), run).min(WHOLE_PPM) } else { 0 };
         let unwound_ppm = share_ppm(self.unwound, self.lots).min(WHOLE_PPM);
-        let score = share_ppm(share_ppm(run, self.start).into(), RUN_PPM.into())
+        let score = share_ppm(share_ppm(run, self.start).into(), run_min.ppm().into())
             .min(share_ppm(self.share_ppm.into(), SHARE_PPM.into()))
             .min(share_ppm(unwound_ppm.into(), HALF_PPM.into()))
             .min(share_ppm(reversed_ppm.into(), HALF_PPM.into()));

@@ -3,6 +3,8 @@
 //! An observation names what happened and what the ledger knew then. It carries no verdict, and nothing in it can be
 //! observed by one replica alone.
 
+use casemate_protocol::command::OutsideReference;
+use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::{
     AccountId, Digest, DurationMs, MarketId, OrderNumber, PriceTicks, QuantityLots, QuoteMicros, RejectCode, Side,
     TimeMs, TradeNumber,
@@ -60,18 +62,30 @@ pub enum Act {
     Deposited {
         /// Whose.
         account: AccountId,
-        /// Digest of where it came from outside, as far as the attestors state it.
+        /// Digest of where it came from: of the transaction outside, which is all that attestors state.
         source: Digest,
         /// How much.
         amount: QuoteMicros,
     },
-    /// A key or guardian was added or changed.
+    /// A key was added or changed.
     KeyChanged {
         /// Whose.
         account: AccountId,
     },
     /// Money was asked to leave.
     LeaveAsked(LeaveAsked),
+    /// An account said that it belongs to nobody.
+    Contested {
+        /// Which.
+        account: AccountId,
+    },
+    /// Money left.
+    Left {
+        /// Whose.
+        account: AccountId,
+        /// Where to, as [`address`] has it.
+        address: u64,
+    },
 }
 
 /// See [`Act::Cancelled`].
@@ -87,6 +101,8 @@ pub struct Cancelled {
     pub lots: QuantityLots,
     /// How long it had rested.
     pub age: DurationMs,
+    /// As how many messages it counts: none where another act of the same command does.
+    pub messages: u32,
     /// How far from the best price of its side it was, in parts per million of that.
     pub distance_ppm: u32,
 }
@@ -125,6 +141,24 @@ pub struct LeaveAsked {
     pub amount: QuoteMicros,
     /// What the account had.
     pub balance: QuoteMicros,
+}
+
+/// A payout address in few bytes: the leading ones of its digest.
+#[must_use]
+pub fn address(chain: u32, destination: &OutsideReference) -> u64 {
+    leading(&outside(chain, destination))
+}
+
+/// Digest of something outside: a chain, and a name on it.
+#[must_use]
+pub fn outside(chain: u32, name: &OutsideReference) -> Digest {
+    hash::digest(Domain::Outside, &[&chain.to_le_bytes(), name.as_slice()])
+}
+
+/// The first eight bytes of a digest, as a number.
+#[must_use]
+pub fn leading(digest: &Digest) -> u64 {
+    digest.0.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 /// Something for each side of a book.

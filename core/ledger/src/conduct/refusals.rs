@@ -8,10 +8,6 @@ use super::features::{Fading, HalfLife, Rate, share_ppm};
 
 /// What belongs to a surge \[D\].
 pub const FADES: HalfLife = HalfLife::of_ms(60_000);
-/// Refusals of one account within it, faded \[D\].
-pub const ACCOUNT_MIN: u32 = 20;
-/// Refusals of a market within it, faded \[D\].
-pub const MARKET_MIN: u32 = 500;
 /// Share of commands that are refused \[D\].
 pub const SHARE_PPM: u32 = 500_000;
 /// Cumulative excess over the past, in thousandths of a deviation (R§4.3: h = 5).
@@ -88,6 +84,8 @@ mod tests {
     use super::*;
     use crate::conduct::features::WHOLE_PPM;
 
+    const LEAST: u32 = 20;
+
     fn played(seconds: &[(u32, u32)]) -> (Refusals, u32) {
         let mut refusals = Refusals::default();
         let mut most = 0;
@@ -96,7 +94,7 @@ mod tests {
             refusals.fade(FADES.fading(before, now), before, now);
             (0..*accepted).for_each(|_| refusals.note_accepted());
             (0..*refused).for_each(|_| refusals.note_refused());
-            most = most.max(refusals.judge(ACCOUNT_MIN, 402).0);
+            most = most.max(refusals.judge(LEAST, 402).0);
         }
         (refusals, most)
     }
@@ -116,7 +114,7 @@ mod tests {
         #[test]
         fn prop_more_refused_scores_no_less_and_it_fades(refused in 0u32..60, more in 0u32..60, accepted in 0u32..60) {
             let before = vec![(0, 3); 30];
-            let score = |refused| played(&[before.clone(), vec![(refused, accepted)]].concat()).0.judge(ACCOUNT_MIN, 0).0;
+            let score = |refused| played(&[before.clone(), vec![(refused, accepted)]].concat()).0.judge(LEAST, 0).0;
             prop_assert!(score(refused) <= score(refused + more));
             let (mut refusals, _) = played(&[(refused, accepted); 5]);
             let (from, to) = (TimeMs::from_ms(5_000), TimeMs::from_ms(7_200_000));

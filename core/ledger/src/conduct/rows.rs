@@ -4,7 +4,7 @@
 //! row follows from the old one and the observation alone, so a write set can take it back.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{DurationMs, TimeMs};
+use casemate_protocol::{DurationMs, QuoteMicros, TimeMs};
 
 use super::alert::Detector;
 use super::band::Band;
@@ -27,6 +27,8 @@ pub const REPEATS: DurationMs = DurationMs::from_ms(5 * 60 * 1_000);
 const SEEN_FADES: HalfLife = HalfLife::of_ms(10 * 60 * 1_000);
 /// A row in which nothing happened for so long goes, with its history \[D\].
 const KEPT: DurationMs = DurationMs::from_ms(24 * 60 * 60 * 1_000);
+/// And an account's, with its usual hours and addresses \[D\].
+const ACCOUNT_KEPT: DurationMs = DurationMs::from_ms(30 * 24 * 60 * 60 * 1_000);
 
 /// An account, or a cluster by the account that speaks for it, in one market.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -40,6 +42,8 @@ pub struct SubjectRow {
     pub(crate) history: History,
     pub(crate) firing: Firing,
     seen_ppm: u32,
+    /// The detector that `seen_ppm` is of, by its number.
+    seen_by: u8,
 }
 
 impl SubjectRow {
@@ -59,10 +63,12 @@ impl SubjectRow {
     }
 
     /// Takes in the worst score of an observation, and gives how rare it is.
-    pub(crate) fn note_score(&mut self, score_ppm: u32) -> u8 {
+    pub(crate) fn note_score(&mut self, detector: Detector, score_ppm: u32) -> u8 {
         let level = self.history.level(score_ppm);
         self.history.note(score_ppm);
-        self.seen_ppm = self.seen_ppm.max(score_ppm);
+        if score_ppm > self.seen_ppm {
+            (self.seen_ppm, self.seen_by) = (score_ppm, detector.number());
+        }
         level
     }
 
@@ -70,6 +76,12 @@ impl SubjectRow {
     #[must_use]
     pub fn level_at(&self, now: TimeMs) -> u8 {
         self.history.level(SEEN_FADES.fading(self.at, now).of_small(self.seen_ppm))
+    }
+
+    /// The detector of that score.
+    #[must_use]
+    pub const fn seen_by(&self) -> u8 {
+        self.seen_by
     }
 
     /// Adds the row of an account that turns out to be the same one. Both have been brought to the same moment.
@@ -80,7 +92,9 @@ impl SubjectRow {
         self.aggression.absorb(&gone.aggression);
         self.sandwiches_ppm = self.sandwiches_ppm.saturating_add(gone.sandwiches_ppm);
         self.history.absorb(&gone.history);
-        self.seen_ppm = self.seen_ppm.max(gone.seen_ppm);
+        if gone.seen_ppm > self.seen_ppm {
+            (self.seen_ppm, self.seen_by) = (gone.seen_ppm, gone.seen_by);
+        }
     }
 
     /// Whether the row may go: nothing has happened for a day, and nothing is left to tell.
@@ -101,7 +115,13 @@ pub struct AccountRow {
     pub(crate) refusals: Refusals,
     pub(crate) takeover: Takeover,
     pub(crate) firing: Firing,
-    pub(crate) seen_ppm: u32,
+    seen_ppm: u32,
+    seen_by: u8,
+    /// The alert that raised the band last, and whether it was about another account.
+    pub(crate) raised_by: u64,
+    pub(crate) is_raised_by_link: bool,
+    /// When it contested its links last.
+    pub(crate) contested: TimeMs,
 }
 
 impl AccountRow {
@@ -114,7 +134,33 @@ impl AccountRow {
         self.at = now;
         self.band.bring_to(now);
         self.refusals.fade(refusals::FADES.fading(before, now), before, now);
+        self.takeover.fade(before, now);
         self.seen_ppm = SEEN_FADES.fading(before, now).of_small(self.seen_ppm);
+    }
+
+    /// Takes in the worst score of an observation.
+    pub(crate) fn note_score(&mut self, detector: Detector, score_ppm: u32) {
+        if score_ppm > self.seen_ppm {
+            (self.seen_ppm, self.seen_by) = (score_ppm, detector.number());
+        }
+    }
+
+    /// How rare the worst score of late of what is judged by account is, 0 to 10, and the detector of that score.
+    #[must_use]
+    pub fn level_at(&self, now: TimeMs) -> (u8, u8) {
+        (History::default().level(self.seen_ppm_at(now)), self.seen_by)
+    }
+
+    /// What fills cost the account against the index of late.
+    #[must_use]
+    pub fn lost_at(&self, now: TimeMs) -> QuoteMicros {
+        self.takeover.lost_at(self.at, now)
+    }
+
+    /// Whether the row may go: nothing has happened for a month, and no evidence is left.
+    #[must_use]
+    pub fn is_faded(&self, now: TimeMs) -> bool {
+        now.since(self.at) >= ACCOUNT_KEPT && self.band.is_faded_at(now)
     }
 
     /// The worst score of late of what is judged by account.
@@ -150,6 +196,11 @@ impl MarketRow {
     }
 }
 
+/// A detector's bit among those of a row.
+fn bit(detector: Detector) -> u16 {
+    1u16.checked_shl(u32::from(detector.number())).unwrap_or(0)
+}
+
 /// Which detectors of a row fire, so that each alerts once and not with every observation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Firing {
@@ -161,17 +212,17 @@ impl Firing {
     /// Takes in a score; whether it is to be told. It is when the detector begins to fire, and again while it goes on. It must
     /// fall below half before it can begin again.
     pub(crate) fn note(&mut self, detector: Detector, score_ppm: u32, now: TimeMs) -> bool {
-        let was_firing = self.bits & detector.bit() != 0;
+        let was_firing = self.bits & bit(detector) != 0;
         if score_ppm < WHOLE_PPM {
             if score_ppm < WHOLE_PPM >> 1 {
-                self.bits &= !detector.bit();
+                self.bits &= !bit(detector);
             }
             return false;
         }
         if was_firing && now.since(self.at) < REPEATS {
             return false;
         }
-        self.bits |= detector.bit();
+        self.bits |= bit(detector);
         self.at = now;
         true
     }

@@ -22,8 +22,6 @@ pub const QUICK: DurationMs = DurationMs::from_ms(2_000);
 pub const AFTER_FILL: DurationMs = DurationMs::from_ms(1_000);
 /// Farther from the touch an order moves nobody \[D\].
 pub const NEAR_PPM: u32 = 10_000;
-/// A burst of so many median orders (R§4.2 D2).
-pub const OUTSIZED_MEDIANS: u64 = 10;
 /// The most that a burst comes to, so that it is over a second after it.
 const BURST_PPM_MAX: u32 = 2 * WHOLE_PPM;
 /// Hits within the window, faded: three within ten minutes leave at least this (R§4.2 D2).
@@ -90,8 +88,8 @@ impl Spoof {
         side.filled_at = now;
     }
 
-    /// Takes in a cancel; `median` is the market's usual order in lots.
-    pub fn note_cancel(&mut self, cancel: &Cancelled, median: u64, now: TimeMs) {
+    /// Takes in a cancel; `outsized` is what a hit adds up to, in lots.
+    pub fn note_cancel(&mut self, cancel: &Cancelled, outsized: u64, now: TimeMs) {
         let other_fill = self.sides.of(cancel.side.opposite()).filled_at;
         let since_fill = now.since(other_fill);
         let has_fill = !other_fill.is_zero();
@@ -105,7 +103,7 @@ impl Spoof {
         if !has_fill || since_fill > cancel.age {
             return;
         }
-        let worth = share_ppm(lots, median.saturating_mul(OUTSIZED_MEDIANS));
+        let worth = share_ppm(lots, outsized);
         let before = side.burst_ppm;
         side.burst_ppm = before.saturating_add(worth).min(BURST_PPM_MAX);
         // Once for each burst, however large it is.
@@ -190,9 +188,10 @@ mod tests {
                 side,
                 lots: QuantityLots::from_lots(lots),
                 age: DurationMs::from_ms(age_ms),
+                messages: 1,
                 distance_ppm,
             };
-            self.spoof.note_cancel(&cancel, MEDIAN, TimeMs::from_ms(self.now));
+            self.spoof.note_cancel(&cancel, 10 * MEDIAN, TimeMs::from_ms(self.now));
         }
 
         /// Large bids that are not meant, a small ask that is.

@@ -10,8 +10,6 @@ use super::features::{Fading, HalfLife, Rate, share_ppm};
 
 /// Messages and trades are compared over this \[D\]: long enough to mean a rate, short enough to answer it.
 pub const FADES: HalfLife = HalfLife::of_ms(10_000);
-/// Messages, faded \[D\]: what twenty a second come to.
-pub const MESSAGES_MIN: u32 = 300;
 /// Messages to one trade \[D\], with at least one trade assumed (R§4.2 D3, order-to-trade ratio with a floor).
 pub const MESSAGES_PER_TRADE: u32 = 100;
 /// Cumulative excess over the account's own past, in thousandths of a deviation: two bins at z = 6 (R§4.2 D3, R§4.3).
@@ -66,9 +64,9 @@ impl Stuffing {
 
     /// How far the account is, in parts per million of all thresholds at once.
     #[must_use]
-    pub fn judge(&self) -> (u32, StuffingFigures) {
+    pub fn judge(&self, messages_min: u32) -> (u32, StuffingFigures) {
         let trades = self.trades.max(1 << COUNT_SHIFT);
-        let score = share_ppm(self.messages.into(), u64::from(MESSAGES_MIN) << COUNT_SHIFT)
+        let score = share_ppm(self.messages.into(), u64::from(messages_min) << COUNT_SHIFT)
             .min(share_ppm(self.messages.into(), u64::from(trades).saturating_mul(MESSAGES_PER_TRADE.into())))
             .min(share_ppm(self.excess_millis.into(), EXCESS_MILLIS.into()));
         let figures = StuffingFigures {
@@ -113,7 +111,7 @@ mod tests {
             stuffing.fade(FADES.fading(before, now), before, now);
             (0..*messages).for_each(|_| stuffing.note_messages(1));
             (0..*trades).for_each(|_| stuffing.note_trade());
-            most = most.max(stuffing.judge().0);
+            most = most.max(stuffing.judge(300).0);
         }
         (stuffing, most)
     }
@@ -148,7 +146,7 @@ mod tests {
         #[test]
         fn prop_more_messages_score_no_less_and_more_trades_no_more(usual in 0u32..30, flood in 0u32..400, more in 0u32..200) {
             let (past, _) = played(Stuffing::default(), 0, &[(usual, 0); 90]);
-            let score = |messages, trades| played(past, 90, &[(messages, trades)]).0.judge().0;
+            let score = |messages, trades| played(past, 90, &[(messages, trades)]).0.judge(300).0;
             prop_assert!(score(flood, 0) <= score(flood + more, 0));
             prop_assert!(score(flood, 1) >= score(flood, 1 + more));
         }
@@ -159,7 +157,7 @@ mod tests {
             let (before, now) = (TimeMs::from_ms(60_000), TimeMs::from_ms(7_200_000));
             stuffing.fade(FADES.fading(before, now), before, now);
             prop_assert!(stuffing.is_faded());
-            prop_assert_eq!(stuffing.judge().0, 0);
+            prop_assert_eq!(stuffing.judge(300).0, 0);
         }
     }
 }

@@ -5,15 +5,17 @@
 //! own past are.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::{DurationMs, MarketId, QuoteMicros, Side, TimeMs};
+use casemate_protocol::{DurationMs, MarketId, QuoteMicros, RatioPpm, Side, TimeMs};
 
-use super::features::{Baseline, Scale, WHOLE_PPM, share_ppm};
+use super::features::{Baseline, HalfLife, Scale, WHOLE_PPM, share_ppm};
 use super::observation::{LeaveAsked, Traded};
 
 /// A key is new for so long (R§4.2 D9: 24 h).
 pub const KEY_IS_NEW: DurationMs = DurationMs::from_ms(24 * 60 * 60 * 1_000);
-/// How long what is asked for should wait (R§4.2 D9).
-pub const HOLD: DurationMs = KEY_IS_NEW;
+/// Who changes keys more often than this has no new key when he does it again \[D\]: session keys come and go all day.
+pub const KEY_IS_RARE: DurationMs = DurationMs::from_ms(7 * 24 * 60 * 60 * 1_000);
+/// Addresses that money left to, the last ones.
+const ADDRESSES: usize = 4;
 /// Points of a new key, a new address, and a high value: only all three make a whole (R§4.2 D9).
 const KEY_PPM: u32 = 350_000;
 const ADDRESS_PPM: u32 = 300_000;
@@ -26,8 +28,8 @@ pub const HIGH_PPM: u32 = 250_000;
 /// Commands before the account's own past says anything \[D\].
 const PAST_MIN: u32 = 64;
 
-/// Fills worse than the index by less than this are usual \[D\].
-pub const LOSS_PPM: u32 = 5_000;
+/// What was lost against the index fades like this \[D\]: it is a loss of the same hour that a damage test adds up.
+pub const LOST_FADES: HalfLife = HalfLife::of_ms(60 * 60 * 1_000);
 /// Losses deviate by at least 0.05 %, and an account may begin with 0.3 % \[D\].
 const LOSSES: Scale = Scale { deviation_min: 500, first_max: 3_000 };
 /// Cumulative excess of losses, in thousandths of a deviation (R§4.3: h = 5; two fills at z = 6 and one of the usual).
@@ -36,7 +38,12 @@ pub const LOSS_EXCESS_MILLIS: u32 = 10_000;
 /// What is usual for an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Takeover {
+    /// The last change that was rare.
     key_changed: TimeMs,
+    /// The last change.
+    key_touched: TimeMs,
+    /// Zero where there is none.
+    addresses: [u64; ADDRESSES],
     /// Hours of the day in which it acted, a bit each.
     hours: u32,
     /// Markets in which it acted, by number modulo 64.
@@ -44,6 +51,8 @@ pub struct Takeover {
     acts: u32,
     /// Parts per million that fills were worse than the index.
     losses: Baseline,
+    /// What they cost against it, faded, in micro-quote.
+    lost: u64,
 }
 
 /// Why an account is taken for taken over.
@@ -73,6 +82,18 @@ pub struct LossFigures {
 }
 
 impl Takeover {
+    /// Lets time pass.
+    pub fn fade(&mut self, before: TimeMs, now: TimeMs) {
+        self.lost = LOST_FADES.fading(before, now).of(self.lost);
+    }
+
+    /// What fills cost against the index of late, as last faded at a moment.
+    #[must_use]
+    pub fn lost_at(&self, faded_at: TimeMs, now: TimeMs) -> QuoteMicros {
+        let lost = LOST_FADES.fading(faded_at, now).of(self.lost);
+        QuoteMicros::from_micros(i64::try_from(lost).unwrap_or(i64::MAX))
+    }
+
     /// Takes in an act of the account.
     pub fn note_act(&mut self, market: MarketId, now: TimeMs) {
         self.hours |= hour(now);
@@ -81,8 +102,30 @@ impl Takeover {
     }
 
     /// Takes in a change of a key.
-    pub const fn note_key(&mut self, now: TimeMs) {
-        self.key_changed = now;
+    pub fn note_key(&mut self, now: TimeMs) {
+        if self.key_touched.is_zero() || now.since(self.key_touched) >= KEY_IS_RARE {
+            self.key_changed = now;
+        }
+        self.key_touched = now;
+    }
+
+    /// Takes in that money left to an address.
+    pub fn note_address(&mut self, address: u64) {
+        let place = self.addresses.iter().position(|known| *known == address);
+        // The last one stands first, and the oldest goes.
+        let end = place.unwrap_or(ADDRESSES.saturating_sub(1));
+        if let Some(known) = self.addresses.get_mut(..=end) {
+            known.rotate_right(1);
+            if let Some(first) = known.first_mut() {
+                *first = address;
+            }
+        }
+    }
+
+    /// Whether money left to an address before, as far as that is remembered.
+    #[must_use]
+    pub fn knows_address(&self, address: u64) -> bool {
+        self.addresses.contains(&address)
     }
 
     /// How suspicious it is that money is asked to leave, in parts per million of a whole.
@@ -106,7 +149,13 @@ impl Takeover {
 
     /// Takes in a fill, and says how far losses against the index are beyond what is usual for the account; a new market
     /// counts for something. Nothing where there is no index.
-    pub fn note_fill(&mut self, side: Side, trade: &Traded, market: MarketId) -> Option<(u32, LossFigures)> {
+    pub fn note_fill(
+        &mut self,
+        side: Side,
+        trade: &Traded,
+        market: MarketId,
+        loss_of_fill: RatioPpm,
+    ) -> Option<(u32, LossFigures)> {
         let (price, index) = (trade.price.ticks(), trade.index.ticks());
         let worse = match side {
             Side::Bid => price.saturating_sub(index),
@@ -118,10 +167,13 @@ impl Takeover {
         let loss_ppm = share_ppm(worse, index).min(WHOLE_PPM);
         let usual_ppm = self.losses.mean();
         self.losses.note(loss_ppm, LOSSES);
+        let size = u128::from(trade.notional.micros().unsigned_abs());
+        let lost = size.saturating_mul(loss_ppm.into()).div_euclid(WHOLE_PPM.into());
+        self.lost = self.lost.saturating_add(u64::try_from(lost).unwrap_or(u64::MAX));
         let excess_millis = self.losses.excess_millis();
         let is_new_market = self.acts >= PAST_MIN && self.markets & market_bit(market) == 0;
         let extra = if is_new_market { MARKET_PPM } else { 0 };
-        let score = share_ppm(loss_ppm.into(), LOSS_PPM.into())
+        let score = share_ppm(loss_ppm.into(), loss_of_fill.ppm().into())
             .min(share_ppm(excess_millis.into(), LOSS_EXCESS_MILLIS.into()).saturating_add(extra));
         Some((score, LossFigures { loss_ppm, usual_ppm, excess_millis, notional: trade.notional }))
     }
@@ -175,6 +227,27 @@ mod tests {
         assert!(never < WHOLE_PPM && figures.key_age.ms() == u64::MAX);
     }
 
+    /// Session keys are new every day; a key after a week without one is news.
+    #[test]
+    fn a_key_is_new_where_keys_are_rare() {
+        let mut takeover = Takeover::default();
+        (0..10).for_each(|day| takeover.note_key(TimeMs::from_ms((10 + day) * DAY)));
+        let score = |takeover: &Takeover, now| takeover.judge_leave(&leave(false, 80), TimeMs::from_ms(now)).0;
+        assert!(score(&takeover, 19 * DAY + 1) < WHOLE_PPM);
+        takeover.note_key(TimeMs::from_ms(27 * DAY));
+        assert!(score(&takeover, 27 * DAY + 1) >= WHOLE_PPM);
+    }
+
+    #[test]
+    fn the_last_four_addresses_are_known() {
+        let mut takeover = Takeover::default();
+        [1, 2, 1, 3, 4, 1, 5].into_iter().for_each(|address| takeover.note_address(address));
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6].map(|address| takeover.knows_address(address)),
+            [true, false, true, true, true, false]
+        );
+    }
+
     fn fill(takeover: &mut Takeover, price: u64) -> u32 {
         let trade = Traded {
             trade: TradeNumber::new(1),
@@ -187,7 +260,7 @@ mod tests {
             lots: QuantityLots::from_lots(1),
             notional: QuoteMicros::from_micros(1_000),
         };
-        takeover.note_fill(Side::Bid, &trade, MarketId::new(1)).map_or(0, |(score, _)| score)
+        takeover.note_fill(Side::Bid, &trade, MarketId::new(1), RatioPpm::from_ppm(5_000)).map_or(0, |(score, _)| score)
     }
 
     /// S18: a leaked session key buys from the thief at two per cent above the index.

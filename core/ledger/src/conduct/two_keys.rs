@@ -6,7 +6,8 @@
 //! exit of principal have no variant there, so nothing here can hold them up.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::QuoteMicros;
+use casemate_protocol::conduct::DamageRules;
+use casemate_protocol::{QuoteMicros, RatioPpm};
 
 use super::features::{WHOLE_PPM, share_ppm};
 
@@ -99,7 +100,7 @@ pub struct NewRisk {
     pub open_interest_lots: u64,
     /// How far it would move the last price.
     pub step_ppm: u32,
-    /// What it would cost against the index.
+    /// What it would cost against the index, with what fills cost the account of late.
     pub loss: QuoteMicros,
     /// Equity of the account.
     pub equity: QuoteMicros,
@@ -146,40 +147,30 @@ pub enum Gate {
     Block(Damage) = 3,
 }
 
-/// Outflow of the reserve (R§4.6).
-pub const OUTFLOW_PPM: u32 = 25_000;
-/// Money that waits to leave while keys change \[D\].
-pub const PENDING_PPM: u32 = 25_000;
-/// Step of the price \[D\].
-pub const STEP_PPM: u32 = 20_000;
-/// Loss of equity \[D\], as for outflow.
-pub const LOSS_PPM: u32 = 25_000;
-/// Share of depth \[D\].
-pub const DEPTH_PPM: u32 = 500_000;
-/// Share of open interest (R§4.2 D5).
-pub const OPEN_INTEREST_PPM: u32 = 100_000;
-
 impl Blockable {
     /// The first damage test that holds, in the order of their numbers.
     #[must_use]
-    pub fn damage(&self) -> Option<Damage> {
-        let reaches = |part: u64, whole: u64, ppm: u32| {
-            part > 0 && u128::from(part).saturating_mul(1_000_000) >= u128::from(whole).saturating_mul(ppm.into())
+    pub fn damage(&self, rules: &DamageRules) -> Option<Damage> {
+        let reaches = |part: u64, whole: u64, share: RatioPpm| {
+            part > 0
+                && u128::from(part).saturating_mul(1_000_000) >= u128::from(whole).saturating_mul(share.ppm().into())
         };
         let size = |amount: QuoteMicros| u64::try_from(amount.micros()).unwrap_or(0);
         let first = |tests: &[(bool, Damage)]| tests.iter().find(|(holds, _)| *holds).map(|(_, damage)| *damage);
         match self {
             Self::ValueLeaves(leaves) => {
-                first(&[(reaches(size(leaves.net_outflow), size(leaves.reserve), OUTFLOW_PPM), Damage::Outflow)])
+                first(&[(reaches(size(leaves.net_outflow), size(leaves.reserve), rules.outflow), Damage::Outflow)])
             }
-            Self::KeysChange { pending_ppm } => first(&[(*pending_ppm >= PENDING_PPM, Damage::KeysWhilePending)]),
+            Self::KeysChange { pending_ppm } => {
+                first(&[(*pending_ppm >= rules.pending.ppm(), Damage::KeysWhilePending)])
+            }
             Self::NewRisk(risk) => {
                 let depth = risk.depth_lots.saturating_add(risk.resting_lots);
                 first(&[
-                    (risk.step_ppm >= STEP_PPM, Damage::PriceStep),
-                    (reaches(size(risk.loss), size(risk.equity), LOSS_PPM), Damage::OwnLoss),
-                    (reaches(risk.resting_lots, depth, DEPTH_PPM), Damage::BookDepth),
-                    (reaches(risk.cluster_lots, risk.open_interest_lots, OPEN_INTEREST_PPM), Damage::OpenInterest),
+                    (risk.step_ppm >= rules.price_step.ppm(), Damage::PriceStep),
+                    (reaches(size(risk.loss), size(risk.equity), rules.own_loss), Damage::OwnLoss),
+                    (reaches(risk.resting_lots, depth, rules.book_depth), Damage::BookDepth),
+                    (reaches(risk.cluster_lots, risk.open_interest_lots, rules.open_interest), Damage::OpenInterest),
                 ])
             }
         }
@@ -188,8 +179,8 @@ impl Blockable {
 
 /// The two-key rule. `level` is that of the account's worst detector of now.
 #[must_use]
-pub fn judge(level: u8, act: &Blockable) -> Gate {
-    match (level >= ANOMALOUS, act.damage()) {
+pub fn judge(level: u8, act: &Blockable, rules: &DamageRules) -> Gate {
+    match (level >= ANOMALOUS, act.damage(rules)) {
         (false, _) => Gate::Pass,
         (true, None) => Gate::Alert,
         (true, Some(damage)) => Gate::Block(damage),
@@ -202,6 +193,8 @@ mod tests {
 
     use super::*;
 
+    const RULES: DamageRules = casemate_protocol::conduct::ConductRules::STARTING.damage;
+
     fn quote(micros: i64) -> QuoteMicros {
         QuoteMicros::from_micros(micros)
     }
@@ -213,10 +206,10 @@ mod tests {
     /// R§4.6, cell by cell.
     #[test]
     fn it_takes_two_keys_to_block() {
-        assert_eq!(judge(ANOMALOUS, &outflow(25)), Gate::Block(Damage::Outflow));
-        assert_eq!(judge(ANOMALOUS, &outflow(24)), Gate::Alert);
-        assert_eq!(judge(ANOMALOUS - 1, &outflow(900)), Gate::Pass, "a whale that behaves as always");
-        assert_eq!(judge(0, &outflow(1)), Gate::Pass);
+        assert_eq!(judge(ANOMALOUS, &outflow(25), &RULES), Gate::Block(Damage::Outflow));
+        assert_eq!(judge(ANOMALOUS, &outflow(24), &RULES), Gate::Alert);
+        assert_eq!(judge(ANOMALOUS - 1, &outflow(900), &RULES), Gate::Pass, "a whale that behaves as always");
+        assert_eq!(judge(0, &outflow(1), &RULES), Gate::Pass);
     }
 
     #[test]
@@ -224,7 +217,7 @@ mod tests {
         let risk = |change: fn(&mut NewRisk, u64), value| {
             let mut risk = NewRisk { equity: quote(1_000), open_interest_lots: 1_000, ..NewRisk::default() };
             change(&mut risk, value);
-            Blockable::NewRisk(risk).damage()
+            Blockable::NewRisk(risk).damage(&RULES)
         };
         let step = |risk: &mut NewRisk, value| risk.step_ppm = u32::try_from(value).unwrap();
         assert_eq!([risk(step, 19_999), risk(step, 20_000)], [None, Some(Damage::PriceStep)]);
@@ -234,11 +227,11 @@ mod tests {
         assert_eq!([risk(depth, 999), risk(depth, 1_000)], [None, Some(Damage::BookDepth)]);
         let interest = |risk: &mut NewRisk, value| risk.cluster_lots = value;
         assert_eq!([risk(interest, 99), risk(interest, 100)], [None, Some(Damage::OpenInterest)]);
-        let keys = |pending_ppm| Blockable::KeysChange { pending_ppm }.damage();
-        assert_eq!([keys(PENDING_PPM - 1), keys(PENDING_PPM)], [None, Some(Damage::KeysWhilePending)]);
-        assert_eq!(outflow(0).damage(), None);
+        let keys = |pending_ppm| Blockable::KeysChange { pending_ppm }.damage(&RULES);
+        assert_eq!([keys(24_999), keys(25_000)], [None, Some(Damage::KeysWhilePending)]);
+        assert_eq!(outflow(0).damage(&RULES), None);
         let empty = ValueLeaves { net_outflow: quote(1), reserve: quote(0) };
-        assert_eq!(Blockable::ValueLeaves(empty).damage(), Some(Damage::Outflow), "anything is much of nothing");
+        assert_eq!(Blockable::ValueLeaves(empty).damage(&RULES), Some(Damage::Outflow), "anything is much of nothing");
     }
 
     #[test]
@@ -285,7 +278,7 @@ mod tests {
 
         #[test]
         fn prop_no_level_blocks_what_does_no_damage_and_no_damage_blocks_below_the_level(level in 0u8..=10, permille in 0i64..1_000) {
-            let gate = judge(level, &outflow(permille));
+            let gate = judge(level, &outflow(permille), &RULES);
             prop_assert_eq!(gate == Gate::Block(Damage::Outflow), level >= ANOMALOUS && permille >= 25);
         }
     }

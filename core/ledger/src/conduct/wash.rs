@@ -12,8 +12,6 @@ use super::features::{Fading, HalfLife, WHOLE_PPM, share_ppm};
 /// R§4.2 D1 names windows of an hour, a day and a week; this is the first.
 pub const FADES: HalfLife = HalfLife::of_ms(60 * 60 * 1_000);
 
-/// Traded between two within the window, in micro-quote \[D\]: below it nobody is misled.
-pub const PAIR_GROSS_MIN: u64 = 10_000_000_000;
 /// Share of each one's trading that is with the other \[D\].
 pub const EXCLUSIVE_PPM: u32 = 800_000;
 /// Mean net below a hundredth of gross (R§4.2 D1: 1 %).
@@ -126,12 +124,12 @@ impl Wash {
 /// How far two accounts are towards a wash, in parts per million of all thresholds at once, and why. Both have been brought
 /// up to date.
 #[must_use]
-pub fn judge(first: (u32, &Wash), second: (u32, &Wash)) -> Option<(u32, WashFigures)> {
+pub fn judge(first: (u32, &Wash), second: (u32, &Wash), gross_min: QuoteMicros) -> Option<(u32, WashFigures)> {
     let (pair, back) = (first.1.pair(second.0)?, second.1.pair(first.0)?);
     let gross = pair.gross.min(back.gross);
     let mean_net = pair.mean_net.max(back.mean_net);
     let exclusive_ppm = share_ppm(gross, first.1.gross.max(second.1.gross)).min(WHOLE_PPM);
-    let score = share_ppm(gross, PAIR_GROSS_MIN)
+    let score = share_ppm(gross, gross_min.micros().unsigned_abs())
         .min(share_ppm(u64::from(exclusive_ppm), u64::from(EXCLUSIVE_PPM)))
         .min(share_ppm(gross.div_euclid(NET_PART), mean_net.max(1)));
     let quote = |micros: u64| QuoteMicros::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
@@ -146,6 +144,7 @@ mod tests {
 
     const A: u32 = 1;
     const B: u32 = 2;
+    const GROSS_MIN: QuoteMicros = casemate_protocol::conduct::ConductRules::STARTING.wash_gross_min;
     const THOUSAND: i64 = 1_000_000_000;
 
     /// Trades of two accounts: what the first buys from the second.
@@ -155,7 +154,7 @@ mod tests {
     }
 
     fn score(first: &(u32, Wash), second: &(u32, Wash)) -> u32 {
-        judge((first.0, &first.1), (second.0, &second.1)).map_or(0, |(score, _)| score)
+        judge((first.0, &first.1), (second.0, &second.1), GROSS_MIN).map_or(0, |(score, _)| score)
     }
 
     fn two() -> ((u32, Wash), (u32, Wash)) {

@@ -2,13 +2,15 @@
 //!
 //! Owns:        deposits, withdrawals, transfers, the limiter.        Reads: balances, risk, attestors, accounts.
 //! Commands:    `AttestDeposit`, `RequestWithdrawal`, `CancelWithdrawal`, `RequestTransfer`, `CancelTransfer`,
-//!              `RequestPrincipalExit`, and the `System`
-//!              work that releases, arrives and credits.   Events: `DepositAttested`, `WithdrawalReleased`, and kin.
+//!              `RequestPrincipalExit`, `AddEvidence`, and the `System`
+//!              work that releases, holds back, gives back, arrives and credits.   Events: `DepositAttested`,
+//!              `WithdrawalReleased`, `LeavingHeld`, and kin.
 //! Invariants:  F1 attested in − released out = vault, always. F2 an outside output is credited once, ever.
 //!              F3 what waits is judged again when it acts. F4 nothing leaves faster than the limiter.
 //! Not here:    who may ask (`gate`); how custodians sign payouts (treasury, later).
 
 mod deposit;
+mod held;
 pub mod limiter;
 mod recall;
 mod transfer;
@@ -19,6 +21,8 @@ use casemate_protocol::{Event, QuoteMicros, Reject, RejectCode};
 pub(crate) use deposit::{
     Attesting, CREDITS_MAX, attest, credit_opening, credit_waiting, has_accepted_output, waiting_for,
 };
+pub use held::LeavingFacts;
+pub(crate) use held::{add_evidence, give_back, hold_back};
 pub(crate) use recall::recall_all;
 pub(crate) use transfer::{
     arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
@@ -38,6 +42,7 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
     deposit::evolve(segment, event);
     withdraw::evolve(segment, block, event);
     transfer::evolve(segment, block, event);
+    held::evolve(segment, block, event);
 }
 
 /// After an amount has left, what counts must still be initial margin and a share of everything held (DESIGN §6).

@@ -3,7 +3,7 @@
 use casemate_protocol::command::{CancelWithdrawal, OutsideReference, RequestWithdrawal};
 use casemate_protocol::event::{WithdrawalEnded, WithdrawalRequested};
 use casemate_protocol::{
-    AccountId, BreakerState, DurationMs, Event, QuoteMicros, Reject, RejectCode, WithdrawalNumber,
+    AccountId, BreakerState, DurationMs, Event, QuoteMicros, Regime, Reject, RejectCode, WithdrawalNumber,
 };
 
 use super::limiter::Leaving;
@@ -114,8 +114,8 @@ pub(crate) fn release(work: &mut Work<'_>, number: WithdrawalNumber) -> Result<(
 }
 
 /// Whether an account's money may leave now: see [`require_may_leave`], and the limiter has room. While the breaker is
-/// Elevated each amount counts twice, in ReduceOnly four times, so half or a quarter of the limiter lets as much through
-/// however it is split (R§5.2).
+/// Elevated or the worst market stressed each amount counts twice, in ReduceOnly or an extreme market four times, so half or
+/// a quarter of the limiter lets as much through however it is split (R§5.2).
 ///
 /// # Errors
 /// What [`require_may_leave`] refuses, and `LimiterCapacityExceeded`.
@@ -155,13 +155,20 @@ pub(crate) fn require_may_leave(segment: &Segment, block: &BlockContext, account
     require_covered(segment, block, account)
 }
 
-/// How many times an amount counts against the limiter in the segment's state. From WithdrawGated on nothing leaves.
+/// How many times an amount counts against the limiter now: what the breaker's state or the regime of the worst market asks
+/// for, whichever is more. From WithdrawGated on nothing leaves.
 pub(crate) fn weight_now(segment: &Segment) -> i64 {
-    match segment.breaker_state() {
+    let by_breaker = match segment.breaker_state() {
         BreakerState::Normal => 1,
         BreakerState::Elevated => 2,
         BreakerState::ReduceOnly | BreakerState::WithdrawGated | BreakerState::Halted => 4,
-    }
+    };
+    let by_regime = match segment.regime() {
+        Regime::Calm | Regime::Elevated => 1,
+        Regime::Stressed => 2,
+        Regime::Extreme => 4,
+    };
+    by_breaker.max(by_regime)
 }
 
 /// Charges to the limiter what leaves now.

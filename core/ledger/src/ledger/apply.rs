@@ -2,20 +2,22 @@
 
 use casemate_protocol::command::{Beneficiary, DepositClaim, RequestTransfer, SystemWork};
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::policy::Tier;
+use casemate_protocol::policy::{PolicyStamp, Tier};
 use casemate_protocol::{
-    AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, QuoteMicros, RecordIndex, Reject, RejectCode,
-    SegmentId, SystemCommand,
+    AccountId, BreakerState, Command, Event, GrantNumber, PublicKey, RecordIndex, Reject, RejectCode, SegmentId,
+    SystemCommand,
 };
 
 use super::Ledger;
-use crate::breaker::{self, Officer};
+use crate::accounts::Grant;
+use crate::breaker;
 use crate::context::{BlockContext, CommandContext, GrantFacts};
 use crate::funds::{self, Attesting};
 use crate::market::{self, Work};
+use crate::proposals::{self, Officer};
 use crate::segment::Segment;
 use crate::verified::{Verified, VerifiedWork};
-use crate::{accounts, liquidation, price, regime};
+use crate::{conduct, liquidation, price, regime};
 
 impl Ledger {
     /// Judges and applies one verified command. What it changed is in `events`; a refusal changes nothing.
@@ -78,7 +80,7 @@ impl Ledger {
         let segment = self.segment_mut(id.ok_or(missing)?).ok_or(missing)?;
         let context = CommandContext { block: *block, account: *account, grant: None, record, tier: verified.tier() };
         let mut work = Work { segment, events, context: &context };
-        market::cancel_all(&mut work, cancel.scope, Some(block.height.number()))
+        market::cancel_all(&mut work, cancel.scope, Some(block.time_ms))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one verified command, taken apart once")]
@@ -97,18 +99,8 @@ impl Ledger {
         match command {
             Command::OpenAccount => return self.open_account(block, key, tier, record, events),
             Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
-            Command::RegisterGrant(terms) => {
-                let has_full = self.segments.iter().any(|segment| segment.clearing.is_none());
-                let event = accounts::register_grant(&self.accounts, account, terms, block.time_ms, has_full)?;
-                self.emit_account(event, events);
-                return Ok(());
-            }
-            Command::RevokeGrant(revoke) => {
-                let event = accounts::revoke_grant(&self.accounts, account, revoke, block.time_ms)?;
-                self.emit_account(event, events);
-                self.cancel_orders_of(account, revoke.number, record);
-                return Ok(());
-            }
+            Command::RegisterGrant(terms) => return self.register_grant(block, account, terms, record, events),
+            Command::RevokeGrant(revoke) => return self.revoke_grant(block, account, revoke, record, events),
             _ => {}
         }
         self.apply_in_segment(block, account, role, grant, command, tier, record, events)
@@ -155,7 +147,7 @@ impl Ledger {
         let segment = self.segment_mut(id).ok_or(missing)?;
         require_not_halted(segment, command)?;
         let mut work = Work { segment, events, context: &context };
-        match command {
+        let verdict = match command {
             // These write no segment, or came before.
             Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
                 Ok(())
@@ -168,17 +160,23 @@ impl Ledger {
             Command::CancelWithdrawal(cancel) => funds::cancel_withdrawal(&mut work, cancel),
             Command::RequestTransfer(request) => funds::request_transfer(&mut work, request),
             Command::CancelTransfer(cancel) => funds::cancel_transfer(&mut work, cancel),
+            Command::AddEvidence(added) => funds::add_evidence(&mut work, added),
             Command::PlaceOrder(order) => market::place(&mut work, order),
             Command::AmendOrder(amend) => market::amend(&mut work, amend),
             Command::CancelOrder(cancel) => market::cancel(&mut work, cancel),
             Command::CancelAllOrders(cancel) => market::cancel_all(&mut work, cancel.scope, None),
             Command::QuoteLadder(ladder) => market::quote_ladder(&mut work, ladder),
             Command::SetDeadMan(set) => market::set_dead_man(&mut work, set),
+            Command::ContestLink(_) => conduct::contest(&mut work),
             Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),
             Command::SubmitPrice(submit) => price::observe(&mut work, submit),
-            Command::Propose(propose) => breaker::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
-            Command::Approve(approve) => breaker::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
+            Command::Propose(propose) => proposals::propose(&mut work, propose, &officer.ok_or(no_officer(account))?),
+            Command::Approve(approve) => proposals::approve(&mut work, approve, &officer.ok_or(no_officer(account))?),
+        };
+        if verdict.is_ok() {
+            work.segment.see_accepted(&context, command);
         }
+        verdict
     }
 
     fn apply_system(
@@ -200,15 +198,30 @@ impl Ledger {
             SystemWork::CreditDeposits(waiting) => self.accounts.account(waiting.account).map(|row| row.root_key),
             _ => None,
         };
+        let adopting = match &command.work {
+            SystemWork::CarryOutProposal(named) => self.adopting(named),
+            _ => None,
+        };
+        let loss_max = match &command.work {
+            SystemWork::LowerGrantLoss(lower) => self.grant(lower.account, lower.grant).map(Grant::loss_max),
+            _ => None,
+        };
         let segment = self.segment_mut(id).ok_or(missing)?;
         let mut work = Work { segment, events, context: &context };
         match &command.work {
             SystemWork::ExpireOrder(order) => market::expire_order(&mut work, order.account, order.order),
             SystemWork::ExpireGrantOrders(grant) => market::expire_grant_orders(&mut work, grant.account, grant.grant),
             SystemWork::CancelGrantOrders(grant) => market::cancel_grant_orders(&mut work, grant.account, grant.grant),
+            SystemWork::LowerGrantLoss(lower) => {
+                if let Some(loss_max) = loss_max {
+                    market::lower_grant_loss(&mut work, lower.account, lower.grant, loss_max);
+                }
+            }
             SystemWork::FireDeadMan(switch) => market::fire_dead_man(&mut work, switch.account),
             SystemWork::ReleaseWithdrawal(release) => return funds::release_withdrawal(&mut work, release.withdrawal),
             SystemWork::ReleaseTransfer(release) => return funds::release_transfer(&mut work, release.transfer),
+            SystemWork::HoldBack(held) => return funds::hold_back(&mut work, held),
+            SystemWork::GiveBack(named) => return funds::give_back(&mut work, named.waiting),
             SystemWork::ArriveTransfer(transfer) => {
                 let missing = Reject::of(RejectCode::TransferNotFound).present(transfer.transfer.number());
                 let (row, sequence) = arriving.ok_or(missing)?;
@@ -225,9 +238,16 @@ impl Ledger {
             SystemWork::MoveRegime(market) => regime::move_regime(&mut work, market.market),
             SystemWork::Liquidate(target) => return liquidation::liquidate(&mut work, target.account),
             SystemWork::MoveBreaker(_) => breaker::move_breaker(&mut work),
-            SystemWork::CarryOutProposal(named) => return breaker::carry_out(&mut work, named.proposal),
-            SystemWork::ExpireProposal(named) => breaker::expire(&mut work, named.proposal),
+            SystemWork::CarryOutProposal(named) => {
+                let start = work.events.len();
+                proposals::carry_out(&mut work, named.proposal, adopting)?;
+                if let Some(policy) = adopted_in(events.get(start..).unwrap_or_default()) {
+                    self.adopt_offered(policy);
+                }
+            }
+            SystemWork::ExpireProposal(named) => proposals::expire(&mut work, named.proposal),
             SystemWork::RepayDeficit(_) => liquidation::repay_deficit(&mut work),
+            SystemWork::MoveConduct(_) => conduct::move_conduct(&mut work),
         }
         Ok(())
     }
@@ -249,6 +269,7 @@ impl Ledger {
             risk_officer_quorum: self.genesis.risk_officers.quorum,
             governor_quorum: self.genesis.governors.quorum,
             rules: self.genesis.proposals,
+            policy_epoch: self.chain.policy.epoch,
         })
     }
 
@@ -293,26 +314,29 @@ impl Ledger {
 
     fn grant_facts(&self, account: AccountId, grant: Option<GrantNumber>, here: SegmentId) -> Option<GrantFacts> {
         let number = grant?;
-        let grant = self.accounts.account(account)?.grants().iter().find(|grant| grant.number() == number)?;
-        let elsewhere = self
-            .segments
-            .iter()
-            .filter(|segment| segment.id() != here)
-            .filter_map(|segment| segment.sub_account(account))
-            .flat_map(|row| row.usage().iter().filter(|usage| usage.grant == number.number()));
-        let (used_elsewhere, lost_elsewhere) = elsewhere.fold((0i64, 0i64), |(used, lost), usage| {
-            let notional = usage.traded_notional.saturating_add(usage.open_notional);
-            (used.saturating_add(notional), lost.saturating_add(usage.lost))
-        });
+        let grant = self.grant(account, number)?;
+        let elsewhere = self.grant_used(account, number, Some(here));
         Some(GrantFacts {
             number,
             expires_ms: grant.expires_ms(),
             notional_max: grant.notional_max(),
-            used_elsewhere: QuoteMicros::from_micros(used_elsewhere),
+            used_elsewhere: elsewhere.notional,
             loss_max: grant.loss_max(),
-            lost_elsewhere: QuoteMicros::from_micros(lost_elsewhere),
+            lost_elsewhere: elsewhere.lost,
         })
     }
+
+    fn grant(&self, account: AccountId, number: GrantNumber) -> Option<&Grant> {
+        self.accounts.account(account)?.grant(number)
+    }
+}
+
+/// The policy that came into force with these events.
+fn adopted_in(events: &[Event]) -> Option<PolicyStamp> {
+    events.iter().find_map(|event| match event {
+        Event::PolicyAdopted(adopted) => Some(adopted.policy),
+        _ => None,
+    })
 }
 
 fn no_officer(account: AccountId) -> Reject {
@@ -328,6 +352,7 @@ pub(crate) fn require_not_halted(segment: &Segment, command: &Command) -> Result
             | Command::CancelAllOrders(_)
             | Command::CancelWithdrawal(_)
             | Command::CancelTransfer(_)
+            | Command::AddEvidence(_)
             | Command::AttestDeposit(_)
             | Command::SubmitPrice(_)
             | Command::Propose(_)

@@ -17,8 +17,8 @@ use casemate_protocol::genesis::{Genesis, GenesisError};
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
 use casemate_protocol::policy::PolicyStamp;
 use casemate_protocol::{
-    AccountId, Digest, DurationMs, Event, GrantNumber, Height, PolicyEpoch, PublicKey, QuoteMicros, SegmentId,
-    SystemCommand, TimeMs,
+    AccountId, Command, Digest, DurationMs, Event, GrantNumber, Height, MarketId, PolicyEpoch, PublicKey, QuoteMicros,
+    RejectCode, SegmentId, SystemCommand, TimeMs,
 };
 
 use crate::accounts::{Account, Accounts};
@@ -44,6 +44,9 @@ pub struct ChainFacts {
     pub salt_seed: Digest,
 }
 
+/// The segment in which changes of the whole venue are proposed.
+pub const VENUE_SEGMENT: SegmentId = SegmentId::new(1);
+
 /// The whole state of a chain.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -54,6 +57,8 @@ pub struct Ledger {
     pub(crate) policy: PolicyInForce,
     /// The one before, if this block adopted it.
     pub(crate) policy_before: Option<PolicyInForce>,
+    /// A set of a proposal, compiled so that it can come into force in this block.
+    pub(crate) policy_offered: Option<PolicyInForce>,
     pub(crate) accounts: Accounts,
     pub(crate) segments: Vec<Segment>,
     pub(crate) trees: Trees,
@@ -125,6 +130,7 @@ impl Ledger {
             },
             policy,
             policy_before: None,
+            policy_offered: None,
             accounts: Accounts::default(),
             segments: genesis.segments.iter().map(|rules| Segment::new(rules, genesis)).collect(),
             trees: Trees::default(),
@@ -181,6 +187,12 @@ impl Ledger {
     #[must_use]
     pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
         self.segments.get(usize::from(id.number()).checked_sub(1)?)
+    }
+
+    /// The longest life of a grant that is registered now.
+    #[must_use]
+    pub fn grant_lifetime_max(&self) -> DurationMs {
+        self.genesis.accounts.grant_lifetimes.longest(self.worst_regime())
     }
 
     /// Opens a block: time moves, clocks advance, limiters refill.
@@ -251,7 +263,8 @@ impl Ledger {
     /// What no event tells, the caller brings from elsewhere, in this order: nonces and weight from the envelopes
     /// ([`Ledger::consume_envelope`]) and with them the counters of passkeys ([`Ledger::count_passkey`]), session rates from
     /// the verdicts ([`Ledger::count_command`] for each command that passed the stage of grants), and that a segment
-    /// failed a law from the verdicts `SegmentFaulted` of its records; refilling limiters and clocks is part of opening the block.
+    /// failed a law from the verdicts `SegmentFaulted` of its records; before policies come into force, what their set compiles
+    /// into ([`Ledger::set_to_adopt`], [`Ledger::offer_policy`]); refilling limiters and clocks is part of opening the block.
     pub fn replay_events<'e>(&mut self, block: &BlockContext, events: impl IntoIterator<Item = &'e Event>) {
         for event in events {
             self.accounts.evolve(event, &self.genesis.accounts);
@@ -259,6 +272,24 @@ impl Ledger {
             if let Some(segment) = id.and_then(|id| self.segment_mut(id)) {
                 market::evolve(segment, block, event);
             }
+            if let Event::PolicyAdopted(adopted) = event {
+                self.adopt_offered(adopted.policy);
+            }
+        }
+    }
+
+    /// Queues that a command of an account was refused, for conduct to learn when the block stands. What conduct itself
+    /// refused, what a policy asks of an account in a band, and what a segment refuses to everybody says nothing about the
+    /// account: a band is no reason for itself.
+    pub fn note_refused(&mut self, block: &BlockContext, account: AccountId, command: &Command, code: RejectCode) {
+        let is_of_policy =
+            matches!(code, RejectCode::RootRequired | RejectCode::EvidenceTooLow | RejectCode::PolicyForbids);
+        let is_of_band = is_of_policy && self.conduct_band(account) > 0;
+        let says_nothing = is_of_band || matches!(code.number(), 800..=819 | 900..=999);
+        let segment = self.segment_of_command(command).filter(|_| !says_nothing && !account.is_none());
+        let market = command.market().unwrap_or(MarketId::NONE);
+        if let Some(segment) = segment.and_then(|id| self.segment_mut(id)) {
+            segment.see_refused(account, market, code, block.time_ms);
         }
     }
 
@@ -282,13 +313,23 @@ impl Ledger {
         }
     }
 
-    /// The block stands: forgets how to take it back.
+    /// The block stands: conduct learns what happened in it, and nobody can take it back any more.
     pub fn settle(&mut self) {
+        let now = self.chain.time_ms;
+        let faulted = &self.faulted;
+        let survives = |segment: &&mut Segment| faulted.iter().all(|faulted| faulted.segment != segment.id());
+        self.segments.iter_mut().filter(survives).for_each(|segment| segment.learn(now));
+        self.forget();
+    }
+
+    /// Forgets how to take the block back.
+    fn forget(&mut self) {
         self.accounts.settle();
         self.segments.iter_mut().for_each(Segment::settle);
         self.trees.settle();
         self.chain_before = None;
         self.policy_before = None;
+        self.policy_offered = None;
         self.commands_begin = None;
         self.faulted.clear();
         self.follow_ups.clear();
@@ -310,7 +351,7 @@ impl Ledger {
         if let Some(chain) = self.chain_before.take() {
             self.chain = chain;
         }
-        self.settle();
+        self.forget();
     }
 
     pub(crate) fn segment_mut(&mut self, id: SegmentId) -> Option<&mut Segment> {

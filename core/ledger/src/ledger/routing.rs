@@ -4,7 +4,7 @@ use casemate_protocol::command::CancelScope;
 use casemate_protocol::genesis::PrincipalKind;
 use casemate_protocol::limits::{ATTESTORS_MAX, OFFICERS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
 use casemate_protocol::{
-    AccountId, Command, Event, FeedId, Height, MarketId, OperatorId, Reject, RejectCode, SegmentId,
+    AccountId, Command, Event, FeedId, MarketId, OperatorId, Reject, RejectCode, SegmentId, TimeMs,
 };
 
 use super::Ledger;
@@ -58,11 +58,13 @@ impl Ledger {
             Command::CancelWithdrawal(cancel) => cancel.segment,
             Command::RequestTransfer(request) => request.from,
             Command::CancelTransfer(cancel) => cancel.segment,
+            Command::AddEvidence(added) => added.segment,
             Command::RequestPrincipalExit(request) => request.segment,
             Command::Propose(propose) => propose.segment,
             Command::Approve(approve) => approve.segment,
             Command::SubmitPrice(price) => self.genesis.feed(price.feed)?.segment,
             Command::SetDeadMan(set) => set.segment,
+            Command::ContestLink(contest) => contest.segment,
             Command::CancelAllOrders(cancel) => match cancel.scope {
                 CancelScope::Segment(segment) => segment,
                 CancelScope::Market(market) => self.segment_of(market)?,
@@ -89,12 +91,12 @@ impl Ledger {
 
     /// Whether a command belongs to the phase of cancels: it takes risk off an order that rested before this block.
     #[must_use]
-    pub fn is_early(&self, account: AccountId, command: &Command, height: Height) -> bool {
+    pub fn is_early(&self, account: AccountId, command: &Command, time: TimeMs) -> bool {
         let rested_before = |market, reference| {
             let segment = self.segment(self.segment_of(market)?)?;
             let place = segment.market_place(market)?;
             let (_, order) = market::require_own_order(segment, account, place, reference).ok()?;
-            (order.rested_height < height.number()).then_some(order)
+            (order.rested_ms < time).then_some(order)
         };
         match command {
             Command::CancelOrder(cancel) => rested_before(cancel.market, cancel.order).is_some(),
@@ -114,6 +116,8 @@ impl Ledger {
             Event::DepositCredited(credited) => Some(credited.segment),
             Event::WithdrawalRequested(requested) => Some(requested.segment),
             Event::WithdrawalCancelled(ended) | Event::WithdrawalReleased(ended) => Some(ended.segment),
+            Event::LeavingHeld(held) => Some(held.segment),
+            Event::EvidenceAdded(added) => Some(added.segment),
             Event::TransferRequested(requested) => Some(requested.from),
             Event::TransferCancelled(ended) => Some(ended.from),
             Event::TransferReleased(released) => Some(released.from),
@@ -141,6 +145,11 @@ impl Ledger {
             Event::ProposalMade(made) => Some(made.segment),
             Event::ProposalApproved(approved) => Some(approved.segment),
             Event::ProposalEnded(ended) => Some(ended.segment),
+            Event::GrantLossLowered(lowered) => Some(lowered.segment),
+            Event::PolicyAdopted(adopted) => Some(adopted.segment),
+            Event::ConductAlerted(alerted) => Some(alerted.segment),
+            Event::ConductBandMoved(moved) => Some(moved.segment),
+            Event::LinksContested(contested) => Some(contested.segment),
             Event::GrantWatched(watched) | Event::GrantUnwatched(watched) => Some(watched.segment),
         }
     }

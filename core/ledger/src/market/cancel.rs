@@ -2,7 +2,7 @@
 //! `System` work of ends and switches.
 
 use casemate_protocol::command::{CancelOrder, CancelScope, OrderReference, SetDeadMan};
-use casemate_protocol::event::{DeadManSet, GrantWatched, OrderRemoved, RemovalCause};
+use casemate_protocol::event::{DeadManSet, GrantLossLowered, GrantWatched, OrderRemoved, RemovalCause};
 use casemate_protocol::{AccountId, Event, GrantNumber, OrderNumber, QuoteMicros, Reject, RejectCode, TimeMs};
 
 use super::{MarketNow, Work};
@@ -19,19 +19,18 @@ pub(crate) fn cancel(work: &mut Work<'_>, command: &CancelOrder) -> Result<(), R
     Ok(())
 }
 
-/// Cancels all orders of the account in a scope, or only those that rested before a height.
+/// Cancels all orders of the account in a scope, or only those that rested before a time.
 ///
 /// # Errors
 /// `MarketNotFound`.
-pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before: Option<u64>) -> Result<(), Reject> {
+pub(crate) fn cancel_all(work: &mut Work<'_>, scope: CancelScope, rested_before: Option<TimeMs>) -> Result<(), Reject> {
     let place = match scope {
         CancelScope::Market(market) => Some(MarketNow::of(work.segment, market)?.place),
         CancelScope::Segment(_) => None,
     };
     let account = work.context.account;
     remove_where(work, account, RemovalCause::CancelledAll, |order| {
-        place.is_none_or(|place| order.market == place)
-            && rested_before.is_none_or(|height| order.rested_height < height)
+        place.is_none_or(|place| order.market == place) && rested_before.is_none_or(|time| order.rested_ms < time)
     });
     Ok(())
 }
@@ -92,6 +91,15 @@ pub(crate) fn expire_grant_orders(work: &mut Work<'_>, account: AccountId, grant
 pub(crate) fn cancel_grant_orders(work: &mut Work<'_>, account: AccountId, grant: GrantNumber) {
     remove_where(work, account, RemovalCause::GrantRevoked, |order| order.grant == grant.number());
     unwatch(work, account, grant);
+}
+
+/// `System`: a grant gave some of its loss budget to a child, so its orders may lose less here as well.
+pub(crate) fn lower_grant_loss(work: &mut Work<'_>, account: AccountId, grant: GrantNumber, loss_max: QuoteMicros) {
+    let row = work.segment.sub_account(account);
+    let usage = row.and_then(|row| row.usage().iter().find(|usage| usage.grant == grant.number()));
+    if usage.is_some_and(|usage| usage.loss_max > loss_max.micros()) {
+        work.emit(Event::GrantLossLowered(GrantLossLowered { segment: work.segment.id(), account, grant, loss_max }));
+    }
 }
 
 fn unwatch(work: &mut Work<'_>, account: AccountId, grant: GrantNumber) {

@@ -8,7 +8,7 @@ use super::fill::Fill;
 use crate::context::BlockContext;
 use crate::risk::value;
 use crate::segment::{RestingOrder, Segment, TotalField};
-use crate::{breaker, funds, liquidation, price};
+use crate::{breaker, conduct, funds, liquidation, price, proposals};
 
 /// Applies one event to the segment that it belongs to. Events of accounts and grants change nothing here.
 pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event) {
@@ -34,6 +34,7 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         Event::GrantUnwatched(watched) => {
             segment.unwatch_grant(watched.account, watched.grant, watched.expires_ms);
         }
+        Event::GrantLossLowered(lowered) => segment.lower_grant_loss(lowered.account, lowered.grant, lowered.loss_max),
         Event::AccountClosed(closed) if closed.segment == segment.id() => {
             segment.add_total(TotalField::Bonds, i128::from(closed.bond.micros()).saturating_neg());
             // It came in with the deposit that opened the account, so it is principal.
@@ -51,8 +52,14 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         | Event::InsurancePaid(_)
         | Event::LossUncovered(_)
         | Event::DeficitRepaid(_) => liquidation::evolve(segment, block, event),
-        Event::BreakerMoved(_) | Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
-            breaker::evolve(segment, block, event);
+        Event::BreakerMoved(_) => breaker::evolve(segment, block, event),
+        Event::ProposalMade(_) | Event::ProposalApproved(_) | Event::ProposalEnded(_) => {
+            proposals::evolve(segment, event);
+        }
+        // It changes the venue, which the ledger does.
+        Event::PolicyAdopted(_) => {}
+        Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => {
+            conduct::evolve(segment, event)
         }
         Event::DepositAttested(_)
         | Event::DepositAccepted(_)
@@ -64,6 +71,8 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
         | Event::TransferCancelled(_)
         | Event::TransferReleased(_)
         | Event::TransferArrived(_)
+        | Event::LeavingHeld(_)
+        | Event::EvidenceAdded(_)
         | Event::PrincipalExitRequested(_) => funds::evolve(segment, block, event),
     }
 }
@@ -94,7 +103,7 @@ fn order_rested(segment: &mut Segment, block: &BlockContext, rested: &OrderReste
         client_id: rested.client_id.number(),
         expires_ms: rested.expires_ms,
         grant_expires_ms,
-        rested_height: block.height.number(),
+        rested_ms: block.time_ms,
         origin: rested.origin,
         account: u32::try_from(rested.account.number()).unwrap_or(u32::MAX),
         grant: rested.grant.number(),

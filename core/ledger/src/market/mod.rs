@@ -28,8 +28,8 @@ use casemate_protocol::{Event, MarketId, PriceTicks, QuantityLots, QuoteMicros, 
 
 pub(crate) use amend::amend;
 pub(crate) use cancel::{
-    cancel, cancel_all, cancel_grant_orders, expire_grant_orders, expire_order, fire_dead_man, remove_where,
-    require_own_order, set_dead_man,
+    cancel, cancel_all, cancel_grant_orders, expire_grant_orders, expire_order, fire_dead_man, lower_grant_loss,
+    remove_where, require_own_order, set_dead_man,
 };
 pub(crate) use evolve::evolve;
 pub(crate) use ladder::quote_ladder;
@@ -51,6 +51,7 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Writes an event down and lets it take effect.
     pub(crate) fn emit(&mut self, event: Event) {
+        self.segment.see(self.context, &event);
         evolve(self.segment, &self.context.block, &event);
         self.events.push(event);
     }

@@ -55,14 +55,21 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, moved: &Regime
         pricing.regime.enter(moved.to, block.waiting_ms);
         machine::note_clear(&mut pricing.regime, &rules.regime, block.waiting_ms);
     });
+    segment.note_worst_regime();
 }
 
 impl Segment {
-    /// The worst regime of its markets; calm where collateral is full.
+    /// The worst regime of its markets; calm where collateral is full. Kept, because commands ask for it and regimes move
+    /// seldom.
     #[must_use]
-    pub fn regime(&self) -> Regime {
+    pub const fn regime(&self) -> Regime {
+        self.worst_regime
+    }
+
+    /// Keeps the worst regime of the markets: whenever one moved, and when a move is taken back or read.
+    pub(crate) fn note_worst_regime(&mut self) {
         let regimes = self.markets().iter().filter_map(|market| Some(market.margin()?.pricing.regime.regime));
-        regimes.max().unwrap_or_default()
+        self.worst_regime = regimes.max().unwrap_or_default();
     }
 
     /// The regime of one of its markets; calm where collateral is full.

@@ -121,7 +121,7 @@ impl Bench {
             client_id: ClientOrderId::NONE.number(),
             expires_ms: TimeMs::ZERO,
             grant_expires_ms: TimeMs::ZERO,
-            rested_height: 1,
+            rested_ms: TimeMs::from_ms(1),
             origin: RecordIndex::NONE,
             account: u32::try_from(account).unwrap(),
             grant: GrantNumber::NONE.number(),

@@ -410,6 +410,7 @@ impl Segment {
                 if let Some(margin) = market.and_then(|market| market.margin.as_mut()) {
                     margin.pricing = *pricing;
                 }
+                self.note_worst_regime();
             }
             SegmentUndo::Clearing(facts) => clearing.facts = *facts,
             SegmentUndo::Proposal { number, proposal } => {

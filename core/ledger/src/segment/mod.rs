@@ -20,7 +20,7 @@ use casemate_protocol::genesis::{Genesis, MarketRules, SegmentRules};
 use casemate_protocol::policy::Tier;
 use casemate_protocol::{
     AccountId, Digest, DurationMs, MarketId, OrderNumber, PriceTicks, PublicKey, QuantityLots, QuoteMicros,
-    RecordIndex, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
+    RecordIndex, Regime, SegmentId, Side, TimeMs, TransferNumber, WithdrawalNumber,
 };
 
 pub use book::{Book, Level};
@@ -31,6 +31,7 @@ pub(crate) use primitives::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, output_key};
 pub use primitives::{Savepoint, TotalField};
 pub use rows::{GrantUsage, OpenOrder, Position, SubAccount, Trading};
 
+use crate::conduct::{Conduct, Observation};
 use crate::funds::limiter::LimiterState;
 use crate::paged::PagedTable;
 
@@ -43,6 +44,8 @@ pub struct Segment {
     pub(crate) markets: Vec<Market>,
     pub(crate) orders: OrderSlab,
     pub(crate) totals: Totals,
+    /// Follows from the pricing of its markets; see [`Segment::regime`].
+    pub(crate) worst_regime: Regime,
     /// Prices, breaker and proposals; none if collateral is full.
     pub(crate) clearing: Option<Box<Clearing>>,
     pub(crate) limiter: LimiterState,
@@ -72,6 +75,10 @@ pub struct Segment {
     pub(crate) grant_watches: BTreeSet<(u64, u64, u32)>,
     /// Armed dead-man switches by (time, account), with the record that armed them.
     pub(crate) dead_men: BTreeMap<(u64, u64), RecordIndex>,
+    /// What its detectors know. Changes when a block stands.
+    pub(crate) conduct: Conduct,
+    /// What they are to learn of this block.
+    pub(crate) seen: Vec<Observation>,
     /// Withdrawal and transfer rows, deposits and markets that changed since the last root.
     pub(crate) changed: ChangedRows,
     pub(crate) undo: Vec<SegmentUndo>,
@@ -186,6 +193,10 @@ pub struct Totals {
     pub last_transfer: u64,
     /// Last proposal number.
     pub last_proposal: u64,
+    /// Last alert of conduct that was told.
+    pub last_alert: u64,
+    /// Accounts in a conduct band.
+    pub banded: u64,
     /// Failed an invariant; only cancels and deposits are taken.
     pub is_halted: bool,
 }
@@ -218,8 +229,8 @@ pub struct RestingOrder {
     pub expires_ms: TimeMs,
     /// Its grant's end; zero for orders of the root key.
     pub grant_expires_ms: TimeMs,
-    /// Height of the block in which it came to rest with this priority.
-    pub rested_height: u64,
+    /// Block time at which it came to rest with this priority.
+    pub rested_ms: TimeMs,
     /// The record it comes from.
     pub origin: RecordIndex,
     /// Owner; account numbers fit 32 bits (`limits::ACCOUNTS_MAX`).
@@ -295,8 +306,24 @@ pub struct Held {
     pub required: Option<Tier>,
     /// Waiting clock since which it has been held.
     pub since_ms: DurationMs,
-    /// Waiting clock before which it is not judged again by rules that look at more than a cell.
+    /// Waiting clock at which it is judged again.
     pub again_ms: DurationMs,
+}
+
+impl Withdrawal {
+    /// Waiting clock at which it is due, or judged again.
+    #[must_use]
+    pub fn wakes_ms(&self) -> DurationMs {
+        self.held.map_or(self.due_waiting_ms, |held| held.again_ms)
+    }
+}
+
+impl Transfer {
+    /// Waiting clock at which it is due, or judged again.
+    #[must_use]
+    pub fn wakes_ms(&self) -> DurationMs {
+        self.held.map_or(self.due_waiting_ms, |held| held.again_ms)
+    }
 }
 
 /// Where a withdrawal stands.
@@ -386,6 +413,7 @@ impl Segment {
             markets,
             orders: OrderSlab::default(),
             totals: Totals::default(),
+            worst_regime: Regime::Calm,
             clearing: Clearing::of(rules.id, genesis),
             limiter: LimiterState::unused(rules),
             withdrawals: BTreeMap::new(),
@@ -403,6 +431,8 @@ impl Segment {
             order_expiries: BTreeMap::new(),
             grant_watches: BTreeSet::new(),
             dead_men: BTreeMap::new(),
+            conduct: Conduct::new(&rules.conduct),
+            seen: Vec::new(),
             changed: ChangedRows::default(),
             undo: Vec::new(),
         }

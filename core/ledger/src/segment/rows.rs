@@ -17,6 +17,8 @@ pub struct SubAccount {
     pub(crate) pending_count: u32,
     /// Deposits and arrivals less everything asked to leave, in micro-quote: what of its money is no profit.
     pub(crate) net_deposits: i64,
+    /// Conduct band as events state it, 0 to 3.
+    pub(crate) conduct_band: u8,
     /// Always true; gives absent rows a representation of their own, so that a row of the table needs no extra word.
     is_present: Present,
     /// Written as absent when nothing is in it: an order that was undone leaves an empty one behind, and bytes must not
@@ -316,6 +318,7 @@ impl SubAccount {
         self.pending.serialize(out)?;
         self.pending_count.serialize(out)?;
         self.net_deposits.serialize(out)?;
+        self.conduct_band.serialize(out)?;
         let Some(trading) = self.trading.as_ref().filter(|trading| !trading.shows_nothing()) else {
             return 0u8.serialize(out);
         };

@@ -169,7 +169,9 @@ impl Model {
             | Command::RequestPrincipalExit(_)
             | Command::SubmitPrice(_)
             | Command::Propose(_)
-            | Command::Approve(_) => {
+            | Command::Approve(_)
+            | Command::AddEvidence(_)
+            | Command::ContestLink(_) => {
                 // The model knows trading only; a test that sends anything else has a bug.
                 Err(Reject::of(RejectCode::PolicyForbids).present(u64::from(command.action().number())))
             }

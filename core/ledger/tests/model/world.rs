@@ -4,6 +4,8 @@ use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SegmentRules, WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
+use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
     AccountId, AssetId, BoundedVec, DurationMs, FeePpm, GrantNumber, MarketId, OperatorId, PriceTicks, PublicKey,
@@ -140,6 +142,7 @@ pub fn segment_rules(id: SegmentId) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(100),
         fee_share_insurance: RatioPpm::from_ppm(500_000),
         fee_share_validators: RatioPpm::from_ppm(250_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 
@@ -159,6 +162,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
             opening_deposit_min: QuoteMicros::from_micros(1),
             weight_burst: 1_000_000,
             weight_per_second: 1_000_000,
+            grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
         },
         attestors: BoundedVec::new(attestors.collect()).unwrap_or_default(),
         attestor_quorum: 1,

@@ -2,10 +2,12 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::Waiting;
 use crate::ids::{
     AccountId, FeedId, GrantNumber, MarketId, OrderNumber, ProposalNumber, RecordIndex, SegmentId, TransferNumber,
     WithdrawalNumber,
 };
+use crate::policy::Tier;
 
 /// Work that the ledger lists for itself. It goes through the gate like any command and has a record of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -55,6 +57,34 @@ pub enum SystemWork {
     RepayDeficit(SegmentId) = 16,
     /// A market got rougher, or has been calmer for long enough.
     MoveRegime(SegmentMarket) = 17,
+    /// Detectors of conduct fired, or bands of accounts move.
+    MoveConduct(SegmentId) = 18,
+    /// A child was carved out of a grant: what the grant may still lose in a segment follows.
+    LowerGrantLoss(SegmentGrant) = 20,
+    /// A withdrawal or transfer is due, and the policy in force asks for more evidence than it came with.
+    HoldBack(HeldBack) = 26,
+    /// A withdrawal or transfer was held back for so long that it goes back to the balance.
+    GiveBack(SegmentWaiting) = 27,
+}
+
+/// Something that waits to leave a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SegmentWaiting {
+    /// The segment that it leaves.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+}
+
+/// What is held back, and what it lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct HeldBack {
+    /// The segment that it would leave.
+    pub segment: SegmentId,
+    /// What waits.
+    pub waiting: Waiting,
+    /// The least evidence that is enough; none if no evidence is.
+    pub required: Option<Tier>,
 }
 
 /// A feed of a segment.
@@ -143,13 +173,17 @@ impl SystemWork {
     pub const fn segment(&self) -> SegmentId {
         match self {
             Self::ExpireOrder(order) => order.segment,
-            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) => grant.segment,
+            Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) | Self::LowerGrantLoss(grant) => {
+                grant.segment
+            }
             Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,
-            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) => *segment,
+            Self::MoveBreaker(segment) | Self::RepayDeficit(segment) | Self::MoveConduct(segment) => *segment,
             Self::CarryOutProposal(proposal) | Self::ExpireProposal(proposal) => proposal.segment,
             Self::ReleaseWithdrawal(withdrawal) => withdrawal.segment,
+            Self::HoldBack(held) => held.segment,
+            Self::GiveBack(waiting) => waiting.segment,
             Self::ReleaseTransfer(transfer) => transfer.from,
             Self::ArriveTransfer(transfer) => transfer.to,
         }

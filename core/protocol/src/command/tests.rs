@@ -80,7 +80,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<SelfTradeMode>(), [1, 2, 3]);
     assert_eq!(known_tags::<OrderReference>(), [1, 2]);
     assert_eq!(known_tags::<CancelScope>(), [1, 2]);
-    assert_eq!(known_tags::<SystemWork>(), (1..=17).collect::<Vec<u8>>());
+    assert_eq!(known_tags::<SystemWork>(), (1..=18).chain([20, 26, 27]).collect::<Vec<u8>>());
     assert_eq!(known_tags::<PublicKey>(), [1, 2, 3]);
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);
@@ -90,8 +90,12 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<Regime>(), [1, 2, 3, 4]);
     assert_eq!(known_tags::<RegimeCause>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
-    assert_eq!(known_tags::<Command>(), [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41]);
-    let events = (1..=4).chain(10..=29).chain(40..=44).chain(50..=55).chain(60..=63).collect::<Vec<u8>>();
+    assert_eq!(
+        known_tags::<Command>(),
+        [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41, 42, 50]
+    );
+    let events =
+        (1..=5).chain(10..=31).chain(40..=44).chain(50..=55).chain(60..=64).chain(70..=72).collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
 
@@ -143,6 +147,7 @@ fn golden_commands_and_events() {
     for work in examples::system_works() {
         rows.push(row("system", name_of(&work), hex_of(&examples::system_command(work))));
     }
+    rows.push(row("change", "AdoptPolicies".to_owned(), hex_of(&examples::adopt_policies())));
     for event in examples::events() {
         rows.push(row("event", name_of(&event), hex_of(&event)));
     }

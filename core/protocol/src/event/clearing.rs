@@ -5,6 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::clearing::{BreakerCause, BreakerState, PriceGrade};
 use crate::command::{Change, Side};
 use crate::ids::{AccountId, FeedId, MarketId, OperatorId, ProposalNumber, RecordIndex, SegmentId};
+use crate::policy::{ChangeClass, PolicyStamp};
 use crate::regime::{Regime, RegimeCause};
 use crate::units::{DurationMs, FineTicks, PriceNanos, QuantityLots, QuoteMicros, TimeMs};
 
@@ -202,7 +203,7 @@ pub struct BreakerMoved {
 }
 
 /// See [`Event::ProposalMade`](crate::Event::ProposalMade).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ProposalMade {
     /// The segment.
     pub segment: SegmentId,
@@ -242,6 +243,22 @@ pub enum ProposalOutcome {
     Expired = 2,
     /// The old value was another one by then.
     Superseded = 3,
+    /// It cannot be carried out: the set does not compile, its table is not the one that was named, or it loosens and was
+    /// declared not to.
+    Failed = 4,
+}
+
+/// See [`Event::PolicyAdopted`](crate::Event::PolicyAdopted).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PolicyAdopted {
+    /// The segment of the proposal.
+    pub segment: SegmentId,
+    /// The proposal, which has the texts.
+    pub proposal: ProposalNumber,
+    /// What is in force from the next block on.
+    pub policy: PolicyStamp,
+    /// What it comes to, by the cells of the old table and the new one.
+    pub class: ChangeClass,
 }
 
 /// See [`Event::ProposalEnded`](crate::Event::ProposalEnded).

@@ -52,6 +52,7 @@ genesis_rules! {
     BondPositive "the account bond must be above zero";
     OpeningDepositCoversBond "the opening deposit must be at least the bond";
     WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (4000)";
+    GrantLifetimes "the longest lives of new grants must be above zero, at most 30 days, and not rise from calm to extreme";
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
     PrincipalKeysDistinct "attestors, publishers, risk officers, governors and backstops must all have distinct keys";
     PasskeyOrigins "a passkey origin must be `https://` and a host in small letters, with a port if it needs one, and its relying party that host or a domain above it; a development chain may have `http://localhost`";
@@ -89,11 +90,12 @@ genesis_rules! {
     BreakerLevels "breaker levels must be above zero and rise from leave to halted, and the deficit floor must be above zero";
     BreakerTimes "breaker times must be above zero, and the cooldown at most its maximum";
     SeededOnlyInDevelopment "seeded accounts need `development = true`";
-    SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range, and positions within the budgets";
+    SeededInRange "seeded accounts need a count, balance, budgets and lifetime above zero and in range (the lifetime within that of new grants while calm), and positions within the budgets";
     DelayAboveMinimum "withdrawal and transfer delays must be at least 1000 ms";
     LimitPositive "a limit must be above zero: zero never means no limit";
     LimiterPresent "a segment needs at least one outbound limiter window";
     OpenOrdersInRange "the open-order limit must be above zero and at most 1024";
+    ConductLimits "conduct limits must be above zero, shares at most 1000000 ppm and counts at most 1000000: zero never means off";
     FeeSharesWithinWhole "fee shares together must not exceed the whole (1000000 ppm)";
     TickValuePositive "the tick value must be above zero";
     PriceInRange "the highest price must be above zero and at most 2^40 ticks";

@@ -2,6 +2,7 @@ use super::*;
 use crate::PriceNanos;
 use crate::clearing::MarginTier;
 use crate::ids::AssetId;
+use crate::limits::GRANT_LIFETIME_MS_MAX;
 use crate::testing::examples;
 use crate::testing::golden::{assert_golden, hex_of, table};
 
@@ -96,6 +97,17 @@ fn chain_mutations() -> Vec<Mutation> {
         }),
         chain(Rule::WeightBudgetPositive, |genesis| genesis.accounts.weight_per_second = 0),
         chain(Rule::WeightBudgetPositive, |genesis| genesis.accounts.weight_burst = LEAST_WEIGHT_BURST - 1),
+        chain(Rule::GrantLifetimes, |genesis| genesis.accounts.grant_lifetimes.extreme_ms = DurationMs::ZERO),
+        chain(Rule::GrantLifetimes, |genesis| {
+            genesis.accounts.grant_lifetimes = GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX + 1));
+        }),
+        chain(Rule::GrantLifetimes, |genesis| {
+            let lifetimes = &mut genesis.accounts.grant_lifetimes;
+            lifetimes.stressed_ms = lifetimes.elevated_ms.saturating_add(DurationMs::from_ms(1));
+        }),
+        chain(Rule::SeededInRange, |genesis| {
+            genesis.accounts.grant_lifetimes = GrantLifetimes::same(DurationMs::from_ms(1));
+        }),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 0),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 4),
         attestors(Rule::AttestorQuorum, |attestors| attestors.clear()),
@@ -164,6 +176,9 @@ fn segment_mutations() -> Vec<Mutation> {
         segment(Rule::OpenOrdersInRange, |segment| segment.open_orders_max = OPEN_ORDERS_MAX + 1),
         segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_insurance = ratio(800_001)),
         segment(Rule::FeeSharesWithinWhole, |segment| segment.fee_share_validators = ratio(u32::MAX)),
+        segment(Rule::ConductLimits, |segment| segment.conduct.spoof_usual_orders = 0),
+        segment(Rule::ConductLimits, |segment| segment.conduct.damage.outflow = ratio(0)),
+        segment(Rule::ConductLimits, |segment| segment.conduct.damage.book_depth = ratio(1_000_001)),
     ]
 }
 

@@ -47,6 +47,7 @@ const fn least(kind: PolicyKind, action: PolicyAction) -> Option<Tier> {
         | Action::RequestTransfer
         | Action::CancelTransfer
         | Action::AddEvidence
+        | Action::ContestLink
         | Action::RequestPrincipalExit
         | Action::SubmitPrice
         | Action::Propose

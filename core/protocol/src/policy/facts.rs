@@ -30,7 +30,7 @@ pub struct PolicyFacts {
 pub struct EvidenceFacts {
     /// Approvals of the kind that the action names.
     pub approvals: u32,
-    /// Age of the grant, if a session signed.
+    /// Age of the grant, if a session signed whose grant the root key registered by itself.
     pub grant_age_ms: Option<u64>,
 }
 

@@ -234,19 +234,27 @@ impl BorshDeserialize for PolicyTable {
 }
 
 /// What a change of policy comes to, decided from cells and rules alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
 pub enum ChangeClass {
     /// Nothing changes.
-    Same,
+    Same = 1,
     /// Nothing is easier than before.
-    Tightening,
+    Tightening = 2,
     /// Nothing is harder than before.
-    Loosening,
+    Loosening = 3,
     /// Some of each; it is decided on as a loosening.
-    Both,
+    Both = 4,
 }
 
 impl ChangeClass {
+    /// Whether nothing is easier than before.
+    #[must_use]
+    pub const fn is_tightening(self) -> bool {
+        matches!(self, Self::Same | Self::Tightening)
+    }
+
     /// The name, as people read it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -10,25 +10,28 @@ use proptest::strategy::Union;
 
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
-    OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
-    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
-    SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker,
+    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
+    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
+    SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
+use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
+    DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
+    GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
+    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
-use crate::policy::Tier;
+use crate::policy::{ChangeClass, PolicyFile, PolicySet, PolicyStamp, Tier};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
@@ -256,6 +259,11 @@ fn order_reference() -> BoxedStrategy<OrderReference> {
         .boxed()
 }
 
+fn waiting() -> BoxedStrategy<Waiting> {
+    prop_oneof![withdrawal_number().prop_map(Waiting::Withdrawal), transfer_number().prop_map(Waiting::Transfer)]
+        .boxed()
+}
+
 fn quote_level() -> BoxedStrategy<QuoteLevel> {
     (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity }).boxed()
 }
@@ -281,6 +289,9 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
         Action::RequestTransfer => (segment_id(), segment_id(), quote_micros())
             .prop_map(|(from, to, amount)| Command::RequestTransfer(RequestTransfer { from, to, amount }))
             .boxed(),
+        Action::AddEvidence => (segment_id(), waiting())
+            .prop_map(|(segment, waiting)| Command::AddEvidence(AddEvidence { segment, waiting }))
+            .boxed(),
         Action::CancelTransfer => (segment_id(), transfer_number())
             .prop_map(|(segment, number)| Command::CancelTransfer(CancelTransfer { segment, number }))
             .boxed(),
@@ -303,6 +314,7 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
                 .prop_map(|(market, bids, asks)| Command::QuoteLadder(Box::new(QuoteLadder { market, bids, asks })))
                 .boxed()
         }
+        Action::ContestLink => segment_id().prop_map(|segment| Command::ContestLink(ContestLink { segment })).boxed(),
         Action::SetDeadMan => (segment_id(), duration_ms())
             .prop_map(|(segment, timeout_ms)| Command::SetDeadMan(SetDeadMan { segment, timeout_ms }))
             .boxed(),
@@ -339,7 +351,19 @@ fn breaker_state() -> BoxedStrategy<BreakerState> {
 }
 
 fn change() -> BoxedStrategy<Change> {
-    (breaker_state(), breaker_state()).prop_map(|(from, to)| Change::LeaveBreaker(LeaveBreaker { from, to })).boxed()
+    let leave =
+        (breaker_state(), breaker_state()).prop_map(|(from, to)| Change::LeaveBreaker(LeaveBreaker { from, to }));
+    let file = (vec(any::<u8>(), 0..9), vec(any::<u8>(), 0..40)).prop_map(|(name, text)| PolicyFile {
+        name: BoundedVec::new(name).unwrap_or_default(),
+        text: BoundedVec::new(text).unwrap_or_default(),
+    });
+    let adopt = (policy_epoch(), vec(file, 0..3), digest(), any::<bool>()).prop_map(
+        |(old_epoch, files, table, is_tightening)| {
+            let set = PolicySet { files: BoundedVec::new(files).unwrap_or_default() };
+            Change::AdoptPolicies(Box::new(AdoptPolicies { old_epoch, set, table, is_tightening }))
+        },
+    );
+    prop_oneof![leave, adopt].boxed()
 }
 
 /// Any command; each action as often as the others.
@@ -427,6 +451,14 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_proposal().prop_map(SystemWork::ExpireProposal).boxed(),
         segment_id().prop_map(SystemWork::RepayDeficit).boxed(),
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
+        segment_id().prop_map(SystemWork::MoveConduct).boxed(),
+        segment_grant().prop_map(SystemWork::LowerGrantLoss).boxed(),
+        (segment_id(), waiting(), proptest::option::of(tier()))
+            .prop_map(|(segment, waiting, required)| SystemWork::HoldBack(HeldBack { segment, waiting, required }))
+            .boxed(),
+        (segment_id(), waiting())
+            .prop_map(|(segment, waiting)| SystemWork::GiveBack(SegmentWaiting { segment, waiting }))
+            .boxed(),
     ]
 }
 
@@ -514,6 +546,7 @@ pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
     kinds.extend(price_event_kinds());
     kinds.extend(liquidation_event_kinds());
     kinds.extend(breaker_event_kinds());
+    kinds.extend(conduct_event_kinds());
     kinds
 }
 
@@ -538,6 +571,11 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
         (account_id(), grant_number())
             .prop_map(|(account, number)| Event::GrantRevoked(GrantRevoked { account, number }))
             .boxed(),
+        (segment_id(), account_id(), grant_number(), quote_micros())
+            .prop_map(|(segment, account, grant, loss_max)| {
+                Event::GrantLossLowered(GrantLossLowered { segment, account, grant, loss_max })
+            })
+            .boxed(),
         (segment_id(), account_id(), time_ms(), record_index())
             .prop_map(|(segment, account, fires_ms, origin)| {
                 Event::DeadManSet(DeadManSet { segment, account, fires_ms, origin })
@@ -546,6 +584,14 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
         grant_watched().prop_map(Event::GrantWatched).boxed(),
         grant_watched().prop_map(Event::GrantUnwatched).boxed(),
         withdrawal_requested().prop_map(|requested| Event::PrincipalExitRequested(Box::new(requested))).boxed(),
+        (segment_id(), waiting(), proptest::option::of(tier()), duration_ms())
+            .prop_map(|(segment, waiting, required, again_ms)| {
+                Event::LeavingHeld(LeavingHeld { segment, waiting, required, again_ms })
+            })
+            .boxed(),
+        (segment_id(), waiting(), tier())
+            .prop_map(|(segment, waiting, tier)| Event::EvidenceAdded(EvidenceAdded { segment, waiting, tier }))
+            .boxed(),
     ]
 }
 
@@ -764,6 +810,38 @@ fn liquidation_event_kinds() -> Vec<BoxedStrategy<Event>> {
     ]
 }
 
+fn conduct_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    let figure = (select(FigureKind::ALL.to_vec()), number_u64()).prop_map(|(kind, value)| Figure { kind, value });
+    let seen = (market_id(), account_id(), time_ms(), any::<u32>(), any::<u8>());
+    let causes = vec![BandCause::Alerted, BandCause::Linked, BandCause::Faded];
+    vec![
+        (segment_id(), number_u64(), select(Detector::ALL.to_vec()), seen, vec(figure, 0..=FIGURES_MAX))
+            .prop_map(|(segment, number, detector, (market, account, at, score_ppm, level), figures)| {
+                let figures = within_maximum(figures);
+                Event::ConductAlerted(Box::new(ConductAlerted {
+                    segment,
+                    number,
+                    detector,
+                    market,
+                    account,
+                    at,
+                    score_ppm,
+                    level,
+                    figures,
+                }))
+            })
+            .boxed(),
+        (segment_id(), account_id(), any::<u8>(), any::<u8>(), select(causes), number_u64())
+            .prop_map(|(segment, account, from, to, cause, alert)| {
+                Event::ConductBandMoved(ConductBandMoved { segment, account, from, to, cause, alert })
+            })
+            .boxed(),
+        (segment_id(), account_id())
+            .prop_map(|(segment, account)| Event::LinksContested(LinksContested { segment, account }))
+            .boxed(),
+    ]
+}
+
 fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
     let causes = vec![
         BreakerCause::PriceMove,
@@ -776,7 +854,14 @@ fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
         BreakerCause::Cleared,
         BreakerCause::Decided,
     ];
-    let outcomes = vec![ProposalOutcome::CarriedOut, ProposalOutcome::Expired, ProposalOutcome::Superseded];
+    let outcomes = vec![
+        ProposalOutcome::CarriedOut,
+        ProposalOutcome::Expired,
+        ProposalOutcome::Superseded,
+        ProposalOutcome::Failed,
+    ];
+    let classes = vec![ChangeClass::Same, ChangeClass::Tightening, ChangeClass::Loosening, ChangeClass::Both];
+    let stamp = (policy_epoch(), digest(), digest()).prop_map(|(epoch, set, table)| PolicyStamp { epoch, set, table });
     vec![
         (segment_id(), breaker_state(), breaker_state(), select(causes), market_id(), number_u64(), duration_ms())
             .prop_map(|(segment, from, to, cause, market, figure, cooldown_until_ms)| {
@@ -795,6 +880,11 @@ fn breaker_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .boxed(),
         (segment_id(), proposal_number(), select(outcomes))
             .prop_map(|(segment, number, outcome)| Event::ProposalEnded(ProposalEnded { segment, number, outcome }))
+            .boxed(),
+        (segment_id(), proposal_number(), stamp, select(classes))
+            .prop_map(|(segment, proposal, policy, class)| {
+                Event::PolicyAdopted(Box::new(PolicyAdopted { segment, proposal, policy, class }))
+            })
             .boxed(),
     ]
 }

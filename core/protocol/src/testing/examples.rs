@@ -7,27 +7,30 @@ use crate::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use crate::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose,
-    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
-    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
-    SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker,
+    LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer,
+    RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder,
+    SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice,
+    SystemWork, TimeInForce, Waiting,
 };
+use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
-    DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
+    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
+    DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
+    GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
+    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
+    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
-use crate::grant::{ActionSet, GrantTerms, MarketScope};
-use crate::policy::{PolicySet, Tier};
+use crate::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
+use crate::policy::{ChangeClass, PolicySet, PolicyStamp, Tier};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -63,6 +66,10 @@ pub fn command(action: Action) -> Command {
             to: SegmentId::new(2),
             amount: QuoteMicros::from_micros(1_000_000),
         }),
+        Action::AddEvidence => Command::AddEvidence(AddEvidence {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
+        }),
         Action::CancelTransfer => {
             Command::CancelTransfer(CancelTransfer { segment: SegmentId::new(1), number: TransferNumber::new(5) })
         }
@@ -85,6 +92,7 @@ pub fn command(action: Action) -> Command {
             bids: list(vec![level(63_990, 5), level(63_980, 15)]),
             asks: list(vec![level(64_010, 7)]),
         })),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: SegmentId::new(1) }),
         Action::SetDeadMan => {
             Command::SetDeadMan(SetDeadMan { segment: SegmentId::new(1), timeout_ms: DurationMs::from_ms(15_000) })
         }
@@ -106,6 +114,19 @@ pub fn command(action: Action) -> Command {
             expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
         })),
         Action::Approve => Command::Approve(Approve { segment: SegmentId::new(2), number: ProposalNumber::new(4) }),
+    }
+}
+
+/// A proposal of policies, which is another kind of change than that of [`command`].
+#[must_use]
+pub fn adopt_policies() -> Propose {
+    let set =
+        PolicySet::of_texts([("10-trading.cedar", "permit (principal, action, resource);\n")]).unwrap_or_default();
+    let adopt = AdoptPolicies { old_epoch: PolicyEpoch::new(0), set, table: Digest([0x7a; 32]), is_tightening: true };
+    Propose {
+        segment: SegmentId::new(1),
+        change: Change::AdoptPolicies(Box::new(adopt)),
+        expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
     }
 }
 
@@ -170,7 +191,36 @@ pub fn events() -> Vec<Event> {
     events.extend(price_events());
     events.extend(liquidation_events());
     events.extend(breaker_events());
+    events.extend(conduct_events());
     events
+}
+
+fn conduct_events() -> Vec<Event> {
+    let (segment, account) = (SegmentId::new(2), AccountId::new(42));
+    let figures =
+        list(vec![Figure { kind: FigureKind::Order, value: 77 }, Figure { kind: FigureKind::Hits, value: 2_500_000 }]);
+    vec![
+        Event::ConductAlerted(Box::new(ConductAlerted {
+            segment,
+            number: 5,
+            detector: Detector::Spoof,
+            market: MarketId::new(3),
+            account,
+            at: TimeMs::from_ms(TIME_MS),
+            score_ppm: 1_250_000,
+            level: 7,
+            figures,
+        })),
+        Event::ConductBandMoved(ConductBandMoved {
+            segment,
+            account,
+            from: 0,
+            to: 1,
+            cause: BandCause::Alerted,
+            alert: 5,
+        }),
+        Event::LinksContested(LinksContested { segment, account }),
+    ]
 }
 
 /// One example of each kind of internal work, in the order of their numbers.
@@ -207,6 +257,17 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::ExpireProposal(proposal),
         SystemWork::RepayDeficit(SegmentId::new(2)),
         SystemWork::MoveRegime(market),
+        SystemWork::MoveConduct(SegmentId::new(2)),
+        SystemWork::LowerGrantLoss(grant),
+        SystemWork::HoldBack(HeldBack {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
+            required: Some(Tier::Proven),
+        }),
+        SystemWork::GiveBack(SegmentWaiting {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Transfer(TransferNumber::new(5)),
+        }),
     ]
 }
 
@@ -279,6 +340,12 @@ pub fn genesis() -> Genesis {
             opening_deposit_min: QuoteMicros::from_micros(10_000_000),
             weight_burst: 4_000,
             weight_per_second: 2_000,
+            grant_lifetimes: GrantLifetimes {
+                calm_ms: DurationMs::from_ms(2_592_000_000),
+                elevated_ms: DurationMs::from_ms(86_400_000),
+                stressed_ms: DurationMs::from_ms(14_400_000),
+                extreme_ms: DurationMs::from_ms(3_600_000),
+            },
         },
         attestors: list(vec![attestor(1, 0xa1), attestor(2, 0xa2), attestor(3, 0xa3)]),
         attestor_quorum: 2,
@@ -336,6 +403,7 @@ pub fn segment(id: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
         fee_share_insurance: RatioPpm::from_ppm(300_000),
         fee_share_validators: RatioPpm::from_ppm(200_000),
+        conduct: ConductRules::STARTING,
     }
 }
 
@@ -507,6 +575,12 @@ fn account_events() -> Vec<Event> {
             registered_ms: TimeMs::from_ms(TIME_MS),
         })),
         Event::GrantRevoked(GrantRevoked { account: AccountId::new(42), number: GrantNumber::new(3) }),
+        Event::GrantLossLowered(GrantLossLowered {
+            segment: SegmentId::new(1),
+            account: AccountId::new(42),
+            grant: GrantNumber::new(3),
+            loss_max: QuoteMicros::from_micros(1_500_000),
+        }),
     ]
 }
 
@@ -647,6 +721,17 @@ fn order_events() -> Vec<Event> {
             origin: RecordIndex::new(123_460),
             tier: Tier::Rooted,
         })),
+        Event::LeavingHeld(LeavingHeld {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
+            required: Some(Tier::Proven),
+            again_ms: DurationMs::from_ms(1_200_000),
+        }),
+        Event::EvidenceAdded(EvidenceAdded {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Transfer(TransferNumber::new(5)),
+            tier: Tier::Rooted,
+        }),
     ]
 }
 
@@ -753,6 +838,12 @@ fn breaker_events() -> Vec<Event> {
             due_waiting_ms: DurationMs::from_ms(420_000),
         }),
         Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::CarriedOut }),
+        Event::PolicyAdopted(Box::new(PolicyAdopted {
+            segment: SegmentId::new(1),
+            proposal: number,
+            policy: PolicyStamp { epoch: PolicyEpoch::new(1), set: Digest([0x5e; 32]), table: Digest([0x7a; 32]) },
+            class: ChangeClass::Tightening,
+        })),
     ]
 }
 

@@ -27,7 +27,7 @@ fn random_sequences_reach_every_action_every_event_and_all_internal_work() {
     let mut accepted: BTreeMap<Action, u32> = BTreeMap::new();
     let (mut events, mut works, mut codes) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for seed in 0..240 {
-        let script = bytes(seed, 3_000);
+        let script = bytes(seed, 5_000);
         let mut choices = Choices::new(&script);
         let mut venue = random_venue(&mut choices);
         while !choices.is_over() {
@@ -54,17 +54,18 @@ fn random_sequences_reach_every_action_every_event_and_all_internal_work() {
             }
         }
     }
-    for action in Action::ALL {
+    // Nothing lacks evidence under the built-in table: `held` has what is about it.
+    for action in Action::ALL.into_iter().filter(|action| *action != Action::AddEvidence) {
         let count = accepted.get(&action).copied().unwrap_or_default();
         assert!(count >= 3, "{action:?} was accepted {count} times: {accepted:?}");
     }
     // Every event but none missing: the tags of the encoded events are their permanent numbers.
     // Losses that nothing covers (54, 55, and work 16) need an account that is left alone by everybody: the ledger's own
     // tests reach them.
-    let known = (1..=4).chain(10..=29).chain(40..=43).chain(50..=53).chain(60..=63);
+    let known = (1..=5).chain(10..=29).chain(40..=43).chain(50..=53).chain(60..=63).chain(70..=72);
     let missing: Vec<u8> = known.filter(|tag| !events.contains_key(tag)).collect();
     assert_eq!(missing, [], "events that never happened");
-    let missing: Vec<u8> = (1..=15).filter(|tag| !works.contains_key(tag)).collect();
+    let missing: Vec<u8> = (1..=15).chain([18, 20]).filter(|tag| !works.contains_key(tag)).collect();
     assert_eq!(missing, [], "internal work that was never done");
     assert!(codes.len() >= 55, "only {} refusals were reached", codes.len());
     assert!(events[&23] > 500, "only {} trades", events[&23]);

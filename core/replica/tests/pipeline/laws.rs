@@ -327,7 +327,7 @@ fn moved(ledger: &Ledger, event: &Event) -> Option<u64> {
 }
 
 /// The second road: nonces and weight from the envelopes, rates from the verdicts, everything else from events.
-fn replay(ledger: &mut Ledger, block: &Block, records: &[RecordBody]) {
+pub fn replay(ledger: &mut Ledger, block: &Block, records: &[RecordBody]) {
     let context = ledger.begin_block(block.header.height, block.header.time_ms).expect("the next block");
     let mut grants = BTreeMap::new();
     let mut groups = BTreeMap::new();
@@ -391,6 +391,7 @@ fn passed_the_stage_of_grants(from_here: &[RecordBody], all: &[RecordBody], is_g
         RejectCode::ActionNotGranted,
         RejectCode::MarketNotGranted,
         RejectCode::GrantRateExceeded,
+        RejectCode::NotOwnChild,
         RejectCode::KeyInvalid,
         RejectCode::GroupSpansSegments,
     ]

@@ -1,14 +1,18 @@
 //! The whole pipeline: bytes in, blocks and records out, on a small venue.
 #![cfg(test)]
 
+mod adoption;
 mod agreement;
 mod attacks;
 mod book;
+mod children;
 mod clearing;
 mod clearing_laws;
+mod conduct;
 mod containment;
 mod coverage;
 mod golden;
+mod held;
 mod kit;
 mod laws;
 mod model;

@@ -3,7 +3,8 @@
 use casemate_protocol::command::{CloseAccount, RequestTransfer, RequestWithdrawal};
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::genesis::{Genesis, SegmentRules};
-use casemate_protocol::{BreakerState, Command, Event, RejectCode, SegmentId};
+use casemate_protocol::regime::{RegimeLevels, RegimeRules};
+use casemate_protocol::{BreakerState, Command, Event, RatioPpm, Regime, RejectCode, SegmentId};
 
 use crate::kit::margined::{FIRST, genesis};
 use crate::kit::{OPENING_MIN, REFERENCE, SEEDED, Venue, ask, bid, list, micros, opener_key};
@@ -27,9 +28,42 @@ fn transfer(amount: i64) -> Command {
     Command::RequestTransfer(RequestTransfer { from: ONE, to: TWO, amount: micros(amount) })
 }
 
-/// A venue whose feeds have had their first prices, with other rules for segments.
+/// A venue whose feeds have had their first prices, with other rules for segments. Its markets stay calm whatever they do,
+/// so that the breaker is seen alone.
 fn priced(change: impl Fn(&mut SegmentRules)) -> Venue {
     let mut genesis: Genesis = genesis();
+    let mut margins = genesis.margins.clone().into_vec();
+    for levels in margins.iter_mut().flat_map(|margin| figures(&mut margin.regime)) {
+        *levels = never();
+    }
+    genesis.margins = list(margins);
+    first_prices(genesis, change)
+}
+
+fn figures(rules: &mut RegimeRules) -> [&mut RegimeLevels; 5] {
+    [&mut rules.volatility, &mut rules.jump, &mut rules.thinness, &mut rules.spread, &mut rules.imbalance]
+}
+
+/// Levels that no figure reaches.
+fn never() -> RegimeLevels {
+    let [elevated, stressed, extreme] = [1, 2, 3].map(|part| RatioPpm::from_ppm(1_000_000_000 * part));
+    RegimeLevels { elevated, stressed, extreme }
+}
+
+/// A venue whose regimes follow the jump of the price alone.
+fn jumpy() -> Venue {
+    let mut genesis: Genesis = genesis();
+    let mut margins = genesis.margins.clone().into_vec();
+    for rules in margins.iter_mut().map(|margin| &mut margin.regime) {
+        let jump = rules.jump;
+        figures(rules).into_iter().for_each(|levels| *levels = never());
+        rules.jump = jump;
+    }
+    genesis.margins = list(margins);
+    first_prices(genesis, |_| {})
+}
+
+fn first_prices(mut genesis: Genesis, change: impl Fn(&mut SegmentRules)) -> Venue {
     let mut segments = genesis.segments.clone().into_vec();
     segments.iter_mut().for_each(change);
     genesis.segments = list(segments);
@@ -42,6 +76,10 @@ fn priced(change: impl Fn(&mut SegmentRules)) -> Venue {
 
 fn state(venue: &Venue) -> BreakerState {
     venue.ledger().segment(ONE).unwrap().breaker_state()
+}
+
+fn regime(venue: &Venue) -> Regime {
+    venue.ledger().segment(ONE).unwrap().regime()
 }
 
 fn released(venue: &Venue) -> i64 {
@@ -89,6 +127,60 @@ fn a_withdrawal_beyond_half_of_the_limiter_waits_for_normal_and_does_not_hold_up
     assert_eq!((state(&venue), released(&venue)), (BreakerState::Elevated, 500_000), "1.6 is more than half of 3");
     venue.hold([REFERENCE, REFERENCE], 40);
     assert_eq!(released(&venue), 2_100_000, "in Normal it goes");
+}
+
+/// Two thirds of the limiter: it fits while the market is calm, is too much while it is stressed, when each amount counts
+/// twice, and leaves when the regime has fallen.
+#[test]
+fn a_withdrawal_that_fits_while_calm_waits_while_the_market_is_stressed_and_leaves_when_it_calmed_down() {
+    let mut calm = jumpy();
+    assert_eq!(calm.ask(FIRST, withdraw(2_000_000)), Ok(()));
+    calm.hold([REFERENCE, REFERENCE], 4);
+    assert_eq!((regime(&calm), released(&calm)), (Regime::Calm, 2_000_000));
+
+    let mut venue = jumpy();
+    assert_eq!(venue.ask(FIRST, withdraw(2_000_000)), Ok(()));
+    assert_eq!(venue.ask(FIRST + 1, withdraw(500_000)), Ok(()));
+    venue.publish(1, REFERENCE * 103 / 100);
+    let prices = [REFERENCE * 103 / 100, REFERENCE];
+    venue.hold(prices, 30);
+    assert_eq!((regime(&venue), state(&venue)), (Regime::Stressed, BreakerState::Normal), "it is the regime alone");
+    assert_eq!(released(&venue), 500_000, "what is too much waits, and holds up nobody");
+    while regime(&venue) == Regime::Stressed {
+        assert_eq!(released(&venue), 500_000);
+        venue.hold(prices, 1);
+        assert!(venue.time_ms < 10_000_000, "it calms down");
+    }
+    venue.hold(prices, 2);
+    assert_eq!((regime(&venue), released(&venue)), (Regime::Elevated, 2_500_000), "elevated counts as calm does");
+}
+
+/// INVARIANT(F4): the law holds for the regime as for the breaker, and of the two the heavier counts, not both.
+#[test]
+fn while_stressed_half_and_while_extreme_a_quarter_leaves_and_the_breakers_own_weight_does_not_come_on_top() {
+    let cases = [
+        (103, Regime::Stressed, BreakerState::Normal, 2),
+        (106, Regime::Extreme, BreakerState::Elevated, 4),
+        (112, Regime::Extreme, BreakerState::ReduceOnly, 4),
+    ];
+    for (hundredths, roughest, breaker, weight) in cases {
+        let mut venue = jumpy();
+        for account in FIRST..FIRST + SEEDED {
+            let letter = venue.root(account, vec![withdraw(100_000); 15]);
+            assert_eq!(venue.step(&[letter]).verdict(0, 14), Ok(()));
+        }
+        let prices = tripped(&mut venue, hundredths, breaker);
+        let begin_ms = venue.time_ms;
+        for _ in 0..14 {
+            venue.hold(prices, 1);
+            // Half of the limiter's use may itself trip the breaker to Elevated, which asks for no more than stressed does.
+            assert_eq!(regime(&venue), roughest);
+            assert!(state(&venue) <= breaker.max(BreakerState::Elevated));
+            let elapsed = i64::try_from(venue.time_ms - begin_ms).unwrap();
+            assert!(released(&venue) * weight <= 3_000_000 + 3_000_000 * elapsed / 10_000, "{}", released(&venue));
+        }
+        assert!(released(&venue) * weight >= 4_000_000, "and it does leave: {}", released(&venue));
+    }
 }
 
 /// Cause: the size of a slow exit was judged before its cover, so one that may not go used up the window of this block.

@@ -76,6 +76,7 @@ impl Watcher {
             let mut terms = terms(&venue, account, 1);
             terms.expires_ms = TimeMs::from_ms(GENESIS_MS + GRANT_LIFETIME_MS);
             terms.notional_quote_micros_max = micros(GRANT_NOTIONAL);
+            terms.commands_per_minute_max = 200;
             ((AccountId::new(account), GrantNumber::new(1)), Known { terms, is_revoked: false, traded_micros: 0 })
         });
         Self { book: EventBook::default(), grants: seeded.collect(), amended: None }
@@ -104,6 +105,7 @@ impl Watcher {
                 match event {
                     Event::GrantRegistered(registered) => {
                         let key = (registered.account, registered.terms.number);
+                        self.carve(registered.account, &registered.terms)?;
                         let known = Known { terms: registered.terms.clone(), is_revoked: false, traded_micros: 0 };
                         self.grants.insert(key, known);
                     }
@@ -116,6 +118,7 @@ impl Watcher {
             }
         }
         self.require_budgets()?;
+        self.require_families(venue)?;
         self.require_no_orders_of_ended_grants(now_ms)
     }
 
@@ -177,6 +180,45 @@ impl Watcher {
         if let Some(known) = self.grants.get_mut(&(trade.taker, trade.taker_grant)).filter(|_| !is_reduce_only) {
             known.traded_micros += micros(trade.price);
         }
+    }
+
+    /// INVARIANT(A4): takes what a child has off its parent, which must have the right to all of it.
+    fn carve(&mut self, account: AccountId, child: &GrantTerms) -> Result<(), String> {
+        if child.parent.is_none() {
+            return Ok(());
+        }
+        let parent = self.grants.get_mut(&(account, child.parent)).ok_or("a child of an unknown grant")?;
+        let left = &mut parent.terms;
+        let is_within = child.actions.is_subset_of(left.actions)
+            && child.markets.is_within(&left.markets)
+            && child.expires_ms <= left.expires_ms;
+        if !is_within || parent.is_revoked {
+            return Err(format!("{child:?} is wider than {left:?}, or outlives it"));
+        }
+        left.notional_quote_micros_max = left.notional_quote_micros_max.saturating_sub(child.notional_quote_micros_max);
+        left.loss_quote_micros_max = left.loss_quote_micros_max.saturating_sub(child.loss_quote_micros_max);
+        left.commands_per_minute_max = left
+            .commands_per_minute_max
+            .checked_sub(child.commands_per_minute_max)
+            .ok_or("a child has more commands per minute than its parent had")?;
+        Ok(())
+    }
+
+    /// Descendants of what was revoked are revoked in the same block, and budgets are those that carving left.
+    fn require_families(&self, venue: &Venue) -> Result<(), String> {
+        for (&(account, number), known) in &self.grants {
+            let parent = self.grants.get(&(account, known.terms.parent));
+            let row = venue.ledger().accounts().account(account).and_then(|row| row.grant(number));
+            let is_past = row.is_none_or(|row| !row.is_live(TimeMs::from_ms(venue.time_ms)));
+            if parent.is_some_and(|parent| parent.is_revoked) && !is_past {
+                return Err(format!("grant {number} of account {account} outlived its parent"));
+            }
+            let budgets = (known.terms.notional_quote_micros_max, known.terms.loss_quote_micros_max);
+            if row.is_some_and(|row| (row.notional_max(), row.loss_max()) != budgets) {
+                return Err(format!("grant {number} of account {account} has other budgets than {budgets:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn require_budgets(&self) -> Result<(), String> {

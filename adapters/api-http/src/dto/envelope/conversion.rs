@@ -1,25 +1,27 @@
 //! Between the JSON form and the protocol's own types, both ways.
 
 use casemate_protocol::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference,
-    OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
-    SetDeadMan, SubmitPrice, TimeInForce,
+    AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
+    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
+    MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::{Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::policy::{PolicyFile, PolicySet};
 use casemate_protocol::{
     AccountId, Action, AssetId, BoundedVec, ClientOrderId, Command, Digest, DurationMs, Envelope, FeedId, GrantNumber,
-    MarketId, OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm, SegmentId,
-    TimeMs, TransferNumber, WithdrawalNumber,
+    MarketId, OrderNumber, PolicyEpoch, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm,
+    SegmentId, TimeMs, TransferNumber, WithdrawalNumber,
 };
 
 use super::{
-    ActionJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson, ChangeJson, CloseAccountJson,
-    CommandJson, DepositClaimJson, EnvelopeJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson,
-    MarketTermsJson, OrderKindJson, OrderReferenceJson, PlaceOrderJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
-    RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson,
-    SubmitPriceJson, TimeInForceJson, UntilJson,
+    ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
+    ChangeJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson,
+    GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson,
+    PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson,
+    RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson,
+    TimeInForceJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -85,7 +87,7 @@ impl TryFrom<CommandJson> for Command {
                 confidence: PriceNanos::from_nanos(submit.confidence_nanos.0),
                 source_ms: TimeMs::from_ms(submit.source_ms),
             }),
-            CommandJson::Propose(propose) => Self::Propose(Box::new(propose.into())),
+            CommandJson::Propose(propose) => Self::Propose(Box::new(propose.into_propose()?)),
             CommandJson::Approve(approve) => Self::Approve(Approve {
                 segment: SegmentId::new(approve.segment),
                 number: ProposalNumber::new(approve.number),
@@ -98,6 +100,13 @@ impl TryFrom<CommandJson> for Command {
                 from: SegmentId::new(request.from),
                 to: SegmentId::new(request.to),
                 amount: QuoteMicros::from_micros(request.amount_quote_micros.0),
+            }),
+            CommandJson::AddEvidence(added) => Self::AddEvidence(AddEvidence {
+                segment: SegmentId::new(added.segment),
+                waiting: match added.waiting {
+                    WaitingJson::Withdrawal(number) => Waiting::Withdrawal(WithdrawalNumber::new(number)),
+                    WaitingJson::Transfer(number) => Waiting::Transfer(TransferNumber::new(number)),
+                },
             }),
             CommandJson::CancelTransfer(cancel) => Self::CancelTransfer(CancelTransfer {
                 segment: SegmentId::new(cancel.segment),
@@ -124,6 +133,9 @@ impl TryFrom<CommandJson> for Command {
                 bids: bounded("bids", ladder.bids.into_iter().map(QuoteLevel::from).collect())?,
                 asks: bounded("asks", ladder.asks.into_iter().map(QuoteLevel::from).collect())?,
             })),
+            CommandJson::ContestLink(contest) => {
+                Self::ContestLink(ContestLink { segment: SegmentId::new(contest.segment) })
+            }
             CommandJson::SetDeadMan(set) => Self::SetDeadMan(SetDeadMan {
                 segment: SegmentId::new(set.segment),
                 timeout_ms: DurationMs::from_ms(set.timeout_ms),
@@ -164,6 +176,9 @@ impl From<&Command> for CommandJson {
                 to: request.to.number(),
                 amount_quote_micros: Int(request.amount.micros()),
             }),
+            Command::AddEvidence(added) => {
+                Self::AddEvidence(AddEvidenceJson { segment: added.segment.number(), waiting: added.waiting.into() })
+            }
             Command::CancelTransfer(cancel) => Self::CancelTransfer(SegmentNumberJson {
                 segment: cancel.segment.number(),
                 number: cancel.number.number(),
@@ -187,6 +202,7 @@ impl From<&Command> for CommandJson {
                 bids: ladder.bids.iter().map(QuoteLevelJson::from).collect(),
                 asks: ladder.asks.iter().map(QuoteLevelJson::from).collect(),
             }),
+            Command::ContestLink(contest) => Self::ContestLink(ContestLinkJson { segment: contest.segment.number() }),
             Command::SetDeadMan(set) => {
                 Self::SetDeadMan(SetDeadManJson { segment: set.segment.number(), timeout_ms: set.timeout_ms.ms() })
             }
@@ -218,27 +234,75 @@ impl From<&RequestWithdrawal> for RequestWithdrawalJson {
     }
 }
 
-impl From<ProposeJson> for Propose {
-    fn from(json: ProposeJson) -> Self {
-        let ChangeJson::LeaveBreaker(LeaveBreakerJson { from, to }) = json.change;
-        Self {
-            segment: SegmentId::new(json.segment),
-            change: Change::LeaveBreaker(LeaveBreaker { from: from.into(), to: to.into() }),
-            expires_ms: TimeMs::from_ms(json.expires_ms),
-        }
+impl ProposeJson {
+    fn into_propose(self) -> Result<Propose, ApiError> {
+        let change = match self.change {
+            ChangeJson::LeaveBreaker(LeaveBreakerJson { from, to }) => {
+                Change::LeaveBreaker(LeaveBreaker { from: from.into(), to: to.into() })
+            }
+            ChangeJson::AdoptPolicies(adopt) => Change::AdoptPolicies(Box::new(adopt.into_change()?)),
+        };
+        Ok(Propose { segment: SegmentId::new(self.segment), change, expires_ms: TimeMs::from_ms(self.expires_ms) })
+    }
+}
+
+impl AdoptPoliciesJson {
+    fn into_change(self) -> Result<AdoptPolicies, ApiError> {
+        let file = |file: PolicyFileJson| {
+            Ok(PolicyFile {
+                name: bounded("name", file.name.into_bytes())?,
+                text: bounded("text", file.text.into_bytes())?,
+            })
+        };
+        let files = self.files.into_iter().map(file).collect::<Result<Vec<_>, ApiError>>()?;
+        Ok(AdoptPolicies {
+            old_epoch: PolicyEpoch::new(self.old_epoch),
+            set: PolicySet { files: bounded("files", files)? },
+            table: Digest(self.table.0),
+            is_tightening: self.is_tightening,
+        })
     }
 }
 
 impl From<&Propose> for ProposeJson {
     fn from(propose: &Propose) -> Self {
-        Self { segment: propose.segment.number(), change: propose.change.into(), expires_ms: propose.expires_ms.ms() }
+        Self {
+            segment: propose.segment.number(),
+            change: (&propose.change).into(),
+            expires_ms: propose.expires_ms.ms(),
+        }
     }
 }
 
-impl From<Change> for ChangeJson {
-    fn from(change: Change) -> Self {
-        let Change::LeaveBreaker(LeaveBreaker { from, to }) = change;
-        Self::LeaveBreaker(LeaveBreakerJson { from: from.into(), to: to.into() })
+impl From<&Change> for ChangeJson {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::LeaveBreaker(LeaveBreaker { from, to }) => {
+                Self::LeaveBreaker(LeaveBreakerJson { from: (*from).into(), to: (*to).into() })
+            }
+            Change::AdoptPolicies(adopt) => Self::AdoptPolicies(AdoptPoliciesJson {
+                old_epoch: adopt.old_epoch.number(),
+                files: adopt.set.files.iter().map(PolicyFileJson::from).collect(),
+                table: adopt.table.into(),
+                is_tightening: adopt.is_tightening,
+            }),
+        }
+    }
+}
+
+impl From<Waiting> for WaitingJson {
+    fn from(waiting: Waiting) -> Self {
+        match waiting {
+            Waiting::Withdrawal(number) => Self::Withdrawal(number.number()),
+            Waiting::Transfer(number) => Self::Transfer(number.number()),
+        }
+    }
+}
+
+impl From<&PolicyFile> for PolicyFileJson {
+    fn from(file: &PolicyFile) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { name: text(file.name.as_slice()), text: text(file.text.as_slice()) }
     }
 }
 

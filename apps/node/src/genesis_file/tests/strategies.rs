@@ -4,10 +4,12 @@ use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
     WindowCap,
 };
+use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
@@ -27,6 +29,13 @@ fn passkey_origin(host: &str) -> PasskeyOrigin {
     }
 }
 
+/// The longest life while calm, and these in the order in which rougher regimes may have them.
+fn falling(mut lifetimes: [u64; 3]) -> GrantLifetimes {
+    lifetimes.sort_unstable();
+    let [extreme_ms, stressed_ms, elevated_ms] = lifetimes.map(DurationMs::from_ms);
+    GrantLifetimes { calm_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX), elevated_ms, stressed_ms, extreme_ms }
+}
+
 prop_compose! {
     pub(super) fn valid_genesis()(
         name in ".{0,16}",
@@ -35,6 +44,7 @@ prop_compose! {
         bond in 1i64..1 << 40,
         extra in 0i64..1 << 40,
         weight in (4_000u32.., 1u32..),
+        lifetimes in prop::array::uniform3(1u64..=GRANT_LIFETIME_MS_MAX),
         operators in 1u16..5,
         segments in prop::collection::vec((valid_segment(), prop::option::of(valid_clearing())), 1..4),
         markets in prop::collection::vec(valid_market_on_margin(), 0..4),
@@ -60,6 +70,7 @@ prop_compose! {
                 opening_deposit_min: QuoteMicros::from_micros(bond + extra),
                 weight_burst: weight.0,
                 weight_per_second: weight.1,
+                grant_lifetimes: falling(lifetimes),
             },
             attestors: principals(0, operators),
             attestor_quorum: operators,
@@ -335,6 +346,29 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn valid_conduct()(
+        gross in 1i64..1 << 50,
+        counts in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+        runs in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+        damage in [1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000, 1u32..=1_000_000],
+    ) -> ConductRules {
+        let [outflow, pending, price_step, own_loss, book_depth, open_interest] = damage.map(RatioPpm::from_ppm);
+        let [ignition_run, pump_run, loss_of_fill] = runs.map(RatioPpm::from_ppm);
+        ConductRules {
+            wash_gross_min: QuoteMicros::from_micros(gross),
+            spoof_usual_orders: counts[0],
+            stuffing_messages: counts[1],
+            ignition_run,
+            pump_run,
+            loss_of_fill,
+            refusals_of_account: counts[2],
+            refusals_of_market: counts[3],
+            damage: DamageRules { outflow, pending, price_step, own_loss, book_depth, open_interest },
+        }
+    }
+}
+
+prop_compose! {
     fn valid_segment()(
         asset in 1u16..,
         delays in (1_000u64.., 1_000u64..),
@@ -343,6 +377,7 @@ prop_compose! {
         open_orders_max in 1u32..=1_024,
         dead_man_ms in 1u64..,
         shares in (0u32..=500_000, 0u32..=500_000),
+        conduct in valid_conduct(),
     ) -> SegmentRules {
         let window = |(window_ms, floor, share)| LimiterRules {
             window_ms: DurationMs::from_ms(window_ms),
@@ -363,6 +398,7 @@ prop_compose! {
             dead_man_timeout_min_ms: DurationMs::from_ms(dead_man_ms),
             fee_share_insurance: RatioPpm::from_ppm(shares.0),
             fee_share_validators: RatioPpm::from_ppm(shares.1),
+            conduct,
         }
     }
 }

@@ -3,6 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+const RUN: RatioPpm = RatioPpm::from_ppm(10_000);
+const PUMP: RatioPpm = RatioPpm::from_ppm(80_000);
+
 const A: u64 = 1;
 const CROWD: u64 = 50;
 
@@ -39,8 +42,8 @@ impl Played {
             lots: QuantityLots::from_lots(lots),
             notional: QuoteMicros::from_micros(i64::try_from(price * lots).unwrap()),
         };
-        self.momentum.note(&trade, takers, now);
-        if let Some((score, account, figures)) = self.momentum.judge_ignitions(trade.price) {
+        self.momentum.note(&trade, takers, RUN, now);
+        if let Some((score, account, figures)) = self.momentum.judge_ignitions(trade.price, RUN) {
             self.score = self.score.max(score);
             if score >= WHOLE_PPM {
                 self.fired = Some((account, figures));
@@ -123,7 +126,7 @@ fn pumped(run_ppm: u64, buying: u64) -> u32 {
     }
     let price = 10_000 + run_ppm / 100;
     played.trade(A, 90, Side::Bid, price, buying);
-    played.momentum.judge_pump(PriceTicks::from_ticks(price), TimeMs::from_ms(played.now)).0
+    played.momentum.judge_pump(PriceTicks::from_ticks(price), PUMP, TimeMs::from_ms(played.now)).0
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_young_market_has_no_past_to_exceed() {
     played.usual(10_000, 10);
     played.trade(A, 90, Side::Bid, 12_000, 100_000);
     let price = PriceTicks::from_ticks(12_000);
-    assert_eq!(played.momentum.judge_pump(price, TimeMs::from_ms(played.now)).0, 0);
+    assert_eq!(played.momentum.judge_pump(price, PUMP, TimeMs::from_ms(played.now)).0, 0);
 }
 
 proptest! {

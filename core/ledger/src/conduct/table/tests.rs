@@ -56,6 +56,7 @@ impl Played {
             side,
             lots: QuantityLots::from_lots(lots),
             age: DurationMs::from_ms(900),
+            messages: 1,
             distance_ppm: 100,
         };
         self.observe(MARKET, Act::Cancelled(cancel));
@@ -103,7 +104,7 @@ fn busy() -> Played {
 
 #[test]
 fn a_row_stays_within_its_bytes() {
-    for row in busy().conduct.subjects.values() {
+    for row in busy().conduct.subjects.iter().map(|(_, _, row)| row) {
         let bytes = borsh::to_vec(row).unwrap();
         assert!(bytes.len() <= SUBJECT_ROW_BYTES_MAX, "{}", bytes.len());
     }
@@ -192,7 +193,7 @@ fn a_pair_with_one_origin_and_opposite_positions_is_linked_and_one_alert_reaches
     played.usual_orders();
     played.spoof(1, 1, 4);
     assert_eq!((played.band(1), played.band(2)), (2, 1), "C3");
-    played.conduct.contest(id(2), at(played.now));
+    played.observe(MarketId::NONE, Act::Contested { account: id(2) });
     assert_eq!(played.band(2), 0);
 }
 
@@ -279,9 +280,9 @@ fn sandwiches_are_told_at_the_third() {
 fn rows_that_have_faded_go() {
     let mut played = busy();
     let rows = played.conduct.rows();
-    played.conduct.sweep(100, at(played.now + 3_600_000));
+    played.conduct.sweep(10_000, at(played.now + 3_600_000));
     assert_eq!(played.conduct.rows(), rows, "not while they may still tell something");
-    played.conduct.sweep(100, at(played.now + 60 * 86_400_000));
+    played.conduct.sweep(10_000, at(played.now + 60 * 86_400_000));
     assert_eq!(played.conduct.rows(), 0);
 }
 

@@ -3,6 +3,7 @@
 use casemate_protocol::{AccountId, QuoteMicros};
 
 use super::{SegmentUndo, TotalField};
+use crate::conduct::Observation;
 use crate::segment::{Segment, SubAccount};
 
 impl Segment {
@@ -50,13 +51,37 @@ impl Segment {
         self.add_total(TotalField::Pending, i128::from(amount.micros()).saturating_neg());
     }
 
-    fn remembered_balances(&mut self, account: AccountId) -> Option<&mut SubAccount> {
+    /// Puts an account into a conduct band.
+    pub(crate) fn put_conduct_band(&mut self, account: AccountId, band: u8) {
         let account = account.number();
+        if self.require_row(account).is_none() {
+            return;
+        }
+        let Some(before) = self.sub_accounts.row(account).map(|row| row.conduct_band) else { return };
+        self.remember(SegmentUndo::ConductBand { account, band: before });
+        if let Some(row) = self.sub_accounts.row_mut(account) {
+            row.conduct_band = band;
+        }
+    }
+
+    /// Queues what conduct is to learn when the block stands.
+    pub(crate) fn queue(&mut self, observation: Observation) {
+        self.seen.push(observation);
+        self.remember(SegmentUndo::Seen);
+    }
+
+    fn require_row(&mut self, account: u64) -> Option<()> {
         if self.sub_accounts.row(account).is_none() {
             let row_count = self.sub_accounts.row_count();
             self.sub_accounts.row_or_insert(account, SubAccount::default)?;
             self.remember(SegmentUndo::SubAccountMade { account, row_count });
         }
+        Some(())
+    }
+
+    fn remembered_balances(&mut self, account: AccountId) -> Option<&mut SubAccount> {
+        let account = account.number();
+        self.require_row(account)?;
         let row = self.sub_accounts.row(account)?;
         self.remember(SegmentUndo::Balances {
             account,
@@ -101,6 +126,8 @@ impl Segment {
             TotalField::LastWithdrawal => i128::from(totals.last_withdrawal),
             TotalField::LastTransfer => i128::from(totals.last_transfer),
             TotalField::LastProposal => i128::from(totals.last_proposal),
+            TotalField::LastAlert => i128::from(totals.last_alert),
+            TotalField::Banded => i128::from(totals.banded),
         }
     }
 
@@ -125,11 +152,21 @@ impl Segment {
             TotalField::LastWithdrawal => totals.last_withdrawal = number,
             TotalField::LastTransfer => totals.last_transfer = number,
             TotalField::LastProposal => totals.last_proposal = number,
+            TotalField::LastAlert => totals.last_alert = number,
+            TotalField::Banded => totals.banded = number,
         }
     }
 
     pub(super) fn step_balances_back(&mut self, step: SegmentUndo) {
         match step {
+            SegmentUndo::Seen => {
+                self.seen.pop();
+            }
+            SegmentUndo::ConductBand { account, band } => {
+                if let Some(row) = self.sub_accounts.row_mut(account) {
+                    row.conduct_band = band;
+                }
+            }
             SegmentUndo::SubAccountMade { account, row_count } => {
                 self.sub_accounts.remove(account);
                 self.sub_accounts.truncate_row_count(row_count);

@@ -74,6 +74,14 @@ impl Segment {
         self.drop_ended_usage(account, grant);
     }
 
+    /// Sets what the fills of a grant may cost here.
+    pub(crate) fn lower_grant_loss(&mut self, account: AccountId, grant: GrantNumber, loss_max: QuoteMicros) {
+        let (account, grant) = (account.number(), grant.number());
+        let Some(usage) = self.usage_mut(account, grant) else { return };
+        let before = core::mem::replace(&mut usage.loss_max, loss_max.micros());
+        self.remember(SegmentUndo::LossMax { account, grant, loss_max: before });
+    }
+
     /// Sets the dead-man switch; zero disarms.
     pub(crate) fn set_dead_man(&mut self, account: AccountId, fires_ms: TimeMs, origin: RecordIndex) {
         let account = account.number();
@@ -113,6 +121,11 @@ impl Segment {
             SegmentUndo::Traded { account, grant, traded_notional, lost } => {
                 if let Some(usage) = self.usage_mut(account, grant) {
                     (usage.traded_notional, usage.lost) = (traded_notional, lost);
+                }
+            }
+            SegmentUndo::LossMax { account, grant, loss_max } => {
+                if let Some(usage) = self.usage_mut(account, grant) {
+                    usage.loss_max = loss_max;
                 }
             }
             SegmentUndo::UsageMade { account } => {

@@ -43,6 +43,8 @@ pub(crate) enum SegmentUndo {
     Remaining { slot: u32, remaining: QuantityLots },
     /// Notional traded and lost under a grant before.
     Traded { account: u64, grant: u32, traded_notional: i64, lost: i64 },
+    /// What a grant's fills could cost before.
+    LossMax { account: u64, grant: u32, loss_max: i64 },
     /// A usage entry came into being.
     UsageMade { account: u64 },
     /// A usage entry was dropped from its place.
@@ -77,6 +79,10 @@ pub(crate) enum SegmentUndo {
     Pricing { market: u16, pricing: Box<Pricing> },
     /// Breaker and draws before.
     Clearing(Box<ClearingFacts>),
+    /// Something was seen.
+    Seen,
+    /// Conduct band before.
+    ConductBand { account: u64, band: u8 },
     /// A proposal before.
     Proposal { number: u64, proposal: Option<Box<Proposal>> },
 }
@@ -102,6 +108,8 @@ pub enum TotalField {
     LastWithdrawal,
     LastTransfer,
     LastProposal,
+    LastAlert,
+    Banded,
 }
 
 impl Segment {
@@ -161,14 +169,17 @@ impl Segment {
             | SegmentUndo::Position { account, .. }
             | SegmentUndo::Maturing { account, .. }
             | SegmentUndo::Traded { account, .. }
+            | SegmentUndo::LossMax { account, .. }
             | SegmentUndo::UsageMade { account }
             | SegmentUndo::UsageDropped { account, .. }
             | SegmentUndo::Unwatched { account, .. }
+            | SegmentUndo::ConductBand { account, .. }
             | SegmentUndo::DeadMan { account, .. } => Some(*account),
             SegmentUndo::OrderLinked { slot }
             | SegmentUndo::OrderUnlinked { slot }
             | SegmentUndo::Remaining { slot, .. } => self.orders.order(*slot).map(|order| u64::from(order.account)),
-            SegmentUndo::Priority { .. }
+            SegmentUndo::Seen
+            | SegmentUndo::Priority { .. }
             | SegmentUndo::Facts { .. }
             | SegmentUndo::Total { .. }
             | SegmentUndo::Withdrawal { .. }
@@ -194,7 +205,11 @@ impl Segment {
     /// Takes one step back, where it was made.
     fn step_back(&mut self, step: SegmentUndo) {
         match &step {
-            SegmentUndo::SubAccountMade { .. } | SegmentUndo::Balances { .. } | SegmentUndo::Total { .. } => {
+            SegmentUndo::SubAccountMade { .. }
+            | SegmentUndo::Balances { .. }
+            | SegmentUndo::ConductBand { .. }
+            | SegmentUndo::Seen
+            | SegmentUndo::Total { .. } => {
                 self.step_balances_back(step);
             }
             SegmentUndo::Position { .. }
@@ -205,6 +220,7 @@ impl Segment {
                 self.step_orders_back(step);
             }
             SegmentUndo::Traded { .. }
+            | SegmentUndo::LossMax { .. }
             | SegmentUndo::UsageMade { .. }
             | SegmentUndo::UsageDropped { .. }
             | SegmentUndo::DeadMan { .. }

@@ -48,7 +48,7 @@ impl Segment {
         let waiting = |row: &Withdrawal| {
             (row.state == WithdrawalState::Pending).then_some(Waiting {
                 account: row.account,
-                due_ms: row.due_waiting_ms,
+                due_ms: row.wakes_ms(),
                 kind: OUTBOUND_WITHDRAWAL,
                 number,
             })
@@ -90,7 +90,7 @@ impl Segment {
         let waiting = |row: &Transfer| {
             (row.state == TransferState::Pending).then_some(Waiting {
                 account: row.account,
-                due_ms: row.due_waiting_ms,
+                due_ms: row.wakes_ms(),
                 kind: OUTBOUND_TRANSFER,
                 number,
             })

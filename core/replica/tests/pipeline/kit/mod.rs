@@ -22,8 +22,9 @@ use casemate_protocol::envelope::{
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
 };
-use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
+use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::parallel::{Parallel, Sequential};
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
@@ -133,6 +134,7 @@ pub fn genesis() -> Genesis {
             opening_deposit_min: micros(OPENING_MIN),
             weight_burst: 4_000,
             weight_per_second: 2_000,
+            grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
         },
         attestors: list(vec![attestor(1, 1), attestor(2, 2), attestor(3, 3), attestor(3, 4)]),
         attestor_quorum: 2,
@@ -176,6 +178,7 @@ fn segment_rules(id: u16) -> SegmentRules {
         dead_man_timeout_min_ms: DurationMs::from_ms(1_000),
         fee_share_insurance: RatioPpm::from_ppm(300_000),
         fee_share_validators: RatioPpm::from_ppm(200_000),
+        conduct: casemate_protocol::conduct::ConductRules::STARTING,
     }
 }
 

@@ -1,16 +1,19 @@
 //! Random command sequences from a string of bytes, so that property tests and the fuzzer share them and both shrink.
 
+use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
-    AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PlaceOrder,
-    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan,
-    SubmitPrice, TimeInForce,
+    AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
+    CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms,
+    OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
+    RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
+use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
+use casemate_protocol::genesis::{Genesis, SegmentRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
-    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, RatioPpm, SegmentId, Side, TimeMs,
+    OrderNumber, PriceNanos, PriceTicks, ProposalNumber, QuantityLots, QuoteMicros, RatioPpm, SegmentId, Side, TimeMs,
     TransferNumber, WithdrawalNumber,
 };
 use ed25519_zebra::SigningKey;
@@ -77,10 +80,32 @@ pub fn letters(choices: &mut Choices<'_>, venue: &mut Venue, count_max: u64) -> 
     letters
 }
 
-/// A venue of either kind: with full collateral, or on margin.
+/// A venue of either kind: with full collateral, or on margin. Its detectors of conduct fire at next to nothing.
 pub fn venue(choices: &mut Choices<'_>) -> Venue {
-    if choices.one_in(2) { margined::patient_venue() } else { Venue::new() }
+    let genesis = if choices.one_in(2) { margined::patient_venue().genesis } else { super::genesis() };
+    let segments = genesis.segments.iter().map(|rules| SegmentRules { conduct: JUMPY, ..rules.clone() });
+    let segments = list(segments.collect());
+    Venue::of(Genesis { segments, ..genesis })
 }
+
+const JUMPY: ConductRules = ConductRules {
+    wash_gross_min: QuoteMicros::from_micros(1),
+    spoof_usual_orders: 1,
+    stuffing_messages: 2,
+    ignition_run: RatioPpm::from_ppm(1_000),
+    pump_run: RatioPpm::from_ppm(1_000),
+    loss_of_fill: RatioPpm::from_ppm(100),
+    refusals_of_account: 1,
+    refusals_of_market: 2,
+    damage: DamageRules {
+        outflow: RatioPpm::from_ppm(25_000),
+        pending: RatioPpm::from_ppm(300_000),
+        price_step: RatioPpm::from_ppm(50_000),
+        own_loss: RatioPpm::from_ppm(100_000),
+        book_depth: RatioPpm::from_ppm(900_000),
+        open_interest: RatioPpm::from_ppm(900_000),
+    },
+};
 
 fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     let kind = choices.below(24);
@@ -145,6 +170,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         23 => Action::CancelAllOrders,
         24 | 36 => Action::RegisterGrant,
         25..=27 => Action::QuoteLadder,
+        28 if choices.one_in(3) => Action::ContestLink,
         28 => Action::SetDeadMan,
         29 => Action::AttestDeposit,
         30 | 31 => Action::RequestWithdrawal,
@@ -155,7 +181,13 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         38 => Action::CloseAccount,
         39 | 40 => Action::CancelWithdrawal,
         41 | 42 => Action::CancelTransfer,
-        43 => choices.pick(&[Action::RequestPrincipalExit, Action::SubmitPrice, Action::Propose, Action::Approve]),
+        43 => choices.pick(&[
+            Action::RequestPrincipalExit,
+            Action::SubmitPrice,
+            Action::Propose,
+            Action::Approve,
+            Action::AddEvidence,
+        ]),
         _ => Action::PlaceOrder,
     };
     command_of(choices, venue, actor, action)
@@ -169,9 +201,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             Command::CloseAccount(Box::new(CloseAccount { chain: 1, destination: list(vec![5; length]) }))
         }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms(choices, venue, actor))),
-        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant {
-            number: GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small")),
-        }),
+        Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: grant_to_revoke(choices, venue, actor) }),
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: segment(choices),
@@ -182,6 +212,10 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         Action::CancelWithdrawal => Command::CancelWithdrawal(CancelWithdrawal {
             segment: SegmentId::new(1),
             number: WithdrawalNumber::new(own_withdrawal(choices, venue, actor)),
+        }),
+        Action::AddEvidence => Command::AddEvidence(AddEvidence {
+            segment: SegmentId::new(1),
+            waiting: Waiting::Withdrawal(WithdrawalNumber::new(own_withdrawal(choices, venue, actor))),
         }),
         Action::RequestTransfer => Command::RequestTransfer(RequestTransfer {
             from: segment(choices),
@@ -213,6 +247,7 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             },
         }),
         Action::QuoteLadder => Command::QuoteLadder(Box::new(ladder(choices))),
+        Action::ContestLink => Command::ContestLink(ContestLink { segment: segment(choices) }),
         Action::SetDeadMan => Command::SetDeadMan(SetDeadMan {
             segment: segment(choices),
             timeout_ms: DurationMs::from_ms(choices.pick(&[0, 999, 1_000, 1_000, 5_000, u64::MAX])),
@@ -374,11 +409,15 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
     let key_number = if choices.one_in(12) { actor.grant.max(1) } else { number };
     let notional = choices.pick(&[1_000_000, 3_000_000, 3_000_000, 3_000_000, 10_000_000, 10_000_000, 0, i64::MAX]);
     let now_ms = venue.time_ms;
-    GrantTerms {
+    let mut terms = GrantTerms {
         number: GrantNumber::new(number),
         parent: GrantNumber::new(u32::from(choices.one_in(24))),
         session_key: public_key(&session_key(actor.account, key_number)),
-        actions: if choices.one_in(12) { ActionSet::EMPTY } else { ActionSet::TRADING },
+        actions: match choices.below(12) {
+            0 => ActionSet::EMPTY,
+            1..=5 => ActionSet::TRADING,
+            _ => ActionSet::SESSION,
+        },
         markets: match choices.below(3) {
             0 => MarketScope::All,
             1 => MarketScope::Only(list(vec![MarketId::new(1), MarketId::new(3)])),
@@ -404,7 +443,46 @@ fn grant_terms(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Grant
             u64::MAX,
             now_ms,
         ])),
+    };
+    if let Some(parent) = row.and_then(|row| parent_of_child(choices, row, actor)) {
+        make_child(choices, &mut terms, parent);
     }
+    terms
+}
+
+/// A session's own grant; for a root key now and then the last one.
+fn parent_of_child<'a>(choices: &mut Choices<'_>, row: &'a Account, actor: &Actor) -> Option<&'a Grant> {
+    match actor.role {
+        SignerRole::Session if choices.one_in(12) => None,
+        SignerRole::Session => row.grant(GrantNumber::new(actor.grant)),
+        SignerRole::Root => row.grants().last().filter(|_| choices.one_in(3)),
+    }
+}
+
+/// Terms that mostly fit into the parent.
+fn make_child(choices: &mut Choices<'_>, terms: &mut GrantTerms, parent: &Grant) {
+    terms.parent = parent.number();
+    terms.commands_per_minute_max = choices.pick(&[1, 3, 3, 20]);
+    let notional = choices.pick(&[200_000, 1_000_000, 1_000_000, 5_000_000]);
+    terms.notional_quote_micros_max = micros(notional);
+    terms.loss_quote_micros_max = micros(notional);
+    if !choices.one_in(8) {
+        terms.markets = parent.markets().clone();
+    }
+    if !choices.one_in(8) {
+        terms.expires_ms = parent.expires_ms();
+    }
+    if !choices.one_in(8) && terms.actions == ActionSet::SESSION {
+        terms.actions = parent.actions();
+    }
+}
+
+/// A session's own child, if it has one; else any.
+fn grant_to_revoke(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GrantNumber {
+    let any = GrantNumber::new(u32::try_from(1 + choices.below(3)).expect("small"));
+    let row = venue.ledger().accounts().account(AccountId::new(actor.account));
+    let is_child = |grant: &&Grant| actor.grant != 0 && grant.parent().number() == actor.grant;
+    row.and_then(|row| row.grants().iter().find(is_child)).map_or(any, Grant::number)
 }
 
 fn market(choices: &mut Choices<'_>) -> MarketId {
@@ -433,6 +511,6 @@ fn quantity(choices: &mut Choices<'_>) -> QuantityLots {
     QuantityLots::from_lots(lots)
 }
 
-fn amount(choices: &mut Choices<'_>) -> casemate_protocol::QuoteMicros {
+fn amount(choices: &mut Choices<'_>) -> QuoteMicros {
     micros(choices.pick(&[1_000_000, 2_000_000, 500_000, 3_000_000, 20_000_000, 1, 0, -5, i64::MAX]))
 }

@@ -16,13 +16,13 @@ use super::{Letter, REFERENCE, SEEDED, TICK_VALUE, Venue, ask, bid, claim, list,
 /// Steps of block time: mostly short enough for prices to stay young.
 const STEPS_MS: [u64; 12] = [10, 10, 100, 500, 500, 1_000, 1_000, 1_000, 2_000, 2_000, 2_500, 61_000];
 
-/// A patient venue that lets money in and out fast.
+/// A patient venue that lets money in and out fast, also where each amount counts four times: its markets are extreme.
 pub fn genesis() -> Genesis {
     let mut genesis = patient_venue().genesis;
     let segments = genesis.segments.iter().map(|rules| SegmentRules {
         inbound: WindowCap { window_ms: DurationMs::from_ms(60_000), amount_max: micros(1_000_000_000) },
         outbound: list(
-            rules.outbound.iter().map(|window| LimiterRules { floor: micros(60_000_000), ..*window }).collect(),
+            rules.outbound.iter().map(|window| LimiterRules { floor: micros(240_000_000), ..*window }).collect(),
         ),
         ..rules.clone()
     });

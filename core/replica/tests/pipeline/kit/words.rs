@@ -112,6 +112,10 @@ impl PolicyDecider for Words {
         filled.map_err(|error| SetRefused(format!("{error:?}")))
     }
 
+    fn read(&self, set: &PolicySet) -> Result<(), SetRefused> {
+        lines(set).map(drop)
+    }
+
     fn prepare(&self, _set: &PolicySet) {}
 
     fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault> {

@@ -1,16 +1,30 @@
-//! `Propose` and `Approve`: officers decide what no trigger may.
+//! Proposals: officers decide what no trigger may and no single key can.
+//!
+//! Owns:        the proposals of a segment (written through its primitives); those about the venue live in the first one.
+//!              Reads: breakers, the policy in force, genesis.
+//! Commands:    `Propose`, `Approve`, and the `System` work that carries out or ends proposals.
+//!              Events: `ProposalMade`, `ProposalApproved`, `ProposalEnded`; those of what is carried out.
+//! Invariants:  B3 an operator counts once. B4 a proposal ends with the value that it names as the old one. B5 one set of officers
+//!              never stands for the other.
+//! Not here:    what a change does (`breaker`, `policy`); who officers are (genesis).
+
+mod change;
+mod evolve;
 
 use casemate_protocol::clearing::ProposalRules;
-use casemate_protocol::command::{Approve, Change, LeaveBreaker, Propose, SegmentProposal, SystemWork};
-use casemate_protocol::event::{ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome};
+use casemate_protocol::command::{Approve, Change, Propose, SegmentProposal, SystemWork};
+use casemate_protocol::event::{PolicyAdopted, ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome};
 use casemate_protocol::genesis::PrincipalKind;
 use casemate_protocol::limits::PROPOSALS_OPEN_MAX;
-use casemate_protocol::{BreakerState, DurationMs, Event, OperatorId, ProposalNumber, Reject, RejectCode};
+use casemate_protocol::policy::{ChangeClass, PolicyStamp};
+use casemate_protocol::{DurationMs, Event, OperatorId, PolicyEpoch, ProposalNumber, Reject, RejectCode};
 
-use super::{machine, moved};
+use crate::breaker;
 use crate::context::BlockContext;
 use crate::market::Work;
 use crate::segment::{Proposal, Segment};
+use change::Decided;
+pub(crate) use evolve::evolve;
 
 /// The officer who acts, and the rules of officers.
 #[derive(Clone, Copy, Debug)]
@@ -22,22 +36,25 @@ pub(crate) struct Officer {
     /// Distinct operators that must approve what governors decide.
     pub(crate) governor_quorum: u16,
     pub(crate) rules: ProposalRules,
+    /// Of the policy in force.
+    pub(crate) policy_epoch: PolicyEpoch,
+}
+
+/// A policy that was compiled for a proposal, and what it comes to. None if it must not come into force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adopting {
+    pub(crate) policy: PolicyStamp,
+    pub(crate) class: ChangeClass,
 }
 
 /// Makes a proposal, which counts as its proposer's approval.
 ///
 /// # Errors
-/// `NotAnOfficer`, `GovernorRequired`, `OldValueDiffers`, `ChangeNotAllowed`, `ProposalLifeNotAllowed`, `ProposalsMax`.
+/// `NotAnOfficer`, `GovernorRequired`, `GovernorsLoosen`, `RiskOfficersTighten`, `VenueChangeElsewhere`, `OldValueDiffers`,
+/// `ChangeNotAllowed`, `ProposalLifeNotAllowed`, `ProposalsMax`.
 pub(crate) fn propose(work: &mut Work<'_>, command: &Propose, officer: &Officer) -> Result<(), Reject> {
-    let Change::LeaveBreaker(leave) = command.change;
-    require_competent(officer, &leave, work)?;
-    let state = work.segment.breaker_state();
-    if leave.from != state {
-        return Err(numbers(RejectCode::OldValueDiffers, state, leave.from));
-    }
-    if leave.to >= leave.from {
-        return Err(numbers(RejectCode::ChangeNotAllowed, leave.from, leave.to));
-    }
+    change::require_competent(officer, &command.change, work.context.account)?;
+    change::require_proposable(&command.change, work, officer.policy_epoch)?;
     let life_ms = command.expires_ms.since(work.block().time_ms);
     if life_ms.is_zero() || life_ms > officer.rules.life_ms_max {
         return Err(Reject::of(RejectCode::ProposalLifeNotAllowed)
@@ -56,23 +73,22 @@ pub(crate) fn propose(work: &mut Work<'_>, command: &Propose, officer: &Officer)
         segment: work.segment.id(),
         number,
         proposer: work.context.account,
-        change: command.change,
+        change: command.change.clone(),
         expires_ms: command.expires_ms,
         origin: work.context.record,
     }));
-    count_approval(work, number, officer, &leave, 0);
+    count_approval(work, number, officer, &command.change, 0);
     Ok(())
 }
 
 /// Approves a proposal. INVARIANT(B3): an operator counts once, however many keys it has.
 ///
 /// # Errors
-/// `ProposalNotFound`, `NotAnOfficer`, `GovernorRequired`, `AlreadyApproved`.
+/// `ProposalNotFound`, `NotAnOfficer`, `GovernorRequired`, `GovernorsLoosen`, `RiskOfficersTighten`, `AlreadyApproved`.
 pub(crate) fn approve(work: &mut Work<'_>, command: &Approve, officer: &Officer) -> Result<(), Reject> {
     let missing = Reject::of(RejectCode::ProposalNotFound).present(command.number.number());
     let proposal = proposal(work.segment, command.number).ok_or(missing)?;
-    let Change::LeaveBreaker(leave) = proposal.change;
-    require_competent(officer, &leave, work)?;
+    change::require_competent(officer, &proposal.change, work.context.account)?;
     if proposal.expires_ms <= work.block().time_ms {
         return Err(missing);
     }
@@ -82,16 +98,19 @@ pub(crate) fn approve(work: &mut Work<'_>, command: &Approve, officer: &Officer)
     let before = proposal.approvals.len();
     // Approvals beyond the quorum do not start the delay anew.
     if proposal.due_waiting_ms.is_zero() {
-        count_approval(work, command.number, officer, &leave, before);
+        let change = proposal.change.clone();
+        count_approval(work, command.number, officer, &change, before);
     }
     Ok(())
 }
 
-fn count_approval(work: &mut Work<'_>, number: ProposalNumber, officer: &Officer, leave: &LeaveBreaker, before: usize) {
-    let quorum =
-        usize::from(if needs_governors(leave) { officer.governor_quorum } else { officer.risk_officer_quorum });
-    let is_complete = before.saturating_add(1) >= quorum;
-    let due = work.block().waiting_ms.saturating_add(officer.rules.delay_ms);
+fn count_approval(work: &mut Work<'_>, number: ProposalNumber, officer: &Officer, change: &Change, before: usize) {
+    let quorum = match change::office_of(change) {
+        PrincipalKind::Governor => officer.governor_quorum,
+        _ => officer.risk_officer_quorum,
+    };
+    let is_complete = before.saturating_add(1) >= usize::from(quorum);
+    let due = work.block().waiting_ms.saturating_add(change::delay_ms(change, &officer.rules));
     work.emit(Event::ProposalApproved(ProposalApproved {
         segment: work.segment.id(),
         number,
@@ -100,37 +119,18 @@ fn count_approval(work: &mut Work<'_>, number: ProposalNumber, officer: &Officer
     }));
 }
 
-/// Leaving Halted is for governors, everything else for risk officers: one set never stands for the other.
-fn needs_governors(leave: &LeaveBreaker) -> bool {
-    leave.from == BreakerState::Halted
-}
-
-fn require_competent(officer: &Officer, leave: &LeaveBreaker, work: &Work<'_>) -> Result<(), Reject> {
-    match (officer.kind, needs_governors(leave)) {
-        (PrincipalKind::Governor, true) | (PrincipalKind::RiskOfficer, false) => Ok(()),
-        (PrincipalKind::RiskOfficer, true) => {
-            Err(Reject::of(RejectCode::GovernorRequired).present(u64::from(leave.from.number())))
-        }
-        _ => Err(Reject::of(RejectCode::NotAnOfficer).present(work.context.account.number())),
-    }
-}
-
-fn numbers(code: RejectCode, required: BreakerState, present: BreakerState) -> Reject {
-    Reject::of(code).required(u64::from(required.number())).present(u64::from(present.number()))
-}
-
 /// Open proposals that an operator made: its approval is their first.
 fn open_of(segment: &Segment, operator: OperatorId) -> usize {
     let is_own = |proposal: &&Proposal| proposal.approvals.as_slice().first() == Some(&operator);
     segment.clearing().map_or(0, |clearing| clearing.proposals.values().filter(is_own).count())
 }
 
-fn proposal(segment: &Segment, number: ProposalNumber) -> Option<&Proposal> {
+pub(crate) fn proposal(segment: &Segment, number: ProposalNumber) -> Option<&Proposal> {
     segment.clearing()?.proposals.get(&number.number())
 }
 
 /// Proposals whose time is over, and the first whose approvals and delay are complete and that can be carried out: it ends
-/// all others.
+/// all others about the same.
 pub(crate) fn due_proposals<'a>(
     segment: &'a Segment,
     block: &'a BlockContext,
@@ -138,47 +138,40 @@ pub(crate) fn due_proposals<'a>(
     let named = |number: &u64| SegmentProposal { segment: segment.id(), proposal: ProposalNumber::new(*number) };
     let all = segment.clearing().map(|clearing| clearing.proposals.iter());
     let (expired, open): (Vec<_>, Vec<_>) =
-        all.into_iter().flatten().partition(|(_, proposal)| proposal.expires_ms <= block.time_ms);
-    let due = open.into_iter().find(|(_, proposal)| decided(segment, proposal, block).is_some());
+        all.into_iter().flatten().partition(|(_, proposal)| change::is_over(proposal, block));
+    let due = open.into_iter().find(|(_, proposal)| change::decided(segment, proposal, block).is_some());
     let expired = expired.into_iter().map(move |(number, _)| SystemWork::ExpireProposal(named(number)));
     expired.chain(due.map(|(number, _)| SystemWork::CarryOutProposal(named(number))))
 }
 
-/// The move of a proposal that can be carried out now.
-fn decided(segment: &Segment, proposal: &Proposal, block: &BlockContext) -> Option<machine::Move> {
-    let clearing = segment.clearing()?;
-    let is_due = !proposal.due_waiting_ms.is_zero() && proposal.due_waiting_ms <= block.waiting_ms;
-    let Change::LeaveBreaker(leave) = proposal.change;
-    if !is_due || segment.breaker_state() != leave.from {
-        return None;
-    }
-    machine::decide(&clearing.facts.breaker, leave.to, &clearing.rules.breakers, block.waiting_ms)
-}
-
-/// `System`: carries a proposal out.
+/// `System`: carries a proposal out; one about policies with what its set compiled into.
 ///
 /// # Errors
 /// `ProposalNotFound`.
-pub(crate) fn carry_out(work: &mut Work<'_>, number: ProposalNumber) -> Result<(), Reject> {
+pub(crate) fn carry_out(work: &mut Work<'_>, number: ProposalNumber, adopting: Option<Adopting>) -> Result<(), Reject> {
     let missing = Reject::of(RejectCode::ProposalNotFound).present(number.number());
     let named = proposal(work.segment, number).ok_or(missing)?;
-    let change = decided(work.segment, named, work.block()).ok_or(missing)?;
     let segment = work.segment.id();
-    work.emit(moved(segment, &change));
-    work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::CarriedOut }));
-    end_superseded(work);
+    let mut outcome = ProposalOutcome::CarriedOut;
+    match (change::decided(work.segment, named, work.block()).ok_or(missing)?, adopting) {
+        (Decided::Breaker(change), _) => work.emit(breaker::moved(segment, &change)),
+        (Decided::Policies, Some(Adopting { policy, class })) => {
+            work.emit(Event::PolicyAdopted(Box::new(PolicyAdopted { segment, proposal: number, policy, class })));
+        }
+        (Decided::Policies, None) => outcome = ProposalOutcome::Failed,
+    }
+    work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome }));
+    end_superseded(work, adopting.map(|adopting| adopting.policy.epoch));
     Ok(())
 }
 
-/// Ends what was proposed for a state that has been left. INVARIANT(B4): at once, so that no approval of what was then
-/// outlives it and is carried out when the state comes back.
-pub(super) fn end_superseded(work: &mut Work<'_>) {
-    let (segment, state) = (work.segment.id(), work.segment.breaker_state());
+/// Ends what was proposed for a state of the breaker that has been left, or for policies that were in force before those of
+/// an epoch. INVARIANT(B4): at once, so that no approval of what was then outlives it and is carried out when the state comes
+/// back.
+pub(crate) fn end_superseded(work: &mut Work<'_>, adopted: Option<PolicyEpoch>) {
+    let segment = work.segment.id();
     let proposals = work.segment.clearing().map(|clearing| clearing.proposals.iter()).into_iter().flatten();
-    let is_over = |proposal: &Proposal| {
-        let Change::LeaveBreaker(leave) = proposal.change;
-        leave.from != state
-    };
+    let is_over = |proposal: &Proposal| change::is_superseded(&proposal.change, work.segment, adopted);
     let over: Vec<u64> = proposals.filter(|(_, proposal)| is_over(proposal)).map(|(number, _)| *number).collect();
     for number in over.into_iter().map(ProposalNumber::new) {
         work.emit(Event::ProposalEnded(ProposalEnded { segment, number, outcome: ProposalOutcome::Superseded }));
