@@ -9,8 +9,8 @@ use casemate_protocol::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::hash::{self, Domain};
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -224,6 +224,7 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             opening_deposit_min: quote(chain.opening_deposit_min),
             weight_burst: chain.weight_burst,
             weight_per_second: chain.weight_per_second,
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list(principals(&numbered("attestor", chain.attestors), 1))?,
         attestor_quorum: chain.attestor_quorum_operators,

@@ -2,6 +2,7 @@
 //! them is a second road to the same state. Discriminants are permanent.
 
 mod clearing;
+mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -20,6 +21,9 @@ pub use clearing::{
     MarkMoved, PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
     ProposalMade, ProposalOutcome, RegimeMoved,
 };
+pub use safeguards::{
+    PayoutAddressAdded, PayoutAddressRemoved, RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged,
+};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -34,6 +38,12 @@ pub enum Event {
     GrantRegistered(Box<GrantRegistered>) = 3,
     /// A grant was revoked.
     GrantRevoked(GrantRevoked) = 4,
+    /// An address came into an account's book; it can be used once it has cooled off.
+    PayoutAddressAdded(Box<PayoutAddressAdded>) = 7,
+    /// An address left an account's book.
+    PayoutAddressRemoved(Box<PayoutAddressRemoved>) = 8,
+    /// Another root key was announced; it can take over once the delay has passed.
+    RootKeyChangeAnnounced(Box<RootKeyChangeAnnounced>) = 9,
     /// An operator's statement about a deposit was counted.
     DepositAttested(Box<DepositAttested>) = 10,
     /// A deposit reached its quorum: the vault grew, and the money waits for its beneficiary.
@@ -104,6 +114,10 @@ pub enum Event {
     ProposalApproved(ProposalApproved) = 62,
     /// A proposal came to its end.
     ProposalEnded(ProposalEnded) = 63,
+    /// The announcement of another root key was taken back.
+    RootKeyChangeCancelled(RootKeyChangeCancelled) = 90,
+    /// Another key is the account's root key from now on.
+    RootKeyChanged(RootKeyChanged) = 91,
 }
 
 /// See [`Event::AccountOpened`].

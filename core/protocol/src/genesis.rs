@@ -4,6 +4,7 @@
 //! of the canonical bytes of this structure.
 
 mod error;
+mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -22,6 +23,7 @@ use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
 };
 pub use error::{GenesisError, GenesisPlace, GenesisRule};
+pub use safeguards::SafeguardRules;
 
 /// Whether record bodies are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -89,6 +91,8 @@ pub struct AccountRules {
     pub weight_burst: u32,
     /// Verification weight that an account regains in a second of block time.
     pub weight_per_second: u32,
+    /// Delays of what guards an account against its own keys.
+    pub safeguards: SafeguardRules,
 }
 
 /// A page on which passkeys may sign.
@@ -366,6 +370,7 @@ impl Genesis {
             place,
             GenesisRule::WeightBudgetPositive,
         )?;
+        require(self.accounts.safeguards.are_sound(), place, GenesisRule::SafeguardTimes)?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
         let operators = distinct_operators(self.attestors.as_slice());
         require(

@@ -10,4 +10,5 @@ pub mod margin;
 pub mod market;
 pub mod proof;
 pub mod receipt;
+pub mod safeguards;
 pub mod segment;

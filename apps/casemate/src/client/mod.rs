@@ -9,6 +9,8 @@ pub mod deposit;
 pub mod grant;
 pub mod margin;
 pub mod order;
+pub mod payout;
+pub mod root_key;
 pub mod watch;
 pub mod withdraw;
 

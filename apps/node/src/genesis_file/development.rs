@@ -7,8 +7,8 @@ mod clearing;
 use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts,
+    SegmentRules, WindowCap,
 };
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
 use casemate_protocol::policy::PolicySet;
@@ -87,6 +87,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             opening_deposit_min: quote(20),
             weight_burst: 40_000,
             weight_per_second: 20_000,
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list([attestor(1), attestor(2), attestor(3)]),
         attestor_quorum: 2,
@@ -146,6 +147,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             // Five hours of record pass in seconds: no account may run out of verification weight.
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list([Principal { operator: OperatorId::new(1), root_key: public_key(&attestor_key(&seed, 0)) }]),
         attestor_quorum: 1,

@@ -1,7 +1,7 @@
 //! Tables for accounts, segments and markets, and for what a development chain starts with.
 
 use casemate_protocol::genesis::{
-    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SafeguardRules, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
 use casemate_protocol::policy::PolicyFile;
@@ -27,6 +27,8 @@ pub(super) struct AccountsTable {
     opening_deposit_min_quote: Quote,
     weight_burst: u32,
     weight_per_second: u32,
+    address_cooling_ms: u64,
+    root_change_delay_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +127,10 @@ impl AccountsTable {
             opening_deposit_min: self.opening_deposit_min_quote.0,
             weight_burst: self.weight_burst,
             weight_per_second: self.weight_per_second,
+            safeguards: SafeguardRules {
+                address_cooling_ms: DurationMs::from_ms(self.address_cooling_ms),
+                root_change_delay_ms: DurationMs::from_ms(self.root_change_delay_ms),
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tests of accounts.
 
-use casemate_protocol::genesis::AccountRules;
+use casemate_protocol::genesis::{AccountRules, SafeguardRules};
 use casemate_protocol::{AccountId, PublicKey, QuoteMicros, SegmentId, TimeMs};
 use proptest::prelude::*;
 
@@ -12,6 +12,7 @@ fn rules(weight_per_second: u32) -> AccountRules {
         opening_deposit_min: QuoteMicros::from_micros(1),
         weight_burst: 2_000,
         weight_per_second,
+        safeguards: SafeguardRules::STAGED,
     }
 }
 

@@ -109,6 +109,15 @@ impl Ledger {
                 self.cancel_orders_of(account, revoke.number, record);
                 return Ok(());
             }
+            Command::AcceptRootKey => return self.accept_root_key(block, account, key, record, events),
+            Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange => {
+                let event = self.decide_safeguard(block, account, command)?;
+                self.emit_account(event, events);
+                return Ok(());
+            }
             _ => {}
         }
         self.apply_in_segment(block, account, role, grant, command, tier, record, events)
@@ -147,6 +156,7 @@ impl Ledger {
         if let Command::RequestTransfer(request) = command {
             self.require_transfer_target(request, id)?;
         }
+        self.require_payout(block, account, command)?;
         let attesting = match command {
             Command::AttestDeposit(claim) => Some(self.attesting(account, claim)?),
             _ => None,
@@ -157,9 +167,15 @@ impl Ledger {
         let mut work = Work { segment, events, context: &context };
         match command {
             // These write no segment, or came before.
-            Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
-                Ok(())
-            }
+            Command::OpenAccount
+            | Command::CloseAccount(_)
+            | Command::RegisterGrant(_)
+            | Command::RevokeGrant(_)
+            | Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange
+            | Command::AcceptRootKey => Ok(()),
             Command::AttestDeposit(claim) => {
                 let attesting = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
                 funds::attest(&mut work, claim, &attesting)
@@ -200,6 +216,7 @@ impl Ledger {
             SystemWork::CreditDeposits(waiting) => self.accounts.account(waiting.account).map(|row| row.root_key),
             _ => None,
         };
+        self.require_safe_release(&command.work, block)?;
         let segment = self.segment_mut(id).ok_or(missing)?;
         let mut work = Work { segment, events, context: &context };
         match &command.work {

@@ -2,7 +2,7 @@
 
 use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SegmentRules, WindowCap,
 };
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{
@@ -159,6 +159,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
             opening_deposit_min: QuoteMicros::from_micros(1),
             weight_burst: 1_000_000,
             weight_per_second: 1_000_000,
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: BoundedVec::new(attestors.collect()).unwrap_or_default(),
         attestor_quorum: 1,

@@ -8,23 +8,24 @@ use crate::clearing::{
 };
 use crate::command::{
     AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer, CancelWithdrawal,
-    Change, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose,
-    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
-    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWithdrawal, SelfTradeMode,
-    SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    Change, ChangeRootKey, CloseAccount, DepositClaim, LeaveBreaker, LimitTerms, OrderKind, OrderReference,
+    PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
+    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
+    SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
 };
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, DeadManSet, DeficitRepaid, DepositAccepted, DepositAttested,
     DepositCredited, FundingSettled, GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded, ProposalMade,
-    ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived, TransferEnded,
+    PassCause, PayoutAddressAdded, PayoutAddressRemoved, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded,
     TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::policy::{PolicySet, Tier};
@@ -47,6 +48,11 @@ pub fn command(action: Action) -> Command {
         }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms())),
         Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(3) }),
+        Action::AddPayoutAddress => Command::AddPayoutAddress(Box::new(payout_address())),
+        Action::RemovePayoutAddress => Command::RemovePayoutAddress(Box::new(payout_address())),
+        Action::ChangeRootKey => Command::ChangeRootKey(ChangeRootKey { key: key(0x17) }),
+        Action::CancelRootKeyChange => Command::CancelRootKeyChange,
+        Action::AcceptRootKey => Command::AcceptRootKey,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim())),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: SegmentId::new(1),
@@ -107,6 +113,10 @@ pub fn command(action: Action) -> Command {
         })),
         Action::Approve => Command::Approve(Approve { segment: SegmentId::new(2), number: ProposalNumber::new(4) }),
     }
+}
+
+fn payout_address() -> PayoutAddress {
+    PayoutAddress { chain: 7, destination: bytes(&[0xd5; 20]) }
 }
 
 const fn leave_breaker() -> Change {
@@ -170,6 +180,7 @@ pub fn events() -> Vec<Event> {
     events.extend(price_events());
     events.extend(liquidation_events());
     events.extend(breaker_events());
+    events.extend(root_key_events());
     events
 }
 
@@ -279,6 +290,7 @@ pub fn genesis() -> Genesis {
             opening_deposit_min: QuoteMicros::from_micros(10_000_000),
             weight_burst: 4_000,
             weight_per_second: 2_000,
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list(vec![attestor(1, 0xa1), attestor(2, 0xa2), attestor(3, 0xa3)]),
         attestor_quorum: 2,
@@ -507,6 +519,29 @@ fn account_events() -> Vec<Event> {
             registered_ms: TimeMs::from_ms(TIME_MS),
         })),
         Event::GrantRevoked(GrantRevoked { account: AccountId::new(42), number: GrantNumber::new(3) }),
+        Event::PayoutAddressAdded(Box::new(PayoutAddressAdded {
+            account: AccountId::new(42),
+            address: payout_address(),
+            usable_waiting_ms: DurationMs::from_ms(93_600_000),
+        })),
+        Event::PayoutAddressRemoved(Box::new(PayoutAddressRemoved {
+            account: AccountId::new(42),
+            address: payout_address(),
+            opens_waiting_ms: DurationMs::ZERO,
+        })),
+        Event::RootKeyChangeAnnounced(Box::new(RootKeyChangeAnnounced {
+            account: AccountId::new(42),
+            key: key(0x17),
+            ready_waiting_ms: DurationMs::from_ms(180_000_000),
+        })),
+    ]
+}
+
+fn root_key_events() -> Vec<Event> {
+    let (account, key) = (AccountId::new(42), key(0x17));
+    vec![
+        Event::RootKeyChangeCancelled(RootKeyChangeCancelled { account, key }),
+        Event::RootKeyChanged(RootKeyChanged { account, key }),
     ]
 }
 

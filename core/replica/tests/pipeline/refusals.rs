@@ -101,6 +101,19 @@ fn reach(code: RejectCode) -> Reach {
         | Code::ProposalLifeNotAllowed
         | Code::ProposalsMax
         | Code::GovernorRequired => by_clearing(code),
+        Code::DestinationNotInBook => || crate::safeguards::refusal(RejectCode::DestinationNotInBook),
+        Code::DestinationCooling => || crate::safeguards::refusal(RejectCode::DestinationCooling),
+        Code::AddressBookBinds => || crate::safeguards::refusal(RejectCode::AddressBookBinds),
+        Code::PayoutAddressKnown => || crate::safeguards::refusal(RejectCode::PayoutAddressKnown),
+        Code::PayoutAddressNotFound => || crate::safeguards::refusal(RejectCode::PayoutAddressNotFound),
+        Code::PayoutAddressesMax => || crate::safeguards::refusal(RejectCode::PayoutAddressesMax),
+        Code::RootKeyChangePending => || crate::safeguards::refusal(RejectCode::RootKeyChangePending),
+        Code::RootKeyChangeNotFound => || crate::safeguards::refusal(RejectCode::RootKeyChangeNotFound),
+        Code::RootKeyChangeWaiting => || crate::safeguards::refusal(RejectCode::RootKeyChangeWaiting),
+        Code::RootKeyInUse => || crate::safeguards::refusal(RejectCode::RootKeyInUse),
+        Code::FormerRootKeysMax => || crate::safeguards::refusal(RejectCode::FormerRootKeysMax),
+        Code::RootKeyReplaced => || crate::safeguards::refusal(RejectCode::RootKeyReplaced),
+        Code::RootKeyNotProven => || crate::safeguards::refusal(RejectCode::RootKeyNotProven),
         Code::EvidenceTooLow => || {
             let mut venue = crate::policies::venue("RequestWithdrawal Proven");
             let letter = venue.root(FIRST, vec![withdraw(1)]);
