@@ -14,6 +14,7 @@ fn rules(weight_per_second: u32) -> AccountRules {
         weight_burst: 2_000,
         weight_per_second,
         grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(1)),
+        safeguards: SafeguardRules::STAGED,
     }
 }
 
