@@ -346,6 +346,7 @@ mod tests {
             Action::SubmitPrice,
             Action::Propose,
             Action::Approve,
+            Action::AddEvidence,
         ];
         assert_eq!(alone, account_grant_deposit);
     }

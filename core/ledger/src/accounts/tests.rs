@@ -1,6 +1,6 @@
 //! Tests of accounts.
 
-use casemate_protocol::genesis::AccountRules;
+use casemate_protocol::genesis::{AccountRules, SafeguardRules};
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::{AccountId, DurationMs, PublicKey, QuoteMicros, SegmentId, TimeMs};
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Commands that open and close accounts, and what they leave to be done in segments.
 
-use casemate_protocol::command::{CloseAccount, RevokeGrant, SegmentAccount, SegmentGrant, SystemWork};
+use casemate_protocol::command::{CloseAccount, RevokeGrant, SegmentGrant, SystemWork};
 use casemate_protocol::event::GrantRevoked;
 use casemate_protocol::grant::GrantTerms;
 use casemate_protocol::policy::Tier;
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// Work in every segment in which a grant counts what it uses.
-    fn follow_grant(
+    pub(super) fn follow_grant(
         &mut self,
         account: AccountId,
         grant: GrantNumber,

@@ -49,7 +49,7 @@ impl Ledger {
         let live = grants.iter().filter(|grant| grant.is_live(block.time_ms)).map(|grant| grant.number());
         for number in live.collect::<Vec<GrantNumber>>() {
             self.emit_account(Event::GrantRevoked(GrantRevoked { account, number }), events);
-            self.cancel_orders_of(account, number, record);
+            self.follow_grant(account, number, record, SystemWork::CancelGrantOrders);
         }
         self.credit_waiting(account, key, record);
         Ok(())
