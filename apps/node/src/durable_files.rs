@@ -12,7 +12,7 @@ use crate::Fault;
 /// 2 since rows say their grants' watches (docs/decisions/0009), 3 since segments may clear on margin and rows say what
 /// that needs: blocks from before lead to other roots. 4 since a position's row has its gain of entry and the limiter keeps what
 /// was charged. 5 since markets keep their regime, and genesis names the origins of passkeys.
-pub const STORE_FORMAT_VERSION: u32 = 5;
+pub const STORE_FORMAT_VERSION: u32 = 6;
 
 /// Size of [`FileHeader`] in a file.
 pub(crate) const FILE_HEADER_BYTES: usize = 64;

@@ -98,4 +98,4 @@ fn storms_reach_every_step_of_a_liquidation_and_the_model_agrees_in_all_of_them(
 }
 
 /// Storms of the counted test.
-const STORMS: u32 = 24;
+const STORMS: u32 = 36;

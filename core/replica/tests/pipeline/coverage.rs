@@ -27,7 +27,7 @@ fn random_sequences_reach_every_action_every_event_and_all_internal_work() {
     let mut accepted: BTreeMap<Action, u32> = BTreeMap::new();
     let (mut events, mut works, mut codes) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for seed in 0..240 {
-        let script = bytes(seed, 3_000);
+        let script = bytes(seed, 5_000);
         let mut choices = Choices::new(&script);
         let mut venue = random_venue(&mut choices);
         while !choices.is_over() {
