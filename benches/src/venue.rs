@@ -5,7 +5,8 @@ use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::command::{LimitTerms, OrderKind, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole, digests_without_evidence};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts, SegmentRules,
+    WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
@@ -47,6 +48,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
             grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list(vec![Principal { operator: OperatorId::new(1), root_key: named_key("attestor", 1) }]),
         attestor_quorum: 1,

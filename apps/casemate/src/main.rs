@@ -65,6 +65,12 @@ enum Command {
     /// Places and cancels orders.
     #[command(subcommand)]
     Order(client::order::OrderCommand),
+    /// Keeps the book of addresses that money may leave to.
+    #[command(subcommand)]
+    Payout(client::payout::PayoutCommand),
+    /// Changes the key that an account belongs to.
+    #[command(subcommand)]
+    RootKey(client::root_key::RootKeyCommand),
     /// Asks for money to leave.
     Withdraw(client::withdraw::WithdrawArgs),
     /// Asks for principal to leave by the slow way, which no breaker short of Halted holds up.
@@ -105,6 +111,8 @@ fn main() -> ExitCode {
         Command::Deposit(args) => client::deposit::run(&args),
         Command::Grant(command) => client::grant::run(&command),
         Command::Order(command) => client::order::run(&command),
+        Command::Payout(command) => client::payout::run(&command),
+        Command::RootKey(command) => client::root_key::run(&command),
         Command::Withdraw(args) => client::withdraw::run(&args),
         Command::Exit(args) => client::withdraw::exit(&args),
         Command::Margin(args) => client::margin::run(&args),

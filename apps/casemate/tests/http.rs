@@ -237,6 +237,50 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
 }
 
 #[test]
+fn slow_an_owner_keeps_an_address_book_and_announces_another_root_key_with_the_client() {
+    let (folder, _genesis, node) = bench(4);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (root, new) = (file("root.key"), file("new.key"));
+    let root_key = stdout(&casemate(&["keys", "new", &root]));
+    let new_key = stdout(&casemate(&["keys", "new", &new]));
+    node.client_ok(&["deposit", "--root-key", root_key.trim(), "--amount", "1000"]);
+    node.client_ok(&["account", "open", "--key", &root]);
+    let refused = |arguments: &[&str], refusal: &str| {
+        let output = node.client(arguments);
+        assert!(!output.status.success() && stderr(&output).contains(refusal), "{arguments:?}: {}", stderr(&output));
+    };
+    let withdraw = |to| ["withdraw", "--key", &root, "--amount", "1", "--destination", to];
+
+    let empty = node.client_ok(&["payout", "list", "--key", &root]);
+    assert!(empty.contains("does not bind"), "{empty}");
+    let shown = node.client_ok(&["payout", "add", "--key", &root, "--destination", "ab12"]);
+    assert!(shown.contains("ab12") && shown.contains("false"), "{shown}");
+    refused(&withdraw("ab12"), "431 DestinationCooling");
+    refused(&withdraw("cd34"), "430 DestinationNotInBook");
+    refused(&["payout", "remove", "--key", &root, "--destination", "cd34"], "434 PayoutAddressNotFound");
+    let book = node.client_json(&["payout", "list", "--account", "8"]);
+    assert_eq!((&book["binds"], &book["addresses"][0]["destination"]), (&true.into(), &"ab12".into()));
+    node.client_ok(&["payout", "remove", "--key", &root, "--destination", "ab12"]);
+    refused(&withdraw("cd34"), "432 AddressBookBinds");
+
+    let shown = node.client_ok(&["root-key", "change", "--key", &root, "--new-key", new_key.trim()]);
+    assert!(shown.contains("announced") && shown.contains(new_key.trim()), "{shown}");
+    refused(&["root-key", "accept", "--key", &new, "--account", "8"], "438 RootKeyChangeWaiting");
+    refused(&["root-key", "accept", "--key", &root, "--account", "8"], "442 RootKeyNotProven");
+    refused(&["root-key", "change", "--key", &root, "--new-key", "ed25519:00"], "expected a public key");
+    let proofs = node.ok("/v1/proofs/account/8");
+    assert_eq!(proofs["proofs"][1]["table"], "safeguards");
+    node.client_ok(&["root-key", "cancel", "--key", &root]);
+    let keys = node.client_json(&["root-key", "show", "--account", "8"]);
+    assert_eq!((&keys["root_key"], &keys["announced_root_key"]), (&root_key.trim().into(), &Value::Null));
+    refused(&["root-key", "accept", "--key", &new, "--account", "8"], "109 KeyNotOfAccount");
+    node.interrupt();
+    let inspected = casemate(&["inspect", "account", "8", "--data", &file("data"), "--json"]);
+    let inspected: Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+    assert_eq!(inspected["safeguards"]["address_book"]["binds"], true, "{inspected}");
+}
+
+#[test]
 fn slow_receipts_and_trades_survive_a_restart_and_duplicates_get_the_first_receipt() {
     let (folder, genesis, node) = bench(4);
     let mut clients = Clients::new(&genesis);

@@ -11,8 +11,8 @@ use casemate_protocol::clearing::{
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, PrincipalKind, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::hash::{self, Domain};
@@ -241,6 +241,7 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             weight_per_second: chain.weight_per_second,
             // Scenarios register no grants.
             grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list(principals(&numbered("attestor", chain.attestors), 1))?,
         attestor_quorum: chain.attestor_quorum_operators,

@@ -91,6 +91,12 @@ impl Authenticated {
         self.0.is_opening()
     }
 
+    /// Whether it is what an announced root key signs to take over, and nothing besides.
+    #[must_use]
+    pub fn is_acceptance(&self) -> bool {
+        self.0.is_acceptance()
+    }
+
     /// Takes the stage apart. What comes out is plain data and proves nothing.
     #[must_use]
     pub fn into_parts(self) -> EnvelopeParts {

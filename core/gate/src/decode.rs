@@ -28,7 +28,7 @@
 //! and nothing in these stages may depend on state.
 
 use casemate_protocol::envelope::{EnvelopeDigests, GroupMode, Intent, SignerRole};
-use casemate_protocol::{Action, Digest, Envelope, Reject, RejectCode, SignatureForm};
+use casemate_protocol::{Action, Command, Digest, Envelope, Reject, RejectCode, SignatureForm};
 
 use crate::weight;
 
@@ -84,6 +84,13 @@ impl Decoded {
     #[must_use]
     pub const fn is_opening(&self) -> bool {
         self.envelope.intent.account.is_none()
+    }
+
+    /// Whether it is what an announced root key signs to take over, and nothing besides.
+    #[must_use]
+    pub fn is_acceptance(&self) -> bool {
+        let intent = &self.envelope.intent;
+        intent.signer.role == SignerRole::Root && matches!(intent.commands.as_slice(), [Command::AcceptRootKey])
     }
 
     /// Takes the stage apart. What comes out is plain data and proves nothing.
@@ -151,6 +158,11 @@ const fn stands_alone(action: Action) -> bool {
         | Action::CloseAccount
         | Action::RegisterGrant
         | Action::RevokeGrant
+        | Action::AddPayoutAddress
+        | Action::RemovePayoutAddress
+        | Action::ChangeRootKey
+        | Action::CancelRootKeyChange
+        | Action::AcceptRootKey
         | Action::AttestDeposit
         | Action::SubmitPrice
         | Action::Propose
@@ -257,7 +269,7 @@ mod tests {
     use casemate_protocol::command::RevokeGrant;
     use casemate_protocol::envelope::Signer;
     use casemate_protocol::limits::ENVELOPE_SIZE_BYTES_MAX;
-    use casemate_protocol::{AccountId, BoundedVec, Command, GrantNumber};
+    use casemate_protocol::{AccountId, BoundedVec, GrantNumber};
     use proptest::prelude::*;
 
     use super::fixture::{chain_id, opening, order, orders, public_key, sealed, signing_key};
@@ -325,6 +337,11 @@ mod tests {
             Action::CloseAccount,
             Action::RegisterGrant,
             Action::RevokeGrant,
+            Action::AddPayoutAddress,
+            Action::RemovePayoutAddress,
+            Action::ChangeRootKey,
+            Action::CancelRootKeyChange,
+            Action::AcceptRootKey,
             Action::AttestDeposit,
             Action::SubmitPrice,
             Action::Propose,

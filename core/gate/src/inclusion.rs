@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use casemate_ledger::accounts::safeguards::AnnouncedKey;
 use casemate_ledger::accounts::{Account, opening_deposit};
 use casemate_ledger::{BlockContext, Ledger};
 use casemate_protocol::envelope::{Intent, SignerRole};
@@ -85,7 +86,8 @@ impl BlockBudget {
         self.size_bytes = self.size_bytes.saturating_add(envelope.bytes().len());
         self.weight = self.weight.saturating_add(u64::from(envelope.weight()));
         ledger.consume_envelope(block, intent.account, grant, intent.nonce, envelope.weight());
-        if let Some(statement) = passkey_statement(&envelope) {
+        // The counter of a passkey that is not the root key yet says nothing about the one that is.
+        if let Some(statement) = passkey_statement(&envelope).filter(|_| is_of_root(ledger, intent)) {
             ledger.count_passkey(intent.account, statement.count());
         }
         Ok(Included { envelope, grant })
@@ -127,7 +129,7 @@ pub fn require_includable(
     if !account.is_open() {
         return Err(Reject::of(RejectCode::AccountClosed).present(present));
     }
-    let grant = require_key(account, intent, now_ms)?;
+    let grant = require_key(ledger, account, envelope, now_ms)?;
     require_origin(ledger, envelope)?;
     require_validity(intent, now_ms)?;
     let nonces = match grant {
@@ -135,7 +137,7 @@ pub fn require_includable(
         Some(_) => account.grant_of(&intent.signer.key).map_or(account.nonces(), |grant| grant.nonces()),
     };
     nonces.require_free(intent.nonce)?;
-    if let Some(statement) = passkey_statement(envelope) {
+    if let Some(statement) = passkey_statement(envelope).filter(|_| is_of_root(ledger, intent)) {
         statement.require_count_above(account.passkey_count())?;
     }
     let left = account.weight_left(&ledger.genesis().accounts, now_ms);
@@ -147,12 +149,34 @@ pub fn require_includable(
     Ok(grant)
 }
 
+/// Whether the key that signs is the account's root key now.
+fn is_of_root(ledger: &Ledger, intent: &Intent) -> bool {
+    ledger.accounts().account(intent.account).is_some_and(|account| *account.root_key() == intent.signer.key)
+}
+
+/// An announced root key may sign one thing once its delay has passed: that it takes over.
+fn require_announced(ledger: &Ledger, envelope: &Authenticated) -> Result<(), Reject> {
+    let intent = &envelope.envelope().intent;
+    let announced = ledger.accounts().safeguards().of(intent.account).and_then(|row| row.root_keys().announced());
+    let is_announced = |key: &&AnnouncedKey| envelope.is_acceptance() && *key.key() == intent.signer.key;
+    announced
+        .filter(is_announced)
+        .ok_or_else(|| Reject::of(RejectCode::KeyNotOfAccount).present(intent.account.number()))?
+        .require_ready(ledger.chain().waiting_ms)
+}
+
 /// A wrong key is never reported as an unknown account.
-fn require_key(account: &Account, intent: &Intent, now_ms: TimeMs) -> Result<Option<GrantNumber>, Reject> {
+fn require_key(
+    ledger: &Ledger,
+    account: &Account,
+    envelope: &Authenticated,
+    now_ms: TimeMs,
+) -> Result<Option<GrantNumber>, Reject> {
+    let intent = &envelope.envelope().intent;
     let stranger = || Reject::of(RejectCode::KeyNotOfAccount).present(intent.account.number());
     match intent.signer.role {
         SignerRole::Root if *account.root_key() == intent.signer.key => Ok(None),
-        SignerRole::Root => Err(stranger()),
+        SignerRole::Root => require_announced(ledger, envelope).map(|()| None),
         SignerRole::Session => {
             let grant = account.grant_of(&intent.signer.key).ok_or_else(stranger)?;
             if grant.is_revoked() {

@@ -11,7 +11,7 @@ use casemate_protocol::grant::MarketScope;
 use casemate_protocol::policy::{EvidenceFacts, Tier};
 use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
-use crate::authenticate::require_valid_session_key;
+use crate::authenticate::{require_valid_key, require_valid_session_key};
 use crate::inclusion::Included;
 use crate::policy::{Judged, PolicyDecider};
 
@@ -40,7 +40,7 @@ impl<'a> Entitled<'a> {
     ///
     /// # Errors
     /// `AccountClosed`, `GrantRevoked`, `GrantExpired`, `ActionNotGranted`, `MarketNotGranted`, `GrantRateExceeded`,
-    /// `NotOwnChild`, `KeyInvalid` for a session key that a registration brings.
+    /// `NotOwnChild`, `RootKeyReplaced`, `KeyInvalid` for a key that the command brings.
     pub fn judge(
         ledger: &mut Ledger,
         block: &BlockContext,
@@ -52,10 +52,14 @@ impl<'a> Entitled<'a> {
         if let Command::RegisterGrant(terms) = command {
             require_valid_session_key(&terms.session_key)?;
         }
+        if let Command::ChangeRootKey(change) = command {
+            require_valid_key(&change.key)?;
+        }
         if intent.account.is_none() {
             return Ok(entitled);
         }
         entitled.require_open(ledger)?;
+        entitled.require_root(ledger)?;
         if let Some(number) = included.grant() {
             entitled.require_granted(ledger, block, number)?;
             ledger.count_command(block, intent.account, number);
@@ -105,6 +109,18 @@ impl<'a> Entitled<'a> {
     fn require_open(&self, ledger: &Ledger) -> Result<(), Reject> {
         let is_open = ledger.accounts().account(self.intent.account).is_some_and(|account| account.is_open());
         if is_open { Ok(()) } else { Err(Reject::of(RejectCode::AccountClosed).present(self.intent.account.number())) }
+    }
+
+    /// A root key that was replaced earlier in this block is one no more. Whether a key may take over says the ledger.
+    fn require_root(&self, ledger: &Ledger) -> Result<(), Reject> {
+        let is_root = |key| ledger.accounts().account(self.intent.account).is_some_and(|row| row.root_key() == key);
+        match self.intent.signer.role {
+            SignerRole::Root if matches!(self.command, Command::AcceptRootKey) => Ok(()),
+            SignerRole::Root if !is_root(&self.intent.signer.key) => {
+                Err(Reject::of(RejectCode::RootKeyReplaced).present(self.intent.account.number()))
+            }
+            SignerRole::Root | SignerRole::Session => Ok(()),
+        }
     }
 
     fn require_granted(&self, ledger: &Ledger, block: &BlockContext, number: GrantNumber) -> Result<(), Reject> {

@@ -72,7 +72,8 @@ impl Ledger {
         let mut scratch = scratch(segment, account, command.market());
         let mut events = Vec::new();
         let mut work = Work { segment: &mut scratch, events: &mut events, context: &context };
-        let verdict = require_not_halted(segment, command).and_then(|()| match command {
+        let is_safe = self.require_payout(&block, account, command);
+        let verdict = is_safe.and_then(|()| require_not_halted(segment, command)).and_then(|()| match command {
             Command::PlaceOrder(order) => market::place(&mut work, order),
             Command::RequestWithdrawal(request) => funds::request_withdrawal(&mut work, request),
             Command::RequestPrincipalExit(request) => funds::request_exit(&mut work, request),

@@ -21,6 +21,7 @@ use crate::segment::{ClearingFacts, Market, MarketFacts, Pricing, Proposal, Segm
 pub(crate) struct Trees {
     chain: SmallTable,
     accounts: PageTree,
+    safeguards: PageTree,
     segments: Vec<SegmentTrees>,
     undo: Option<Box<TreesUndo>>,
 }
@@ -47,6 +48,7 @@ struct SmallTable {
 struct TreesUndo {
     chain: SmallTable,
     accounts: TreeUndo,
+    safeguards: TreeUndo,
     segments: Vec<SegmentTreesUndo>,
 }
 
@@ -123,6 +125,16 @@ impl Ledger {
         let chain = trees.chain.update(&sealing, table(TableKind::Chain, 0), vec![chain_row]);
         let accounts =
             seal_paged(&mut trees.accounts, &mut self.accounts.rows, &sealing, table(TableKind::Accounts, 0), parallel);
+        let changed = self.accounts.safeguards.changed.take();
+        let rows = self.accounts.safeguards.rows();
+        let safeguards = seal_numbered(
+            &mut trees.safeguards,
+            &sealing,
+            table(TableKind::Safeguards, 0),
+            u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            &changed,
+            |number| rows.get(usize::try_from(number).ok()?),
+        );
         let segments = self
             .segments
             .iter_mut()
@@ -130,7 +142,7 @@ impl Ledger {
             .map(|(segment, trees)| trees.update(segment, &sealing, parallel))
             .collect();
         // Only the first sealing of a block can be taken back; a second one is of rows that a fault restored.
-        trees.undo.get_or_insert(Box::new(TreesUndo { chain, accounts, segments }));
+        trees.undo.get_or_insert(Box::new(TreesUndo { chain, accounts, safeguards, segments }));
         merkle::state_root(&self.table_summaries())
     }
 
@@ -145,6 +157,13 @@ impl Ledger {
     pub fn prove_account(&self, account: AccountId) -> Option<RowProof> {
         let row = encode_row(self.accounts.account(account)?);
         self.prove(table(TableKind::Accounts, 0), &self.trees.accounts, account.number(), row)
+    }
+
+    /// Proof of the row of an account's safeguards as of the last sealing.
+    #[must_use]
+    pub fn prove_safeguard(&self, account: AccountId) -> Option<RowProof> {
+        let (place, row) = self.accounts.safeguards.find(account)?;
+        self.prove(table(TableKind::Safeguards, 0), &self.trees.safeguards, place, encode(row))
     }
 
     /// Proof of an account's row in a segment as of the last sealing.
@@ -189,6 +208,7 @@ impl Ledger {
         let mut summaries = vec![
             summary(TableKind::Chain, 0, &self.trees.chain.tree),
             summary(TableKind::Accounts, 0, &self.trees.accounts),
+            summary(TableKind::Safeguards, 0, &self.trees.safeguards),
         ];
         for (segment, trees) in self.segments.iter().zip(&self.trees.segments) {
             let id = segment.id().number();
@@ -207,7 +227,7 @@ impl Ledger {
 
     /// Row seals of the tables whose rows a snapshot carries, in a fixed order.
     pub(crate) fn row_seals(&self) -> Vec<&RowSeals> {
-        let mut seals = vec![self.trees.chain.tree.seals(), self.trees.accounts.seals()];
+        let mut seals = vec![self.trees.chain.tree.seals(), self.trees.accounts.seals(), self.trees.safeguards.seals()];
         for trees in &self.trees.segments {
             seals.extend([
                 trees.facts.tree.seals(),
@@ -230,6 +250,7 @@ impl Ledger {
         let mut trees = Trees {
             chain: SmallTable { tree: next(), rows: vec![chain_row] },
             accounts: next(),
+            safeguards: next(),
             segments: Vec::new(),
             undo: None,
         };
@@ -259,6 +280,12 @@ impl Ledger {
         {
             return false;
         }
+        let rows = self.accounts.safeguards.rows();
+        let safeguard = |number: u64| rows.get(usize::try_from(number).ok()?);
+        let safeguards = table(TableKind::Safeguards, 0);
+        if !numbered_matches(&self.trees.safeguards, safeguards, pick, rows.len(), safeguard) {
+            return false;
+        }
         self.segments.iter().zip(&self.trees.segments).all(|(segment, trees)| {
             let id = |kind| table(kind, segment.id().number());
             let deposit = |number| segment.deposits.get(usize::try_from(number).ok()?);
@@ -286,6 +313,7 @@ impl Trees {
     /// Takes the block's sealing back. The rows themselves were restored before.
     pub(crate) fn roll_back(&mut self, accounts: &mut Accounts, segments: &mut [Segment]) {
         accounts.rows.take_changed();
+        accounts.safeguards.changed.take();
         for segment in segments.iter_mut() {
             segment.sub_accounts.take_changed();
             segment.changed = crate::segment::ChangedRows::default();
@@ -294,6 +322,7 @@ impl Trees {
         let Some(undo) = self.undo.take() else { return };
         self.chain = undo.chain;
         self.accounts.undo(&undo.accounts);
+        self.safeguards.undo(&undo.safeguards);
         for ((trees, undo), segment) in self.segments.iter_mut().zip(undo.segments).zip(segments) {
             for (market, digest) in segment.markets.iter_mut().zip(undo.book_digests) {
                 market.book_digest = digest;

@@ -13,6 +13,7 @@ use casemate_protocol::parallel::Parallel;
 use casemate_protocol::policy::{PolicySet, PolicyTable};
 use casemate_protocol::{Digest, PublicKey, RecordIndex, Side};
 
+use crate::accounts::safeguards::{Safeguard, Safeguards};
 use crate::accounts::{Account, AccountAges, Accounts, KeyRegistry};
 use crate::conduct::Conduct;
 use crate::funds::limiter::LimiterState;
@@ -92,6 +93,7 @@ impl Ledger {
         self.accounts.ages.serialize(writer)?;
         (self.policy.set().as_ref(), self.policy.table()).serialize(writer)?;
         write_paged(&self.accounts.rows, writer)?;
+        self.accounts.safeguards.rows().serialize(writer)?;
         for segment in &self.segments {
             write_segment(segment, writer)?;
         }
@@ -131,13 +133,14 @@ impl Ledger {
             return Err(SnapshotError::RowMismatch);
         }
         let rows = read_paged::<Account, R>(reader).map_err(malformed)?;
-        ledger.accounts = Accounts::from_rows(rows, registry, retired, ages);
+        let safeguards = Vec::<Safeguard>::deserialize_reader(reader).map_err(malformed)?;
+        ledger.accounts = Accounts::from_rows(rows, registry, retired, Safeguards::from_rows(safeguards), ages);
         for segment in &mut ledger.segments {
             read_segment(segment, reader).map_err(malformed)?;
         }
         let mut seals = Vec::new();
-        // Chain and accounts, and seven tables of each segment.
-        for _ in 0..ledger.segments.len().saturating_mul(7).saturating_add(2) {
+        // Chain, accounts and safeguards, and seven tables of each segment.
+        for _ in 0..ledger.segments.len().saturating_mul(7).saturating_add(3) {
             seals.push(read_seals(reader).map_err(malformed)?);
         }
         ledger.restore_trees(seals, parallel);

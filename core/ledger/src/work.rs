@@ -6,7 +6,7 @@ use casemate_protocol::command::{
 };
 use casemate_protocol::limits::BLOCK_SYSTEM_WORK_MAX;
 use casemate_protocol::{
-    AccountId, BreakerState, GrantNumber, OrderNumber, QuoteMicros, RecordIndex, SegmentId, TransferNumber,
+    AccountId, BreakerState, GrantNumber, OrderNumber, QuoteMicros, RecordIndex, Reject, SegmentId, TransferNumber,
     WithdrawalNumber,
 };
 
@@ -55,7 +55,8 @@ impl Ledger {
             let waiting = segment.outbound.range(..=(block.waiting_ms.ms(), u8::MAX, u64::MAX));
             let waiting = waiting
                 .filter_map(|&(_, kind, number)| outbound(segment, kind, number))
-                .filter(|waiting| self.may_arrive(&waiting.command.work));
+                .filter(|waiting| self.may_arrive(&waiting.command.work))
+                .filter(|waiting| self.require_safe_release(&waiting.command.work, block).is_ok());
             due.extend(waiting.filter(|waiting| releases.lets(waiting)).take(share).map(|waiting| waiting.command));
         }
         due
@@ -66,6 +67,19 @@ impl Ledger {
     fn may_arrive(&self, work: &SystemWork) -> bool {
         let SystemWork::ReleaseTransfer(transfer) = work else { return true };
         self.segment(transfer.to).is_some_and(|target| !target.totals().is_halted)
+    }
+
+    /// Whether the safeguards of its account let a withdrawal leave now. Who is held back holds up nobody.
+    ///
+    /// # Errors
+    /// What [`Safeguards::require_release`] refuses.
+    ///
+    /// [`Safeguards::require_release`]: crate::accounts::safeguards::Safeguards
+    pub(crate) fn require_safe_release(&self, work: &SystemWork, block: &BlockContext) -> Result<(), Reject> {
+        let SystemWork::ReleaseWithdrawal(named) = work else { return Ok(()) };
+        let segment = self.segment(named.segment);
+        let row = segment.and_then(|segment| segment.withdrawals.get(&named.withdrawal.number()));
+        row.map_or(Ok(()), |row| self.accounts.safeguards.require_release(row, block.waiting_ms))
     }
 
     /// Phase 3, after the price commands: one aggregate for each feed that needs one.
@@ -187,11 +201,12 @@ impl Ledger {
             || !self.due_conduct(block).is_empty()
     }
 
-    /// Whether a withdrawal or transfer waits for its delay. Waiting clocks gain a bounded step in each block, so while
+    /// Whether a withdrawal or transfer waits for its delay, or a safeguard for its. Waiting clocks gain a bounded step in each block, so while
     /// one waits, blocks must close even when nothing else happens.
     #[must_use]
     pub fn is_anything_waiting(&self) -> bool {
         self.segments.iter().any(|segment| !segment.totals().is_halted && !segment.outbound.is_empty())
+            || self.accounts.safeguards.is_anything_waiting(self.chain.waiting_ms)
     }
 }
 

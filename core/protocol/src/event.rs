@@ -3,6 +3,7 @@
 
 mod clearing;
 mod conduct;
+mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -22,6 +23,9 @@ pub use clearing::{
     ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved,
 };
 pub use conduct::{ConductAlerted, ConductBandMoved, LinksContested};
+pub use safeguards::{
+    PayoutAddressAdded, PayoutAddressRemoved, RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged,
+};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -38,6 +42,12 @@ pub enum Event {
     GrantRevoked(GrantRevoked) = 4,
     /// What a grant may lose in a segment was lowered, because a child was carved out of it.
     GrantLossLowered(GrantLossLowered) = 5,
+    /// An address came into an account's book; it can be used once it has cooled off.
+    PayoutAddressAdded(Box<PayoutAddressAdded>) = 7,
+    /// An address left an account's book.
+    PayoutAddressRemoved(Box<PayoutAddressRemoved>) = 8,
+    /// Another root key was announced; it can take over once the delay has passed.
+    RootKeyChangeAnnounced(Box<RootKeyChangeAnnounced>) = 9,
     /// An operator's statement about a deposit was counted.
     DepositAttested(Box<DepositAttested>) = 10,
     /// A deposit reached its quorum: the vault grew, and the money waits for its beneficiary.
@@ -120,6 +130,10 @@ pub enum Event {
     ConductBandMoved(ConductBandMoved) = 71,
     /// An account contested what was inferred about it.
     LinksContested(LinksContested) = 72,
+    /// The announcement of another root key was taken back.
+    RootKeyChangeCancelled(RootKeyChangeCancelled) = 90,
+    /// Another key is the account's root key from now on.
+    RootKeyChanged(RootKeyChanged) = 91,
 }
 
 /// See [`Event::AccountOpened`].

@@ -4,6 +4,7 @@
 //! of the canonical bytes of this structure.
 
 mod error;
+mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -24,6 +25,7 @@ use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
 };
 pub use error::{GenesisError, GenesisPlace, GenesisRule};
+pub use safeguards::SafeguardRules;
 
 /// Whether record bodies are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -93,6 +95,8 @@ pub struct AccountRules {
     pub weight_per_second: u32,
     /// Longest lives of new grants, by the worst regime of the venue.
     pub grant_lifetimes: GrantLifetimes,
+    /// Delays of what guards an account against its own keys.
+    pub safeguards: SafeguardRules,
 }
 
 /// A page on which passkeys may sign.
@@ -373,6 +377,7 @@ impl Genesis {
             GenesisRule::WeightBudgetPositive,
         )?;
         require(self.accounts.grant_lifetimes.is_well_formed(), place, GenesisRule::GrantLifetimes)?;
+        require(self.accounts.safeguards.are_sound(), place, GenesisRule::SafeguardTimes)?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
         let operators = distinct_operators(self.attestors.as_slice());
         require(

@@ -37,6 +37,14 @@ pub const GRANT_DEPTH_MAX: usize = 3;
 /// Longest life of a grant: the ceiling of what genesis may allow in any regime.
 pub const GRANT_LIFETIME_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// Addresses in the book of one account.
+pub const PAYOUT_ADDRESSES_MAX: usize = 16;
+/// Root keys that an account may have had before the one that it has: each is remembered, so that nobody opens an account with
+/// it and a deposit to it still finds its owner.
+pub const FORMER_ROOT_KEYS_MAX: usize = 64;
+/// Longest delay of a safeguard: one that is longer locks its owner out rather than a thief.
+pub const SAFEGUARD_DELAY_MS_MAX: u64 = 60 * 24 * 60 * 60 * 1000;
+
 /// Positions of one account in one segment.
 pub const POSITIONS_MAX: usize = 64;
 /// Resting orders of one account in one segment: the ceiling of what genesis may allow.

@@ -238,6 +238,8 @@ pub enum TableKind {
     Transfers = 8,
     /// Deposit claims in the order in which they were first attested.
     Deposits = 9,
+    /// Safeguards of accounts that use any, in the order in which they first did.
+    Safeguards = 10,
 }
 
 impl TableId {
@@ -261,6 +263,7 @@ impl TableKind {
             Self::Withdrawals => 7,
             Self::Transfers => 8,
             Self::Deposits => 9,
+            Self::Safeguards => 10,
         }
     }
 }
@@ -287,7 +290,7 @@ pub struct TableSummary {
 }
 
 /// Tables of a state at most, for decoding.
-pub const TABLES_MAX: usize = 2 + 8 * crate::limits::SEGMENTS_MAX;
+pub const TABLES_MAX: usize = 3 + 8 * crate::limits::SEGMENTS_MAX;
 
 /// Proof that a row is in a state: shows one row, its salt, and hashes only.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

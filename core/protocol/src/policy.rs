@@ -216,9 +216,9 @@ words! {
         ApproveLoosening = 22,
         /// Locks money as a stake.
         Bond = 23,
-        /// Changes where withdrawals may go.
+        /// Adds an address that withdrawals may go to.
         ChangePayoutAddress = 24,
-        /// Changes the root key.
+        /// Announces another root key.
         ChangeRootKey = 25,
         /// Changes who can recover the account.
         ChangeGuardians = 26,
@@ -236,6 +236,12 @@ words! {
         AddEvidence = 32,
         /// See [`Command::ContestLink`].
         ContestLink = 33,
+        /// See [`Command::RemovePayoutAddress`].
+        RemovePayoutAddress = 34,
+        /// See [`Command::CancelRootKeyChange`].
+        CancelRootKeyChange = 35,
+        /// See [`Command::AcceptRootKey`].
+        AcceptRootKey = 36,
     }
 }
 
@@ -293,6 +299,9 @@ impl PolicyAction {
             | Self::ChangePayoutAddress
             | Self::ChangeRootKey
             | Self::ChangeGuardians
+            | Self::RemovePayoutAddress
+            | Self::CancelRootKeyChange
+            | Self::AcceptRootKey
             | Self::ReadPublic
             | Self::ReadOwnAccount
             | Self::ReadAuditorView => ActionScope::Venue,
@@ -354,6 +363,11 @@ impl PolicyAction {
             Command::RegisterGrant(terms) if terms.parent.is_none() => Self::RegisterGrant,
             Command::RegisterGrant(_) => Self::RegisterChildGrant,
             Command::RevokeGrant(_) => Self::RevokeGrant,
+            Command::AddPayoutAddress(_) => Self::ChangePayoutAddress,
+            Command::RemovePayoutAddress(_) => Self::RemovePayoutAddress,
+            Command::ChangeRootKey(_) => Self::ChangeRootKey,
+            Command::CancelRootKeyChange => Self::CancelRootKeyChange,
+            Command::AcceptRootKey => Self::AcceptRootKey,
             Command::AttestDeposit(_) => Self::AttestDeposit,
             Command::RequestWithdrawal(_) => Self::RequestWithdrawal,
             Command::CancelWithdrawal(_) => Self::CancelWithdrawal,
@@ -448,6 +462,9 @@ impl PolicyQuestion {
             _ if matches!(self.kind, PolicyKind::Anonymous) => None,
             Action::CancelOrder | Action::CancelAllOrders | Action::PlaceReducingOrder => Some(Tier::Session),
             Action::CancelWithdrawal | Action::CancelTransfer | Action::RequestPrincipalExit => Some(Tier::Rooted),
+            // Whoever takes back what a thief began asks nobody; and a key that may take over needs no more than itself,
+            // because everything was asked for when it was announced.
+            Action::RemovePayoutAddress | Action::CancelRootKeyChange | Action::AcceptRootKey => Some(Tier::Rooted),
             Action::AttestDeposit if matches!(self.kind, PolicyKind::Attestor) => Some(Tier::Rooted),
             Action::Propose | Action::Approve if is_governing => Some(Tier::Rooted),
             Action::ProposeLoosening | Action::ApproveLoosening

@@ -186,6 +186,19 @@ reject_codes! {
     419 OutputAlreadyCredited Nothing "another claim on the same outside output was accepted", "attest exactly what happened outside";
     420 TransferMarginShort Quote "what stays must be at least `{required}`, it would be `{present}`", "close positions, or leave more: initial margin and a share of gross notional stay, and profit counts only when it is old enough";
     421 PrincipalExceeded Quote "the slow exit lets `{required}` of principal leave, the amount is `{present}`", "name at most what was deposited and is free; profit leaves by an ordinary withdrawal";
+    430 DestinationNotInBook Nothing "the account's address book does not hold this destination", "add the address with `AddPayoutAddress`; it can be used once it has cooled off";
+    431 DestinationCooling Milliseconds "the destination was added to the address book and cools off for another `{required}`", "wait, or name an address that can be used already";
+    432 AddressBookBinds Milliseconds "the last address was taken out of the book, which still binds for another `{required}`", "wait, or add the address again";
+    433 PayoutAddressKnown Nothing "the address is in the book", "nothing to do";
+    434 PayoutAddressNotFound Nothing "the address is not in the book", "list the account's addresses";
+    435 PayoutAddressesMax Count "the book holds `{present}` addresses, the maximum is `{required}`", "remove one first";
+    436 RootKeyChangePending Milliseconds "another root key is announced already, and can take over in `{required}`", "cancel that change first";
+    437 RootKeyChangeNotFound Nothing "no other root key is announced", "announce one with `ChangeRootKey`";
+    438 RootKeyChangeWaiting Milliseconds "the announced root key can take over in `{required}`", "wait; the account's present root key can cancel the change meanwhile";
+    439 RootKeyInUse Nothing "the key is or was a root key or a session key, or is announced to become a root key", "make a new key";
+    440 FormerRootKeysMax Count "the account has had `{present}` root keys before this one, the maximum is `{required}`", "move the money to a new account";
+    441 RootKeyReplaced Count "the key was the root key of account `{present}` until another took over", "sign with the root key that the account has now";
+    442 RootKeyNotProven Nothing "the announced key must sign this itself", "sign `AcceptRootKey` with the new key, in the name of the account";
 
     // 5xx: trading.
     500 MarketNotFound Count "market `{present}` does not exist", "list the markets";

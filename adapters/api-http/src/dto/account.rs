@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::envelope::{ActionJson, SideJson, action_words, market_numbers};
+use super::safeguards::SafeguardsJson;
 use crate::ports::StateView;
 use crate::values::{HexArray, Int, KeyText, Signed, Unsigned, Wide};
 
@@ -37,6 +38,8 @@ pub struct AccountJson {
     pub bond_segment: u16,
     /// Live and recently ended grants.
     pub grants: Vec<GrantJson>,
+    /// What guards it against its own keys; none if it never used any of this.
+    pub safeguards: Option<SafeguardsJson>,
     /// The segments in which it has anything.
     pub segments: Vec<SubAccountJson>,
 }
@@ -174,6 +177,7 @@ impl AccountJson {
             bond_quote_micros: Int(bond.micros()),
             bond_segment: bond_segment.number(),
             grants: grants(account, chain.time_ms, || parts().map(|(_, part)| part)),
+            safeguards: ledger.accounts().safeguards().of(id).map(|row| SafeguardsJson::of(row, chain.waiting_ms)),
             segments: parts().map(|(segment, part)| SubAccountJson::of(segment, part, id)).collect(),
         })
     }

@@ -93,9 +93,10 @@ words! {
 words! {
     /// An action by the word that grants use.
     ActionJson = Action {
-        OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AttestDeposit, RequestWithdrawal, CancelWithdrawal,
-        RequestTransfer, CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders,
-        QuoteLadder, SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
+        OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AddPayoutAddress, RemovePayoutAddress, ChangeRootKey,
+        CancelRootKeyChange, AcceptRootKey, AttestDeposit, RequestWithdrawal, CancelWithdrawal, RequestTransfer,
+        CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders, QuoteLadder,
+        SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
     }
 }
 words! {
@@ -129,6 +130,16 @@ pub enum CommandJson {
     RegisterGrant(GrantTermsJson),
     /// Ends a grant now.
     RevokeGrant(GrantNumberJson),
+    /// Adds an address to the book of addresses that money may leave to.
+    AddPayoutAddress(PayoutAddressJson),
+    /// Takes an address out of that book.
+    RemovePayoutAddress(PayoutAddressJson),
+    /// Announces another root key.
+    ChangeRootKey(ChangeRootKeyJson),
+    /// Takes that announcement back.
+    CancelRootKeyChange,
+    /// The announced key, which signs this itself, becomes the root key.
+    AcceptRootKey,
     /// States that a deposit happened outside.
     AttestDeposit(DepositClaimJson),
     /// Asks for money to leave.
@@ -215,6 +226,22 @@ plain_object! {
     GrantNumberJson {
         /// The grant's number.
         number: u32,
+    }
+}
+plain_object! {
+    /// Where money may leave to.
+    PayoutAddressJson {
+        /// Outside chain.
+        chain: u32,
+        /// Payout address on it.
+        destination: HexBytes,
+    }
+}
+plain_object! {
+    /// A root key that is to take over.
+    ChangeRootKeyJson {
+        /// The key.
+        key: KeyText,
     }
 }
 plain_object! {

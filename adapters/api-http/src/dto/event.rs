@@ -1,6 +1,6 @@
 //! Events as an account's own stream tells them.
 
-use casemate_protocol::command::Waiting;
+use casemate_protocol::command::{PayoutAddress, Waiting};
 use casemate_protocol::conduct::{BandCause, Figure};
 use casemate_protocol::event::{PassCause, PositionPassed, RemovalCause, TradeExecuted};
 use casemate_protocol::policy::Tier;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::envelope::{ChangeJson, SideJson, WaitingJson, action_words};
-use crate::values::{Int, KeyText, Signed, Unsigned};
+use crate::values::{HexBytes, Int, KeyText, Signed, Unsigned};
 
 /// Something that happened to an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,6 +32,26 @@ pub enum AccountEventJson {
     },
     GrantRevoked {
         grant: u32,
+    },
+    PayoutAddressAdded {
+        chain: u32,
+        destination: HexBytes,
+        usable_waiting_ms: u64,
+    },
+    PayoutAddressRemoved {
+        chain: u32,
+        destination: HexBytes,
+        opens_waiting_ms: u64,
+    },
+    RootKeyChangeAnnounced {
+        key: KeyText,
+        ready_waiting_ms: u64,
+    },
+    RootKeyChangeCancelled {
+        key: KeyText,
+    },
+    RootKeyChanged {
+        key: KeyText,
     },
     DepositCredited {
         segment: u16,
@@ -221,6 +241,11 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::LeavingHeld(_)
         | Event::EvidenceAdded(_)
         | Event::TransferArrived(_) => funds_event(event, owners).into_iter().collect(),
+        Event::PayoutAddressAdded(_)
+        | Event::PayoutAddressRemoved(_)
+        | Event::RootKeyChangeAnnounced(_)
+        | Event::RootKeyChangeCancelled(_)
+        | Event::RootKeyChanged(_) => safeguard_event(event).into_iter().collect(),
         Event::PositionPassed(passed) => passes(passed).into(),
         Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => conduct_event(event).into_iter().collect(),
         Event::LiquidationStepped(_)
@@ -325,6 +350,31 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
             let amount_quote_micros = Int(it.amount.micros());
             (it.account, Json::TransferArrived { from, transfer, to, amount_quote_micros })
         }
+        _ => return None,
+    })
+}
+
+/// What guards an account against its own keys.
+fn safeguard_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
+    use AccountEventJson as Json;
+    let bytes = |address: &PayoutAddress| HexBytes(address.destination.as_slice().to_vec());
+    Some(match event {
+        Event::PayoutAddressAdded(it) => {
+            let (chain, destination) = (it.address.chain, bytes(&it.address));
+            let usable_waiting_ms = it.usable_waiting_ms.ms();
+            (it.account, Json::PayoutAddressAdded { chain, destination, usable_waiting_ms })
+        }
+        Event::PayoutAddressRemoved(it) => {
+            let (chain, destination) = (it.address.chain, bytes(&it.address));
+            let opens_waiting_ms = it.opens_waiting_ms.ms();
+            (it.account, Json::PayoutAddressRemoved { chain, destination, opens_waiting_ms })
+        }
+        Event::RootKeyChangeAnnounced(it) => {
+            let ready_waiting_ms = it.ready_waiting_ms.ms();
+            (it.account, Json::RootKeyChangeAnnounced { key: KeyText(it.key), ready_waiting_ms })
+        }
+        Event::RootKeyChangeCancelled(it) => (it.account, Json::RootKeyChangeCancelled { key: KeyText(it.key) }),
+        Event::RootKeyChanged(it) => (it.account, Json::RootKeyChanged { key: KeyText(it.key) }),
         _ => return None,
     })
 }

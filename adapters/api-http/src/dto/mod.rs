@@ -11,4 +11,5 @@ pub mod market;
 pub mod policy;
 pub mod proof;
 pub mod receipt;
+pub mod safeguards;
 pub mod segment;

@@ -14,7 +14,7 @@ use crate::values::{HexArray, HexBytes};
 pub struct AccountProofsJson {
     /// The header whose state root the proofs lead to.
     pub header: HeaderJson,
-    /// The account's row, then its row in each segment where it has one.
+    /// The account's row, that of its safeguards if it ever used one, then its row in each segment where it has one.
     pub proofs: Vec<RowProofJson>,
 }
 
@@ -59,7 +59,7 @@ pub struct TableJson {
 pub fn account_proofs(ledger: &Ledger, account: AccountId) -> Vec<RowProof> {
     let Some(own) = ledger.prove_account(account) else { return Vec::new() };
     let parts = ledger.segments().iter().filter_map(|segment| ledger.prove_sub_account(segment.id(), account));
-    std::iter::once(own).chain(parts).collect()
+    std::iter::once(own).chain(ledger.prove_safeguard(account)).chain(parts).collect()
 }
 
 impl From<&RowProof> for RowProofJson {
@@ -101,5 +101,6 @@ const fn table_name(kind: TableKind) -> &'static str {
         TableKind::Withdrawals => "withdrawals",
         TableKind::Transfers => "transfers",
         TableKind::Deposits => "deposits",
+        TableKind::Safeguards => "safeguards",
     }
 }

@@ -44,7 +44,15 @@ pub(super) const PROPERTIES: &[Property] = &[
         demand: Demand::Open,
         region: r#"permit (principal, action in Action::"TakesBack", resource) when { context.tier >= 2 };"#,
         concerns: |_, action| {
-            matches!(action, Action::CancelWithdrawal | Action::CancelTransfer | Action::RequestPrincipalExit)
+            matches!(
+                action,
+                Action::CancelWithdrawal
+                    | Action::CancelTransfer
+                    | Action::RequestPrincipalExit
+                    | Action::RemovePayoutAddress
+                    | Action::CancelRootKeyChange
+                    | Action::AcceptRootKey
+            )
         },
     },
     Property {

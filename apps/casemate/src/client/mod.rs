@@ -10,6 +10,8 @@ pub mod grant;
 pub mod margin;
 pub mod officers;
 pub mod order;
+pub mod payout;
+pub mod root_key;
 pub mod watch;
 pub mod withdraw;
 

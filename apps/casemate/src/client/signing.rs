@@ -64,6 +64,13 @@ impl Identity {
         Ok(Self { key, account: AccountId::new(number), role, nonce })
     }
 
+    /// A key that is announced to become an account's root key: it may say that it takes over.
+    pub fn announced(key: SigningKey, account: &Value) -> Result<Self, CliError> {
+        let nonce = account["root_nonce_next"].as_u64().ok_or_else(|| CliError::defect("the node names no nonce"))?;
+        let account = AccountId::new(account["account"].as_u64().unwrap_or_default());
+        Ok(Self { key, account, role: SignerRole::Root, nonce })
+    }
+
     /// A root key without an account: it may open one.
     pub fn opening(key: SigningKey) -> Self {
         Self { key, account: AccountId::NONE, role: SignerRole::Root, nonce: 1 }

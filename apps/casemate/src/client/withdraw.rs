@@ -32,7 +32,11 @@ pub struct WithdrawArgs {
     node: NodeUrl,
 }
 
-fn parse_destination(digits: &str) -> Result<OutsideReference, String> {
+/// An address of some outside chain, in hexadecimal.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_destination(digits: &str) -> Result<OutsideReference, String> {
     let bytes: Option<HexBytes> = serde_json::from_value(Value::from(digits)).ok();
     let expected = || format!("up to {OUTSIDE_REFERENCE_BYTES_MAX} bytes in hexadecimal");
     bytes.and_then(|HexBytes(bytes)| BoundedVec::new(bytes)).ok_or_else(expected)

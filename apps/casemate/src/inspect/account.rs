@@ -1,11 +1,14 @@
 //! One account, read from the bytes of its proofs and from nothing else.
 
 use borsh::BorshDeserialize;
+use casemate_api_http::dto::safeguards::SafeguardsJson;
 use casemate_ledger::accounts::Account;
+use casemate_ledger::accounts::safeguards::Safeguard;
 use casemate_ledger::{SubAccountRow, VaultRow};
 use casemate_node::Node;
 use casemate_node::development_keys::public_key_text;
 use casemate_protocol::block::Header;
+use casemate_protocol::hash::Hex;
 use casemate_protocol::merkle::{RowProof, TableKind};
 use casemate_protocol::{AccountId, MarketId, QuoteMicros, SegmentId};
 use serde_json::{Value, json};
@@ -41,6 +44,7 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
     sheet.line("root key", public_key_text(account.root_key()));
     sheet.line("next root nonce", account.nonces().next().to_string());
     sheet.line("live grants", live);
+    let safeguards = inspect_safeguards(node, &header, id, &mut sheet)?;
     let mut segments_json = Vec::new();
     for segment in segments {
         segments_json.push(inspect_segment(node, &header, id, segment, &mut sheet)?);
@@ -51,11 +55,34 @@ pub fn inspect(node: &Node, number: u64, segment: Option<u16>) -> Result<Shown, 
         "root_key": public_key_text(account.root_key()),
         "next_root_nonce": account.nonces().next(),
         "live_grants": live,
+        "safeguards": safeguards,
         "segments": segments_json,
         "proof": proof_json(&header),
     });
     sheet.proof(format!("verified against state root {} of block {}", header.state_root, header.height));
     Ok(Shown { text: sheet.0, json })
+}
+
+/// What guards the account against its own keys; nothing if it never used any of it.
+fn inspect_safeguards(node: &Node, header: &Header, account: AccountId, sheet: &mut Sheet) -> Result<Value, CliError> {
+    let ledger = node.replica().ledger();
+    let Some(proof) = ledger.prove_safeguard(account) else { return Ok(Value::Null) };
+    let row = proven(&proof, header, TableKind::Safeguards, 0, proof.index)?;
+    let row: Safeguard = borsh::from_slice(row).map_err(|_error| unreadable("safeguards"))?;
+    if row.account() != account {
+        return Err(unreadable("safeguards"));
+    }
+    let shown = SafeguardsJson::of(&row, ledger.chain().waiting_ms);
+    sheet.line("waiting clock", format!("{} ms", shown.waiting_ms));
+    for entry in &shown.address_book.addresses {
+        let from = if entry.is_usable { "usable".to_owned() } else { format!("from {} ms", entry.usable_waiting_ms) };
+        sheet.line("payout address", format!("{} on chain {}, {from}", Hex(&entry.destination.0), entry.chain));
+    }
+    if let Some(announced) = &shown.announced_root_key {
+        sheet.line("announced root key", format!("{} from {} ms", announced.key, announced.ready_waiting_ms));
+    }
+    sheet.line("former root keys", shown.former_root_keys.len());
+    serde_json::to_value(&shown).map_err(|_error| unreadable("safeguards"))
 }
 
 fn inspect_segment(

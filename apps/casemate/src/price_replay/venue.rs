@@ -12,8 +12,8 @@ use casemate_protocol::clearing::{
     PrincipalExitRules, ProposalRules, RatioLevels,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts,
+    SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -159,6 +159,7 @@ impl VenuePlan {
                 weight_burst: 1_000_000_000,
                 weight_per_second: 1_000_000_000,
                 grant_lifetimes: GrantLifetimes::same(ms(GRANT_LIFETIME_MS_MAX)),
+                safeguards: SafeguardRules::STAGED,
             },
             attestors: list(self.principals(attestor_key, ATTESTORS, 1)),
             attestor_quorum: ATTESTOR_QUORUM as u16,

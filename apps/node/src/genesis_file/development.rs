@@ -8,8 +8,8 @@ use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, GenesisError, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts,
+    SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -90,6 +90,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             weight_burst: 40_000,
             weight_per_second: 20_000,
             grant_lifetimes: grant_lifetimes(),
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list([attestor(1), attestor(2), attestor(3)]),
         attestor_quorum: 2,
@@ -150,6 +151,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             weight_burst: 1_000_000_000,
             weight_per_second: 1_000_000_000,
             grant_lifetimes: grant_lifetimes(),
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list([Principal { operator: OperatorId::new(1), root_key: public_key(&attestor_key(&seed, 0)) }]),
         attestor_quorum: 1,

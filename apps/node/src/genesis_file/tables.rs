@@ -2,7 +2,7 @@
 
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
-    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SafeguardRules, SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
@@ -29,6 +29,8 @@ pub(super) struct AccountsTable {
     opening_deposit_min_quote: Quote,
     weight_burst: u32,
     weight_per_second: u32,
+    address_cooling_ms: u64,
+    root_change_delay_ms: u64,
     grant_lifetime_max_ms: LifetimesTable,
 }
 
@@ -188,6 +190,10 @@ impl AccountsTable {
             opening_deposit_min: self.opening_deposit_min_quote.0,
             weight_burst: self.weight_burst,
             weight_per_second: self.weight_per_second,
+            safeguards: SafeguardRules {
+                address_cooling_ms: DurationMs::from_ms(self.address_cooling_ms),
+                root_change_delay_ms: DurationMs::from_ms(self.root_change_delay_ms),
+            },
             grant_lifetimes: self.grant_lifetime_max_ms.into_lifetimes(),
         }
     }

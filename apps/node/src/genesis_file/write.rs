@@ -139,11 +139,19 @@ weight_burst = {burst}
 weight_per_second = {per_second}
 # Longest lives of new session grants, at most 30 days, by the venue's roughest market when they are registered.
 grant_lifetime_max_ms = {{ calm = {calm}, elevated = {elevated}, stressed = {stressed}, extreme = {extreme} }}
+# Until a new payout address can be used, and until an address book that was emptied does not bind any more; twice, three
+# and four times as long when markets are elevated, stressed and extreme. Both are of the waiting clock: an outage does not
+# use them up.
+address_cooling_ms = {cooling}
+# Until an announced root key can take the place of the one before it.
+root_change_delay_ms = {root_change}
 ",
         bond = quote(rules.bond),
         deposit = quote(rules.opening_deposit_min),
         burst = grouped(u64::from(rules.weight_burst)),
         per_second = grouped(u64::from(rules.weight_per_second)),
+        cooling = grouped(rules.safeguards.address_cooling_ms.ms()),
+        root_change = grouped(rules.safeguards.root_change_delay_ms.ms()),
     )
 }
 

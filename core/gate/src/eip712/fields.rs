@@ -20,6 +20,13 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
         Command::CloseAccount(close) => ("CloseAccount", payout(close.chain, &close.destination).into()),
         Command::RegisterGrant(terms) => ("RegisterGrant", grant(terms)),
         Command::RevokeGrant(revoke) => ("RevokeGrant", vec![number("grant", revoke.number.number())]),
+        Command::AddPayoutAddress(address) => ("AddPayoutAddress", payout(address.chain, &address.destination).into()),
+        Command::RemovePayoutAddress(address) => {
+            ("RemovePayoutAddress", payout(address.chain, &address.destination).into())
+        }
+        Command::ChangeRootKey(change) => ("ChangeRootKey", vec![text("newRootKey", change.key)]),
+        Command::CancelRootKeyChange => ("CancelRootKeyChange", Vec::new()),
+        Command::AcceptRootKey => ("AcceptRootKey", Vec::new()),
         Command::AttestDeposit(claim) => ("AttestDeposit", deposit(claim)),
         Command::RequestWithdrawal(request) => ("RequestWithdrawal", withdrawal(request)),
         Command::RequestPrincipalExit(request) => ("RequestPrincipalExit", withdrawal(request)),

@@ -72,7 +72,7 @@ pub(crate) fn register_grant(
             .present(u64::try_from(live).unwrap_or(u64::MAX)));
     }
     // INVARIANT(A2)
-    if accounts.is_session_key_known(&terms.session_key) || accounts.account_of_root(&terms.session_key).is_some() {
+    if accounts.is_session_key_known(&terms.session_key) || accounts.holder_of_root(&terms.session_key).is_some() {
         return Err(Reject::of(RejectCode::SessionKeyTaken));
     }
     Ok(Event::GrantRegistered(Box::new(GrantRegistered { account, terms: terms.clone(), registered_ms: now_ms })))

@@ -4,7 +4,7 @@
 //! Commands:    `OpenAccount`, `CloseAccount`, `RegisterGrant`, `RevokeGrant`.   Events: `AccountOpened`, `AccountClosed`, `GrantRegistered`, `GrantRevoked`.
 //! Invariants:  A1 a root key opens at most one account. A2 a session key is registered once, ever. A3 a nonce is used once.
 //!              A4 a child has no right that its parent lacks, ends with it, and what both may use the parent had alone.
-//! Not here:    signatures (`gate`); balances (`segment`); what a grant has used (`segment`).
+//! Not here:    signatures (`gate`); address books and whatever else guards an account (`safeguards`); balances (`segment`); what a grant has used (`segment`).
 
 mod ages;
 mod close;
@@ -13,6 +13,7 @@ mod key_index;
 mod open;
 mod reading;
 mod row;
+pub mod safeguards;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,8 @@ pub(crate) use open::open;
 pub use open::opening_deposit;
 pub use row::{Account, AccountStatus, Grant, RateBudget, WeightBudget};
 
+use safeguards::{Safeguard, Safeguards};
+
 use crate::paged::PagedTable;
 use key_index::KeyIndex;
 
@@ -42,6 +45,7 @@ pub struct Accounts {
     index: KeyIndex,
     /// Session keys whose grants were swept from their rows.
     retired: BTreeSet<PublicKey>,
+    pub(crate) safeguards: Safeguards,
     pub(crate) ages: AccountAges,
     /// Time of the block that is being executed.
     now_ms: TimeMs,
@@ -69,18 +73,23 @@ enum AccountsUndo {
     Rate { account: u64, grant: GrantNumber, rate: RateBudget },
     Registered { account: u64, key: PublicKey, grants: Box<[Grant]>, retired: Vec<PublicKey>, registry: KeyRegistry },
     Revoked { account: u64, grant: GrantNumber },
+    Safeguard { account: u64, before: Option<Box<Safeguard>> },
+    RootKey { account: u64, key: PublicKey, passkey_count: u32, registry: KeyRegistry },
 }
 
 impl AccountsUndo {
-    const fn account(&self) -> u64 {
+    /// The account whose row it changes back, if it is one of this table.
+    const fn account(&self) -> Option<u64> {
         match self {
+            Self::Safeguard { .. } => None,
             Self::Opened { account, .. }
             | Self::Status { account, .. }
             | Self::Nonces { account, .. }
             | Self::Passkey { account, .. }
+            | Self::RootKey { account, .. }
             | Self::Rate { account, .. }
             | Self::Registered { account, .. }
-            | Self::Revoked { account, .. } => *account,
+            | Self::Revoked { account, .. } => Some(*account),
         }
     }
 }
@@ -92,19 +101,35 @@ impl Accounts {
         self.rows.row(account.number())
     }
 
+    /// What guards accounts against their own keys.
+    #[must_use]
+    pub const fn safeguards(&self) -> &Safeguards {
+        &self.safeguards
+    }
+
     /// The last account number in use.
     #[must_use]
     pub const fn last_account(&self) -> AccountId {
         self.registry.last_account
     }
 
-    /// The account that a root key opened.
+    /// The account whose root key it is or was.
     #[must_use]
     pub fn account_of_root(&self, key: &PublicKey) -> Option<AccountId> {
-        self.index
-            .candidates(key)
-            .find(|&account| self.rows.row(account).is_some_and(|row| row.root_key == *key))
-            .map(AccountId::new)
+        let is_announced = |row: &Safeguard| row.root_keys().announced().is_some_and(|it| it.key() == key);
+        let holder = self.holder_of_root(key)?;
+        Some(holder).filter(|holder| !self.safeguards.of(*holder).is_some_and(is_announced))
+    }
+
+    /// The account whose root key it is, was, or is announced to become.
+    #[must_use]
+    pub fn holder_of_root(&self, key: &PublicKey) -> Option<AccountId> {
+        let is_other = |row: &Safeguard| row.other_root_keys().any(|other| other == key);
+        let is_held = |account: &AccountId| {
+            self.account(*account).is_some_and(|row| row.root_key == *key)
+                || self.safeguards.of(*account).is_some_and(is_other)
+        };
+        self.index.candidates(key).map(AccountId::new).find(is_held)
     }
 
     /// Whether a session key was ever registered.
@@ -164,6 +189,10 @@ impl Accounts {
 
     /// Applies an event about accounts and grants; other events change nothing here.
     pub(crate) fn evolve(&mut self, event: &Event, rules: &AccountRules) {
+        let root_key = |account: AccountId| self.account(account).map(|row| row.root_key);
+        if let Some(row) = safeguards::evolved(&self.safeguards, event, root_key) {
+            self.put_safeguard(row);
+        }
         match event {
             Event::AccountOpened(opened) => {
                 self.insert(Account::new(opened.root_key, opened.segment, rules.bond, rules), opened.account);
@@ -173,6 +202,7 @@ impl Accounts {
             Event::GrantRegistered(registered) => {
                 self.add_grant(registered.account, Grant::new(&registered.terms, registered.registered_ms));
             }
+            Event::RootKeyChanged(changed) => self.set_root_key(changed.account, changed.key),
             Event::GrantRevoked(revoked) => {
                 let number = revoked.account.number();
                 let Some(row) = self.rows.row_mut(number) else { return };
@@ -218,6 +248,41 @@ impl Accounts {
         self.remember(AccountsUndo::Registered { account: number, key, grants: before, retired, registry });
     }
 
+    /// Puts a row of safeguards in place of the account's; announced keys come into the index with it and leave it again.
+    fn put_safeguard(&mut self, row: Safeguard) {
+        let account = row.account();
+        let number = account.number();
+        let announced = |row: &Safeguard| row.root_keys().announced().map(|it| *it.key());
+        let key = announced(&row);
+        let before = self.safeguards.put(row).map(Box::new);
+        let key_before = before.as_deref().and_then(announced);
+        self.move_in_index(number, key_before, key);
+        self.remember(AccountsUndo::Safeguard { account: number, before });
+    }
+
+    /// An account's announced key was one and is another. What became the root key, or is the root key again, stays.
+    fn move_in_index(&mut self, account: u64, before: Option<PublicKey>, after: Option<PublicKey>) {
+        if before == after {
+            return;
+        }
+        if let Some(key) = before.filter(|key| self.holder_of_root(key).is_none()) {
+            self.index.remove(&key, index_number(account));
+        }
+        if let Some(key) = after {
+            self.index.insert(&key, index_number(account));
+        }
+    }
+
+    /// Another key becomes the root key; a passkey's counter begins anew.
+    fn set_root_key(&mut self, account: AccountId, key: PublicKey) {
+        let (number, registry) = (account.number(), self.registry);
+        let Some(row) = self.rows.row_mut(number) else { return };
+        let before = core::mem::replace(&mut row.root_key, key);
+        let passkey_count = core::mem::take(&mut row.passkey_count);
+        self.register_key(number, &key);
+        self.remember(AccountsUndo::RootKey { account: number, key: before, passkey_count, registry });
+    }
+
     fn set_status(&mut self, account: AccountId, status: AccountStatus) {
         let number = account.number();
         let Some(row) = self.rows.row_mut(number) else { return };
@@ -244,13 +309,17 @@ impl Accounts {
     pub fn roll_back(&mut self, to: usize) {
         while self.undo.len() > to {
             let Some(step) = self.undo.pop() else { break };
-            self.rows.unmark(step.account());
+            if let Some(account) = step.account() {
+                self.rows.unmark(account);
+            }
             self.step_back(step);
         }
     }
 
     fn remember(&mut self, step: AccountsUndo) {
-        self.rows.mark(step.account());
+        if let Some(account) = step.account() {
+            self.rows.mark(account);
+        }
         self.undo.push(step);
     }
 
@@ -300,6 +369,20 @@ impl Accounts {
                     row.passkey_count = count;
                 }
             }
+            AccountsUndo::Safeguard { account, before } => {
+                let announced = |row: &Safeguard| row.root_keys().announced().map(|it| *it.key());
+                let now = self.safeguards.of(AccountId::new(account)).and_then(announced);
+                let then = before.as_deref().and_then(announced);
+                self.safeguards.take_back(account, before.map(|before| *before));
+                self.move_in_index(account, now, then);
+            }
+            AccountsUndo::RootKey { account, key, passkey_count, registry } => {
+                let Some(row) = self.rows.row_mut(account) else { return };
+                let taken_back = core::mem::replace(&mut row.root_key, key);
+                row.passkey_count = passkey_count;
+                self.index.remove(&taken_back, index_number(account));
+                self.registry = registry;
+            }
             AccountsUndo::Rate { account, grant, rate } => {
                 let Some(row) = self.rows.row_mut(account) else { return };
                 if let Some(row) = row.grants.iter_mut().find(|row| row.number == grant) {
@@ -347,6 +430,7 @@ impl Accounts {
         rows: PagedTable<Account>,
         registry: KeyRegistry,
         retired: Retired,
+        safeguards: Safeguards,
         ages: AccountAges,
     ) -> Self {
         let mut index = KeyIndex::default();
@@ -357,6 +441,11 @@ impl Accounts {
                 index.insert(&grant.session_key, account);
             }
         }
-        Self { rows, registry, index, retired, ages, now_ms: TimeMs::ZERO, undo: Vec::new() }
+        for row in safeguards.rows() {
+            for key in row.other_root_keys() {
+                index.insert(key, index_number(row.account().number()));
+            }
+        }
+        Self { rows, registry, index, retired, safeguards, ages, now_ms: TimeMs::ZERO, undo: Vec::new() }
     }
 }

@@ -20,7 +20,7 @@ pub fn opening_deposit(
     root_key: PublicKey,
 ) -> Result<SegmentId, Reject> {
     // INVARIANT(A1)
-    if let Some(account) = accounts.account_of_root(&root_key) {
+    if let Some(account) = accounts.holder_of_root(&root_key) {
         return Err(Reject::of(RejectCode::RootKeyTaken).present(account.number()));
     }
     if accounts.last_account().number() >= ACCOUNTS_MAX {

@@ -1,6 +1,6 @@
 //! Tests of accounts.
 
-use casemate_protocol::genesis::AccountRules;
+use casemate_protocol::genesis::{AccountRules, SafeguardRules};
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::{AccountId, DurationMs, PublicKey, QuoteMicros, SegmentId, TimeMs};
 use proptest::prelude::*;
@@ -14,6 +14,7 @@ fn rules(weight_per_second: u32) -> AccountRules {
         weight_burst: 2_000,
         weight_per_second,
         grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(1)),
+        safeguards: SafeguardRules::STAGED,
     }
 }
 

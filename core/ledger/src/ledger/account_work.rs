@@ -1,6 +1,6 @@
 //! Commands that open and close accounts, and what they leave to be done in segments.
 
-use casemate_protocol::command::{CloseAccount, RevokeGrant, SegmentAccount, SegmentGrant, SystemWork};
+use casemate_protocol::command::{CloseAccount, RevokeGrant, SegmentGrant, SystemWork};
 use casemate_protocol::event::GrantRevoked;
 use casemate_protocol::grant::GrantTerms;
 use casemate_protocol::policy::Tier;
@@ -32,12 +32,7 @@ impl Ledger {
             let mut work = Work { segment, events, context: &context };
             funds::credit_opening(&mut work, account, root_key, rules.opening_deposit_min, rules.bond);
         }
-        for segment in &self.segments {
-            let waiting = funds::waiting_for(segment, root_key).count();
-            let work = SystemWork::CreditDeposits(SegmentAccount { segment: segment.id(), account });
-            let pieces = core::iter::repeat_n(work, waiting.div_ceil(funds::CREDITS_MAX));
-            self.follow_ups.extend(pieces.map(|work| SystemCommand { origin: record, work }));
-        }
+        self.credit_waiting(account, root_key, record);
         Ok(())
     }
 
@@ -53,6 +48,7 @@ impl Ledger {
         if close.destination.is_empty() {
             return Err(Reject::of(RejectCode::DestinationEmpty));
         }
+        self.accounts.safeguards.require_payout(account, close.chain, &close.destination, block.waiting_ms)?;
         let closed = accounts::close(&self.accounts, &self.segments, account, block.time_ms)?;
         if closed.bond.is_positive()
             && let Some(segment) = self.segment(closed.segment).filter(|segment| segment.totals.is_halted)
@@ -122,7 +118,7 @@ impl Ledger {
     }
 
     /// Work in every segment in which a grant counts what it uses.
-    fn follow_grant(
+    pub(super) fn follow_grant(
         &mut self,
         account: AccountId,
         grant: GrantNumber,

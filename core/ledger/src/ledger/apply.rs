@@ -101,6 +101,15 @@ impl Ledger {
             Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
             Command::RegisterGrant(terms) => return self.register_grant(block, account, terms, record, events),
             Command::RevokeGrant(revoke) => return self.revoke_grant(block, account, revoke, record, events),
+            Command::AcceptRootKey => return self.accept_root_key(block, account, key, record, events),
+            Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange => {
+                let event = self.decide_safeguard(block, account, command)?;
+                self.emit_account(event, events);
+                return Ok(());
+            }
             _ => {}
         }
         self.apply_in_segment(block, account, role, grant, command, tier, record, events)
@@ -139,6 +148,7 @@ impl Ledger {
         if let Command::RequestTransfer(request) = command {
             self.require_transfer_target(request, id)?;
         }
+        self.require_payout(block, account, command)?;
         let attesting = match command {
             Command::AttestDeposit(claim) => Some(self.attesting(account, claim)?),
             _ => None,
@@ -149,9 +159,15 @@ impl Ledger {
         let mut work = Work { segment, events, context: &context };
         let verdict = match command {
             // These write no segment, or came before.
-            Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
-                Ok(())
-            }
+            Command::OpenAccount
+            | Command::CloseAccount(_)
+            | Command::RegisterGrant(_)
+            | Command::RevokeGrant(_)
+            | Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange
+            | Command::AcceptRootKey => Ok(()),
             Command::AttestDeposit(claim) => {
                 let attesting = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
                 funds::attest(&mut work, claim, &attesting)
@@ -206,6 +222,7 @@ impl Ledger {
             SystemWork::LowerGrantLoss(lower) => self.grant(lower.account, lower.grant).map(Grant::loss_max),
             _ => None,
         };
+        self.require_safe_release(&command.work, block)?;
         let segment = self.segment_mut(id).ok_or(missing)?;
         let mut work = Work { segment, events, context: &context };
         match &command.work {

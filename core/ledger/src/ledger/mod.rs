@@ -10,6 +10,7 @@
 mod account_work;
 mod apply;
 mod routing;
+mod safeguard_work;
 mod seed;
 
 use borsh::{BorshDeserialize, BorshSerialize};

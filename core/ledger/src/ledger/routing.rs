@@ -50,9 +50,15 @@ impl Ledger {
     /// The segment that a command names, directly or by its market, whether it exists or not.
     fn named_segment(&self, command: &Command) -> Option<SegmentId> {
         let named = match command {
-            Command::OpenAccount | Command::CloseAccount(_) | Command::RegisterGrant(_) | Command::RevokeGrant(_) => {
-                return None;
-            }
+            Command::OpenAccount
+            | Command::CloseAccount(_)
+            | Command::RegisterGrant(_)
+            | Command::RevokeGrant(_)
+            | Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange
+            | Command::AcceptRootKey => return None,
             Command::AttestDeposit(claim) => claim.segment,
             Command::RequestWithdrawal(request) => request.segment,
             Command::CancelWithdrawal(cancel) => cancel.segment,
@@ -109,7 +115,14 @@ impl Ledger {
     /// The segment that an event changes; none for one that only changes accounts.
     pub(super) fn segment_of_event(&self, event: &Event) -> Option<SegmentId> {
         match event {
-            Event::AccountOpened(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => None,
+            Event::AccountOpened(_)
+            | Event::GrantRegistered(_)
+            | Event::GrantRevoked(_)
+            | Event::PayoutAddressAdded(_)
+            | Event::PayoutAddressRemoved(_)
+            | Event::RootKeyChangeAnnounced(_)
+            | Event::RootKeyChangeCancelled(_)
+            | Event::RootKeyChanged(_) => None,
             Event::AccountClosed(closed) => Some(closed.segment).filter(|_| closed.bond.is_positive()),
             Event::DepositAttested(attested) => Some(attested.claim.segment),
             Event::DepositAccepted(accepted) => Some(accepted.segment),

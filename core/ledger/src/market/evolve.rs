@@ -40,7 +40,15 @@ pub(crate) fn evolve(segment: &mut Segment, block: &BlockContext, event: &Event)
             // It came in with the deposit that opened the account, so it is principal.
             segment.add_deposited(closed.account, closed.bond);
         }
-        Event::AccountOpened(_) | Event::AccountClosed(_) | Event::GrantRegistered(_) | Event::GrantRevoked(_) => {}
+        Event::AccountOpened(_)
+        | Event::AccountClosed(_)
+        | Event::GrantRegistered(_)
+        | Event::GrantRevoked(_)
+        | Event::PayoutAddressAdded(_)
+        | Event::PayoutAddressRemoved(_)
+        | Event::RootKeyChangeAnnounced(_)
+        | Event::RootKeyChangeCancelled(_)
+        | Event::RootKeyChanged(_) => {}
         Event::PriceObserved(_)
         | Event::PriceAggregated(_)
         | Event::MarkMoved(_)

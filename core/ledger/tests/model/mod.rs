@@ -161,6 +161,11 @@ impl Model {
             | Command::CloseAccount(_)
             | Command::RegisterGrant(_)
             | Command::RevokeGrant(_)
+            | Command::AddPayoutAddress(_)
+            | Command::RemovePayoutAddress(_)
+            | Command::ChangeRootKey(_)
+            | Command::CancelRootKeyChange
+            | Command::AcceptRootKey
             | Command::AttestDeposit(_)
             | Command::RequestWithdrawal(_)
             | Command::CancelWithdrawal(_)

@@ -2,7 +2,7 @@
 
 use casemate_protocol::clearing::{Officers, ProposalRules};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -163,6 +163,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
             weight_burst: 1_000_000,
             weight_per_second: 1_000_000,
             grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: BoundedVec::new(attestors.collect()).unwrap_or_default(),
         attestor_quorum: 1,

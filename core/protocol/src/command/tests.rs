@@ -4,9 +4,11 @@ use super::*;
 use crate::event::RemovalCause;
 use crate::genesis::LogMode;
 use crate::grant::MarketScope;
+use crate::limits::QUOTE_LEVELS_MAX;
 use crate::merkle::TableKind;
 use crate::testing::golden::{assert_golden, hex_of, table};
 use crate::testing::{arbitrary, examples, known_tags};
+use crate::units::PriceTicks;
 use crate::{Event, Regime, RegimeCause, limits};
 
 fn first_byte<T: BorshSerialize>(value: &T) -> u8 {
@@ -89,13 +91,17 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<LogMode>(), [1, 2]);
     assert_eq!(known_tags::<Regime>(), [1, 2, 3, 4]);
     assert_eq!(known_tags::<RegimeCause>(), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(known_tags::<TableKind>(), (1..=9).collect::<Vec<u8>>());
-    assert_eq!(
-        known_tags::<Command>(),
-        [1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25, 30, 40, 41, 42, 50]
-    );
-    let events =
-        (1..=5).chain(10..=31).chain(40..=44).chain(50..=55).chain(60..=64).chain(70..=72).collect::<Vec<u8>>();
+    assert_eq!(known_tags::<TableKind>(), (1..=10).collect::<Vec<u8>>());
+    let commands = (1..=15).chain(20..=25).chain([30, 40, 41, 42, 50]).collect::<Vec<u8>>();
+    assert_eq!(known_tags::<Command>(), commands);
+    let events = (1..=5)
+        .chain(7..=31)
+        .chain(40..=44)
+        .chain(50..=55)
+        .chain(60..=64)
+        .chain(70..=72)
+        .chain(90..=91)
+        .collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
 

@@ -3,6 +3,7 @@ use crate::PriceNanos;
 use crate::clearing::MarginTier;
 use crate::ids::AssetId;
 use crate::limits::GRANT_LIFETIME_MS_MAX;
+use crate::limits::SAFEGUARD_DELAY_MS_MAX;
 use crate::testing::examples;
 use crate::testing::golden::{assert_golden, hex_of, table};
 
@@ -61,6 +62,10 @@ fn a_page_may_have_a_port_and_a_development_chain_a_page_of_this_machine() {
     assert!(!is_fine("http://casemate.example", "casemate.example", true));
 }
 
+fn safeguards(change: impl Fn(&mut SafeguardRules) + 'static) -> Mutation {
+    chain(GenesisRule::SafeguardTimes, move |genesis| change(&mut genesis.accounts.safeguards))
+}
+
 fn seeded(change: impl Fn(&mut SeededAccounts) + 'static) -> Mutation {
     chain(GenesisRule::SeededInRange, move |genesis| change(genesis.seeded.as_mut().unwrap()))
 }
@@ -108,6 +113,8 @@ fn chain_mutations() -> Vec<Mutation> {
         chain(Rule::SeededInRange, |genesis| {
             genesis.accounts.grant_lifetimes = GrantLifetimes::same(DurationMs::from_ms(1));
         }),
+        safeguards(|rules| rules.address_cooling_ms = DurationMs::ZERO),
+        safeguards(|rules| rules.root_change_delay_ms = DurationMs::from_ms(SAFEGUARD_DELAY_MS_MAX + 1)),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 0),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 4),
         attestors(Rule::AttestorQuorum, |attestors| attestors.clear()),

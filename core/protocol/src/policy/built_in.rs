@@ -57,7 +57,10 @@ const fn least(kind: PolicyKind, action: PolicyAction) -> Option<Tier> {
         | Action::Bond
         | Action::ChangePayoutAddress
         | Action::ChangeRootKey
-        | Action::ChangeGuardians => Tier::Rooted,
+        | Action::ChangeGuardians
+        | Action::RemovePayoutAddress
+        | Action::CancelRootKeyChange
+        | Action::AcceptRootKey => Tier::Rooted,
     };
     if is_permitted { Some(least) } else { None }
 }

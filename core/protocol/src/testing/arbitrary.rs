@@ -11,11 +11,11 @@ use proptest::strategy::Union;
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker,
-    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
-    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
-    SubmitPrice, SystemWork, TimeInForce, Waiting,
+    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, HeldBack,
+    LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PayoutAddress, PlaceOrder,
+    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
+    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal,
+    SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
 use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
@@ -24,9 +24,10 @@ use crate::event::{
     DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
     GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
-    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded,
+    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
@@ -277,6 +278,15 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
             .boxed(),
         Action::RegisterGrant => grant_terms().prop_map(|terms| Command::RegisterGrant(Box::new(terms))).boxed(),
         Action::RevokeGrant => grant_number().prop_map(|number| Command::RevokeGrant(RevokeGrant { number })).boxed(),
+        Action::AddPayoutAddress => {
+            payout_address().prop_map(|address| Command::AddPayoutAddress(Box::new(address))).boxed()
+        }
+        Action::RemovePayoutAddress => {
+            payout_address().prop_map(|address| Command::RemovePayoutAddress(Box::new(address))).boxed()
+        }
+        Action::ChangeRootKey => public_key().prop_map(|key| Command::ChangeRootKey(ChangeRootKey { key })).boxed(),
+        Action::CancelRootKeyChange => Just(Command::CancelRootKeyChange).boxed(),
+        Action::AcceptRootKey => Just(Command::AcceptRootKey).boxed(),
         Action::AttestDeposit => deposit_claim().prop_map(|claim| Command::AttestDeposit(Box::new(claim))).boxed(),
         Action::RequestWithdrawal => (segment_id(), quote_micros(), number_u32(), outside_reference())
             .prop_map(|(segment, amount, chain, destination)| {
@@ -337,6 +347,10 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
             .prop_map(|(segment, number)| Command::Approve(Approve { segment, number }))
             .boxed(),
     }
+}
+
+fn payout_address() -> BoxedStrategy<PayoutAddress> {
+    (number_u32(), outside_reference()).prop_map(|(chain, destination)| PayoutAddress { chain, destination }).boxed()
 }
 
 fn breaker_state() -> BoxedStrategy<BreakerState> {
@@ -575,6 +589,27 @@ fn account_event_kinds() -> Vec<BoxedStrategy<Event>> {
             .prop_map(|(segment, account, grant, loss_max)| {
                 Event::GrantLossLowered(GrantLossLowered { segment, account, grant, loss_max })
             })
+            .boxed(),
+        (account_id(), payout_address(), duration_ms())
+            .prop_map(|(account, address, usable_waiting_ms)| {
+                Event::PayoutAddressAdded(Box::new(PayoutAddressAdded { account, address, usable_waiting_ms }))
+            })
+            .boxed(),
+        (account_id(), payout_address(), duration_ms())
+            .prop_map(|(account, address, opens_waiting_ms)| {
+                Event::PayoutAddressRemoved(Box::new(PayoutAddressRemoved { account, address, opens_waiting_ms }))
+            })
+            .boxed(),
+        (account_id(), public_key(), duration_ms())
+            .prop_map(|(account, key, ready_waiting_ms)| {
+                Event::RootKeyChangeAnnounced(Box::new(RootKeyChangeAnnounced { account, key, ready_waiting_ms }))
+            })
+            .boxed(),
+        (account_id(), public_key())
+            .prop_map(|(account, key)| Event::RootKeyChangeCancelled(RootKeyChangeCancelled { account, key }))
+            .boxed(),
+        (account_id(), public_key())
+            .prop_map(|(account, key)| Event::RootKeyChanged(RootKeyChanged { account, key }))
             .boxed(),
         (segment_id(), account_id(), time_ms(), record_index())
             .prop_map(|(segment, account, fires_ms, origin)| {

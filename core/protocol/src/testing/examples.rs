@@ -8,11 +8,11 @@ use crate::clearing::{
 };
 use crate::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, HeldBack, LeaveBreaker,
-    LimitTerms, OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer,
-    RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder,
-    SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice,
-    SystemWork, TimeInForce, Waiting,
+    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, HeldBack,
+    LeaveBreaker, LimitTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
+    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
+    SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
 use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
@@ -21,13 +21,14 @@ use crate::event::{
     DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
     GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
     LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved, ProposalApproved, ProposalEnded,
-    ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause, TradeExecuted, TransferArrived,
-    TransferEnded, TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    PassCause, PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
+    RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded,
+    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use crate::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use crate::policy::{ChangeClass, PolicySet, PolicyStamp, Tier};
@@ -50,6 +51,11 @@ pub fn command(action: Action) -> Command {
         }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms())),
         Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: GrantNumber::new(3) }),
+        Action::AddPayoutAddress => Command::AddPayoutAddress(Box::new(payout_address())),
+        Action::RemovePayoutAddress => Command::RemovePayoutAddress(Box::new(payout_address())),
+        Action::ChangeRootKey => Command::ChangeRootKey(ChangeRootKey { key: key(0x17) }),
+        Action::CancelRootKeyChange => Command::CancelRootKeyChange,
+        Action::AcceptRootKey => Command::AcceptRootKey,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim())),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: SegmentId::new(1),
@@ -130,6 +136,10 @@ pub fn adopt_policies() -> Propose {
     }
 }
 
+fn payout_address() -> PayoutAddress {
+    PayoutAddress { chain: 7, destination: bytes(&[0xd5; 20]) }
+}
+
 const fn leave_breaker() -> Change {
     Change::LeaveBreaker(LeaveBreaker { from: BreakerState::ReduceOnly, to: BreakerState::Elevated })
 }
@@ -192,6 +202,7 @@ pub fn events() -> Vec<Event> {
     events.extend(liquidation_events());
     events.extend(breaker_events());
     events.extend(conduct_events());
+    events.extend(root_key_events());
     events
 }
 
@@ -346,6 +357,7 @@ pub fn genesis() -> Genesis {
                 stressed_ms: DurationMs::from_ms(14_400_000),
                 extreme_ms: DurationMs::from_ms(3_600_000),
             },
+            safeguards: SafeguardRules::STAGED,
         },
         attestors: list(vec![attestor(1, 0xa1), attestor(2, 0xa2), attestor(3, 0xa3)]),
         attestor_quorum: 2,
@@ -581,6 +593,29 @@ fn account_events() -> Vec<Event> {
             grant: GrantNumber::new(3),
             loss_max: QuoteMicros::from_micros(1_500_000),
         }),
+        Event::PayoutAddressAdded(Box::new(PayoutAddressAdded {
+            account: AccountId::new(42),
+            address: payout_address(),
+            usable_waiting_ms: DurationMs::from_ms(93_600_000),
+        })),
+        Event::PayoutAddressRemoved(Box::new(PayoutAddressRemoved {
+            account: AccountId::new(42),
+            address: payout_address(),
+            opens_waiting_ms: DurationMs::ZERO,
+        })),
+        Event::RootKeyChangeAnnounced(Box::new(RootKeyChangeAnnounced {
+            account: AccountId::new(42),
+            key: key(0x17),
+            ready_waiting_ms: DurationMs::from_ms(180_000_000),
+        })),
+    ]
+}
+
+fn root_key_events() -> Vec<Event> {
+    let (account, key) = (AccountId::new(42), key(0x17));
+    vec![
+        Event::RootKeyChangeCancelled(RootKeyChangeCancelled { account, key }),
+        Event::RootKeyChanged(RootKeyChanged { account, key }),
     ]
 }
 

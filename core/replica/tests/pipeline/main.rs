@@ -21,5 +21,6 @@ mod phases;
 mod policies;
 mod preview;
 mod refusals;
+mod safeguards;
 mod sessions;
 mod wallets;

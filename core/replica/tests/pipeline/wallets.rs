@@ -4,7 +4,7 @@
 use casemate_gate::BuiltInTable;
 use casemate_gate::eip712::TypedData;
 use casemate_gate::webauthn::{base64url, signed_hash};
-use casemate_protocol::command::{Beneficiary, RequestWithdrawal};
+use casemate_protocol::command::{Beneficiary, ChangeRootKey, RequestWithdrawal};
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole, digests_without_evidence};
 use casemate_protocol::genesis::{AccountRules, Genesis, PasskeyOrigin};
 use casemate_protocol::keys::{Assertion, RecoverableSignature};
@@ -19,7 +19,7 @@ use secp256k1::{Message, SecretKey};
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
-use crate::kit::{FIRST, OPENING_MIN, Venue, bid, claim, genesis, list, micros, root_key, terms};
+use crate::kit::{FIRST, OPENING_MIN, Venue, bid, claim, genesis, list, micros, root_key, safeguard_rules, terms};
 
 type Verdict = Result<(), RejectCode>;
 
@@ -267,6 +267,24 @@ fn a_passkeys_counter_is_state_and_survives_a_snapshot() {
     let snapshot = opened.venue.snapshot();
     let restored = Replica::read_snapshot(&with_passkeys(), BuiltInTable, &mut snapshot.as_slice(), &Sequential);
     assert_eq!(restored.unwrap().ledger().accounts().account(opened.account).unwrap().passkey_count(), 8);
+}
+
+#[test]
+fn an_account_passes_from_a_wallet_to_a_passkey_and_on_to_another_whose_counter_begins_anew() {
+    let with = |number, count| Person::Passkey(Passkey { count, ..passkey(number) });
+    let mut opened = Opened::new(wallet(1));
+    for (keeper, taker) in [(wallet(1), with(1, 7)), (with(1, 9), with(2, 2))] {
+        opened.person = keeper.clone();
+        assert_eq!(opened.ask(vec![Command::ChangeRootKey(ChangeRootKey { key: taker.key() })]), Ok(()));
+        opened.venue.wait_through(safeguard_rules().root_change_delay_ms.ms());
+        opened.person = taker;
+        assert_eq!(opened.ask(vec![Command::AcceptRootKey]), Ok(()), "what it counted elsewhere is not compared");
+        assert_eq!(opened.count(), 0);
+        assert_eq!(opened.ask(vec![withdrawal(1)]), Ok(()));
+        opened.person = keeper;
+        assert_eq!(opened.ask(vec![withdrawal(1)]), Err(RejectCode::KeyNotOfAccount));
+    }
+    assert_eq!(opened.count(), 2);
 }
 
 #[test]

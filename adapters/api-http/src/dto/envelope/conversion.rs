@@ -2,9 +2,10 @@
 
 use casemate_protocol::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
-    MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, LeaveBreaker,
+    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PayoutAddress, PlaceOrder, Propose,
+    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce,
+    Waiting,
 };
 use casemate_protocol::envelope::{Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -17,11 +18,11 @@ use casemate_protocol::{
 
 use super::{
     ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
-    ChangeJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson, GrantNumberJson,
-    GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson, OrderReferenceJson,
-    PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson, RequestTransferJson,
-    RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson, SubmitPriceJson,
-    TimeInForceJson, UntilJson, WaitingJson,
+    ChangeJson, ChangeRootKeyJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson,
+    GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson,
+    OrderReferenceJson, PayoutAddressJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson,
+    QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson,
+    SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -78,6 +79,11 @@ impl TryFrom<CommandJson> for Command {
             CommandJson::RevokeGrant(grant) => {
                 Self::RevokeGrant(RevokeGrant { number: GrantNumber::new(grant.number) })
             }
+            CommandJson::AddPayoutAddress(address) => Self::AddPayoutAddress(Box::new(address.try_into()?)),
+            CommandJson::RemovePayoutAddress(address) => Self::RemovePayoutAddress(Box::new(address.try_into()?)),
+            CommandJson::ChangeRootKey(change) => Self::ChangeRootKey(ChangeRootKey { key: change.key.0 }),
+            CommandJson::CancelRootKeyChange => Self::CancelRootKeyChange,
+            CommandJson::AcceptRootKey => Self::AcceptRootKey,
             CommandJson::AttestDeposit(claim) => Self::AttestDeposit(Box::new(claim.into_claim()?)),
             CommandJson::RequestWithdrawal(request) => Self::RequestWithdrawal(Box::new(request.try_into()?)),
             CommandJson::RequestPrincipalExit(request) => Self::RequestPrincipalExit(Box::new(request.try_into()?)),
@@ -154,6 +160,11 @@ impl From<&Command> for CommandJson {
             }),
             Command::RegisterGrant(terms) => Self::RegisterGrant(GrantTermsJson::from(&**terms)),
             Command::RevokeGrant(revoke) => Self::RevokeGrant(GrantNumberJson { number: revoke.number.number() }),
+            Command::AddPayoutAddress(address) => Self::AddPayoutAddress((&**address).into()),
+            Command::RemovePayoutAddress(address) => Self::RemovePayoutAddress((&**address).into()),
+            Command::ChangeRootKey(change) => Self::ChangeRootKey(ChangeRootKeyJson { key: KeyText(change.key) }),
+            Command::CancelRootKeyChange => Self::CancelRootKeyChange,
+            Command::AcceptRootKey => Self::AcceptRootKey,
             Command::AttestDeposit(claim) => Self::AttestDeposit(DepositClaimJson::from(&**claim)),
             Command::RequestWithdrawal(request) => Self::RequestWithdrawal((&**request).into()),
             Command::RequestPrincipalExit(request) => Self::RequestPrincipalExit((&**request).into()),
@@ -207,6 +218,20 @@ impl From<&Command> for CommandJson {
                 Self::SetDeadMan(SetDeadManJson { segment: set.segment.number(), timeout_ms: set.timeout_ms.ms() })
             }
         }
+    }
+}
+
+impl TryFrom<PayoutAddressJson> for PayoutAddress {
+    type Error = ApiError;
+
+    fn try_from(json: PayoutAddressJson) -> Result<Self, ApiError> {
+        Ok(Self { chain: json.chain, destination: outside("destination", json.destination)? })
+    }
+}
+
+impl From<&PayoutAddress> for PayoutAddressJson {
+    fn from(address: &PayoutAddress) -> Self {
+        Self { chain: address.chain, destination: HexBytes(address.destination.as_slice().to_vec()) }
     }
 }
 

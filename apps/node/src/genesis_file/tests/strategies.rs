@@ -6,8 +6,8 @@ use casemate_protocol::clearing::{
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
@@ -51,6 +51,7 @@ prop_compose! {
         publishers in 1u16..5,
         officers in (1u16..4, 1u16..4),
         delays in (1u64..1 << 20, 1u64..1 << 20),
+        hours in (1u64..500, 1u64..500),
         passkeys in prop::collection::vec("[a-z]{1,9}", 0..4),
         policies in prop::collection::vec(("[ -~]{0,9}", "[ -~\n\r\t\u{e9}]{0,40}'{0,4}[a-z]?"), 0..3),
         seeded in prop::option::of(valid_seeded()),
@@ -71,6 +72,10 @@ prop_compose! {
                 weight_burst: weight.0,
                 weight_per_second: weight.1,
                 grant_lifetimes: falling(lifetimes),
+                safeguards: SafeguardRules {
+                    address_cooling_ms: DurationMs::from_ms(hours.0 * 3_600_000),
+                    root_change_delay_ms: DurationMs::from_ms(hours.1 * 3_600_000),
+                },
             },
             attestors: principals(0, operators),
             attestor_quorum: operators,

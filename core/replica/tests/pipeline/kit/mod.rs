@@ -20,7 +20,8 @@ use casemate_protocol::envelope::{
     ENVELOPE_VERSION, Envelope, GroupMode, Intent, Signer, SignerRole, digests_without_evidence,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts, SegmentRules,
+    WindowCap,
 };
 use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
@@ -117,6 +118,11 @@ pub fn session_key(account: u64, grant: u32) -> SigningKey {
     signing_key("session", account * 1_000 + u64::from(grant))
 }
 
+/// The key that an account may change its root key to.
+pub fn next_root_key(account: u64) -> SigningKey {
+    signing_key("next root", account)
+}
+
 pub fn opener_key(number: u64) -> SigningKey {
     signing_key("opener", number)
 }
@@ -135,6 +141,7 @@ pub fn genesis() -> Genesis {
             weight_burst: 4_000,
             weight_per_second: 2_000,
             grant_lifetimes: GrantLifetimes::same(DurationMs::from_ms(GRANT_LIFETIME_MS_MAX)),
+            safeguards: safeguard_rules(),
         },
         attestors: list(vec![attestor(1, 1), attestor(2, 2), attestor(3, 3), attestor(3, 4)]),
         attestor_quorum: 2,
@@ -158,6 +165,14 @@ pub fn genesis() -> Genesis {
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS),
         }),
         policies: PolicySet::default(),
+    }
+}
+
+/// Delays short enough to be lived through.
+pub fn safeguard_rules() -> SafeguardRules {
+    SafeguardRules {
+        address_cooling_ms: DurationMs::from_ms(20_000),
+        root_change_delay_ms: DurationMs::from_ms(10_000),
     }
 }
 
@@ -348,9 +363,17 @@ impl<D: PolicyDecider> Venue<D> {
         Letter { key, intent }
     }
 
+    /// The root key that an attestor or seeded account has now.
+    pub fn current_root_key(&self, account: u64) -> SigningKey {
+        let row = self.ledger().accounts().account(AccountId::new(account));
+        let next = next_root_key(account);
+        if row.is_some_and(|row| *row.root_key() == public_key(&next)) { next } else { root_key(account) }
+    }
+
     /// Commands signed by the root key of an attestor or seeded account.
     pub fn root(&mut self, account: u64, commands: Vec<Command>) -> Letter {
-        self.letter(account, SignerRole::Root, root_key(account), commands)
+        let key = self.current_root_key(account);
+        self.letter(account, SignerRole::Root, key, commands)
     }
 
     /// Commands signed by a session key.

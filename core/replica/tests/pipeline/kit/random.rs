@@ -3,9 +3,9 @@
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
     AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms, MarketTerms,
-    OrderKind, OrderReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal,
-    RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
+    MarketTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
@@ -19,8 +19,8 @@ use casemate_protocol::{
 use ed25519_zebra::SigningKey;
 
 use super::{
-    ATTESTORS, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, margined, micros, opener_key, public_key,
-    session_key,
+    ATTESTORS, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, margined, micros, next_root_key, opener_key,
+    public_key, session_key,
 };
 
 /// Bytes read as choices; zero once they are used up.
@@ -112,6 +112,9 @@ fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     if kind == 22 {
         return venue.opening(opener_key(choices.below(3)));
     }
+    if kind == 21 || kind == 20 && choices.one_in(4) {
+        return acceptance(choices, venue);
+    }
     let actor = if kind == 23 { opened(choices, venue) } else { actor(choices, venue) };
     let count = [1, 1, 1, 1, 2, 3, 5][usize::try_from(choices.below(7)).expect("small")];
     let commands: Vec<Command> = (0..count).map(|_| command(choices, venue, &actor)).collect();
@@ -130,6 +133,12 @@ fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     letter
 }
 
+/// What the other key of a seeded account signs to become its root key, whether it is announced or not.
+fn acceptance(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
+    let account = venue.first + choices.below(SEEDED);
+    venue.letter(account, SignerRole::Root, next_root_key(account), vec![Command::AcceptRootKey])
+}
+
 fn actor(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
     match choices.below(12) {
         0..=2 => {
@@ -138,7 +147,7 @@ fn actor(choices: &mut Choices<'_>, venue: &Venue) -> Actor {
         }
         3..=7 => {
             let account = venue.first + choices.below(SEEDED);
-            Actor { account, role: SignerRole::Root, grant: 0, key: super::root_key(account) }
+            Actor { account, role: SignerRole::Root, grant: 0, key: venue.current_root_key(account) }
         }
         _ => {
             let account = venue.first + choices.below(SEEDED);
@@ -162,7 +171,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
     if actor.account <= ATTESTORS && !choices.one_in(8) {
         return Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first)));
     }
-    let action = match choices.below(45) {
+    let action = match choices.below(48) {
         0..=16 => Action::PlaceOrder,
         _ if actor.role == SignerRole::Session && choices.one_in(2) => Action::PlaceOrder,
         17..=19 => Action::AmendOrder,
@@ -188,6 +197,13 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
             Action::Approve,
             Action::AddEvidence,
         ]),
+        44 | 45 if choices.one_in(2) => choices.pick(&[Action::AddPayoutAddress, Action::RemovePayoutAddress]),
+        44..=46 => choices.pick(&[
+            Action::ChangeRootKey,
+            Action::ChangeRootKey,
+            Action::ChangeRootKey,
+            Action::CancelRootKeyChange,
+        ]),
         _ => Action::PlaceOrder,
     };
     command_of(choices, venue, actor, action)
@@ -202,6 +218,18 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         }
         Action::RegisterGrant => Command::RegisterGrant(Box::new(grant_terms(choices, venue, actor))),
         Action::RevokeGrant => Command::RevokeGrant(RevokeGrant { number: grant_to_revoke(choices, venue, actor) }),
+        Action::AddPayoutAddress => Command::AddPayoutAddress(Box::new(payout_address(choices))),
+        Action::RemovePayoutAddress => {
+            let rows = venue.ledger().accounts().safeguards();
+            let entry = rows.of(AccountId::new(actor.account)).and_then(|row| row.book().entries().first());
+            let known = entry.map(|entry| entry.address().clone()).filter(|_| !choices.one_in(4));
+            Command::RemovePayoutAddress(Box::new(known.unwrap_or_else(|| payout_address(choices))))
+        }
+        Action::ChangeRootKey => {
+            Command::ChangeRootKey(ChangeRootKey { key: public_key(&next_root_key(actor.account)) })
+        }
+        Action::CancelRootKeyChange => Command::CancelRootKeyChange,
+        Action::AcceptRootKey => Command::AcceptRootKey,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: segment(choices),
@@ -273,6 +301,11 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
             Command::Approve(Approve { segment: segment(choices), number: ProposalNumber::new(1 + choices.below(2)) })
         }
     }
+}
+
+/// One of few, so that the one that withdrawals name is among them.
+fn payout_address(choices: &mut Choices<'_>) -> PayoutAddress {
+    PayoutAddress { chain: 1, destination: list(vec![choices.pick(&[9, 9, 9, 5, 7]); 20]) }
 }
 
 fn place_order(choices: &mut Choices<'_>, venue: &Venue) -> PlaceOrder {
