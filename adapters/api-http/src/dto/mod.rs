@@ -11,3 +11,4 @@ pub mod market;
 pub mod proof;
 pub mod receipt;
 pub mod segment;
+pub mod typed_data;
