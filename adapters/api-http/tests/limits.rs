@@ -479,6 +479,7 @@ fn the_document_lists_every_path_that_is_served() {
         "/v1/receipts/{envelope}",
         "/v1/segments",
         "/v1/stream",
+        "/v1/typed-data",
     ];
     assert_eq!(paths, expected);
     let schemas = &document["components"]["schemas"];

@@ -16,7 +16,8 @@ mod reference;
 mod time_text;
 
 use casemate_protocol::envelope::Intent;
-use casemate_protocol::{Digest, Envelope};
+use casemate_protocol::keys::SIGNATURE_BYTES;
+use casemate_protocol::{BoundedVec, Digest, Envelope, SignatureBytes};
 use sha3::{Digest as _, Keccak256};
 
 pub use time_text::time_text;
@@ -59,6 +60,17 @@ impl TypedData {
     #[must_use]
     pub fn of_envelope(envelope: &Envelope, intent_digest: Digest) -> Option<Self> {
         Self::new(&envelope.intent, intent_digest, envelope.evidence_hash())
+    }
+
+    /// What a wallet shows for an intent without evidence; none unless it holds exactly one command.
+    #[must_use]
+    pub fn of_intent(intent: &Intent) -> Option<Self> {
+        let unsigned = Envelope {
+            intent: intent.clone(),
+            evidence: BoundedVec::empty(),
+            signature: SignatureBytes::Ed25519([0; SIGNATURE_BYTES]),
+        };
+        Self::of_envelope(&unsigned, intent.digest())
     }
 
     /// What a wallet shows for an intent with evidence of this hash; none unless it holds exactly one command.

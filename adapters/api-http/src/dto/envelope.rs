@@ -41,6 +41,28 @@ pub struct EnvelopeJson {
     pub signature: SignatureJson,
 }
 
+/// An envelope without its signature: what is about to be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsignedEnvelopeJson {
+    /// Format; 1.
+    pub version: u16,
+    /// The chain, as GET /v1/chain names it.
+    pub chain_id: HexArray<32>,
+    /// The acting account; 0 only to open one.
+    pub account: u64,
+    /// Who will sign.
+    pub signer: SignerJson,
+    /// A free nonce of the signer's window.
+    pub nonce: u64,
+    /// Not accepted after this time, in milliseconds since 1970.
+    pub valid_until_ms: u64,
+    /// Alone or together.
+    pub group: GroupJson,
+    /// One to 64 commands; one if a wallet signs.
+    pub commands: Vec<CommandJson>,
+}
+
 /// The signing key and the role it claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

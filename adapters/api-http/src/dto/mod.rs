@@ -13,3 +13,4 @@ pub mod proof;
 pub mod receipt;
 pub mod safeguards;
 pub mod segment;
+pub mod typed_data;

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use super::{PathPart, Service, answer, query};
 use crate::asking::{ANSWER_WAIT_MAX, look, node_failed, off_thread, within};
 use crate::body::{Encoding, encoding, json, read};
-use crate::dto::envelope::EnvelopeJson;
+use crate::dto::envelope::{EnvelopeJson, UnsignedEnvelopeJson};
 use crate::dto::receipt::{AcceptedJson, ReceiptJson};
+use crate::dto::typed_data::ToSignJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
 use crate::ports::Answer;
 use crate::values::HexArray;
@@ -104,6 +105,25 @@ async fn submit_or_fail(
         Answer::Refused(reject) => Err(ApiError::refused(&reject)),
         Answer::Failed(failure) => Err(ApiError::failed(failure)),
     }
+}
+
+/// What a key signs for an envelope: typed data for a wallet, digests for any other key.
+///
+/// Nothing is submitted or kept, and no state is looked at. The node need not be believed: a wallet shows every value, and
+/// the intent digest is a hash over `intent`, which holds the same values.
+#[utoipa::path(
+    post,
+    path = "/v1/typed-data",
+    request_body(content((UnsignedEnvelopeJson = "application/json")), description = "An envelope without `signature`."),
+    responses((status = 200, body = ToSignJson), (status = "4XX", body = ErrorBody))
+)]
+pub async fn typed_data(State(service): State<Service>, headers: HeaderMap, body: Body) -> Response {
+    answer(to_sign(&service, &headers, body).await)
+}
+
+async fn to_sign(service: &Service, headers: &HeaderMap, body: Body) -> Result<ToSignJson, ApiError> {
+    let unsigned: UnsignedEnvelopeJson = super::json_body(service, headers, body).await?;
+    ToSignJson::of_intent(&unsigned.into_intent()?, &Digest(service.chain.chain_id.0))
 }
 
 /// The receipt of an envelope.

@@ -16,10 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use casemate_protocol::genesis::Genesis;
@@ -31,6 +32,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::body::{Encoding, encoding, json, read};
 use crate::dto::chain::ChainJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
 use crate::hub::Hub;
@@ -122,6 +124,7 @@ fn api() -> OpenApiRouter<Service> {
         .routes(routes!(page::page))
         .routes(routes!(envelopes::submit))
         .routes(routes!(envelopes::receipt))
+        .routes(routes!(envelopes::typed_data))
         .routes(routes!(accounts::account))
         .routes(routes!(accounts::near_liquidation))
         .routes(routes!(accounts::margin))
@@ -240,6 +243,18 @@ fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, ApiError> {
         let message = format!("`{name}` is a whole number in range, not `{}`", shortened(text));
         ApiError::of(ApiRule::ParameterInvalid, message)
     })
+}
+
+/// A body that is one JSON object.
+async fn json_body<T: serde::de::DeserializeOwned>(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, ApiError> {
+    if encoding(headers)? != Encoding::Json {
+        return Err(ApiError::of(ApiRule::ContentTypeNotSupported, "this path takes application/json"));
+    }
+    json(&read(headers, body, service.limits.json_size_bytes_max, service.limits.body_wait_max).await?)
 }
 
 /// Parameters behind the question mark.

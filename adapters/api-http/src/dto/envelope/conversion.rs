@@ -22,7 +22,7 @@ use super::{
     GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson,
     OrderReferenceJson, PayoutAddressJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson,
     QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson,
-    SignerJson, SubmitPriceJson, TimeInForceJson, UntilJson, WaitingJson,
+    SignerJson, SubmitPriceJson, TimeInForceJson, UnsignedEnvelopeJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -33,18 +33,37 @@ impl EnvelopeJson {
     /// # Errors
     /// `ValueOutOfRange`: a list is longer than its maximum; the message names the field.
     pub fn into_envelope(self) -> Result<Envelope, ApiError> {
+        let Self { version, chain_id, account, signer, nonce, valid_until_ms, group, commands, signature } = self;
+        let unsigned =
+            UnsignedEnvelopeJson { version, chain_id, account, signer, nonce, valid_until_ms, group, commands };
+        let intent = unsigned.into_intent()?;
+        Ok(Envelope { intent, evidence: BoundedVec::empty(), signature: signature.into_signature()? })
+    }
+}
+
+impl UnsignedEnvelopeJson {
+    /// The intent that this says.
+    ///
+    /// # Errors
+    /// `ValueOutOfRange`: a list is longer than its maximum; the message names the field.
+    pub fn into_intent(self) -> Result<Intent, ApiError> {
         let commands: Result<Vec<Command>, ApiError> = self.commands.into_iter().map(Command::try_from).collect();
-        let intent = Intent {
+        Ok(Intent {
             version: self.version,
             chain_id: Digest(self.chain_id.0),
             account: AccountId::new(self.account),
-            signer: Signer { role: self.signer.role.into(), key: self.signer.key.0 },
+            signer: self.signer.into(),
             nonce: self.nonce,
             valid_until_ms: TimeMs::from_ms(self.valid_until_ms),
             group: self.group.into(),
             commands: bounded("commands", commands?)?,
-        };
-        Ok(Envelope { intent, evidence: BoundedVec::empty(), signature: self.signature.into_signature()? })
+        })
+    }
+}
+
+impl From<SignerJson> for Signer {
+    fn from(signer: SignerJson) -> Self {
+        Self { role: signer.role.into(), key: signer.key.0 }
     }
 }
 
