@@ -32,7 +32,7 @@ mod work;
 
 pub use context::{BlockContext, CommandContext, GrantFacts};
 pub use invariants::{BrokenLaw, Law};
-pub use ledger::{ChainFacts, GroupSavepoint, Ledger, SeededKeys};
+pub use ledger::{ChainFacts, GroupSavepoint, Ledger, SeededKeys, VENUE_SEGMENT};
 pub use policy::PolicyInForce;
 pub use preview::{Preview, Standing};
 pub use roots::{SubAccountRow, VaultRow};

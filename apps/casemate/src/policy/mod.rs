@@ -60,6 +60,11 @@ fn compiled(folder: &Path) -> Result<(Policies, CedarDecider), CliError> {
 /// What is wrong with a file, with its place.
 pub fn set_in(folder: &Path) -> Result<PolicySet, CliError> {
     compiled(folder)?;
+    texts_in(folder)
+}
+
+/// The texts of a folder, for those who have compiled it.
+fn texts_in(folder: &Path) -> Result<PolicySet, CliError> {
     PolicyFolder::read(folder).and_then(|texts| texts.to_set()).map_err(|error| refused(folder, &error))
 }
 

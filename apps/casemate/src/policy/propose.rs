@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use casemate_ledger::VENUE_SEGMENT;
 use casemate_policy_cedar::PolicyFolder;
 use casemate_policy_cedar::analysis;
 use casemate_protocol::command::{AdoptPolicies, Change, Propose};
-use casemate_protocol::{Command, PolicyEpoch, SegmentId, TimeMs};
+use casemate_protocol::{Command, PolicyEpoch, TimeMs};
 use serde_json::Value;
 
 use super::review::{self, Told};
@@ -41,9 +42,6 @@ pub struct ShowArgs {
     node: NodeUrl,
 }
 
-/// The segment in which changes of the whole venue are proposed.
-const VENUE_SEGMENT: u16 = 1;
-
 /// Runs `policy propose`: checks the set, classes the change against what is in force, and signs.
 ///
 /// # Errors
@@ -51,7 +49,7 @@ const VENUE_SEGMENT: u16 = 1;
 pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
     let (policies, decider) = compiled(&args.folder)?;
     require_every_property(&policies)?;
-    let set = super::set_in(&args.folder)?;
+    let set = super::texts_in(&args.folder)?;
     let http = args.node.connect()?;
     let told = http.get("/v1/policy")?;
     let old = review::compiled(&told)?;
@@ -74,12 +72,12 @@ pub fn propose(args: &ProposeArgs) -> Result<(), CliError> {
     };
     let expires_ms = now_ms(&http)?.saturating_add(args.minutes.saturating_mul(60_000));
     let propose = Propose {
-        segment: SegmentId::new(VENUE_SEGMENT),
+        segment: VENUE_SEGMENT,
         change: Change::AdoptPolicies(Box::new(adopt)),
         expires_ms: TimeMs::from_ms(expires_ms),
     };
     let receipt = identity.submit(&http, Command::Propose(Box::new(propose)))?;
-    let newest = || newest_proposal(&http, VENUE_SEGMENT);
+    let newest = || newest_proposal(&http, VENUE_SEGMENT.number());
     let number = show_receipt_and(&receipt, args.node.json, "proposal", newest)?;
     if !args.node.json && !number.is_null() {
         let office = if is_tightening { "risk officers" } else { "governors" };
@@ -123,13 +121,15 @@ pub fn show(args: &ShowArgs) -> Result<(), CliError> {
 
 fn write(folder: &std::path::Path, told: &Value) -> Result<(), CliError> {
     let texts = PolicyFolder::of_set(&review::set_of(told)?).map_err(|error| super::refused(folder, &error))?;
+    // A name comes from the chain, where it is only bytes: it must not lead out of the folder.
+    let leads_elsewhere = |name: &&String| name.contains(['/', '\\']) || name.starts_with('.');
+    if let Some(name) = texts.files.keys().find(leads_elsewhere) {
+        let message = format!("the venue has a policy file `{name}`, whose name leads out of the folder");
+        return Err(CliError::new(message, "look at it with --json; nothing was written"));
+    }
     std::fs::create_dir(folder).map_err(|error| CliError::io("create", folder, &error))?;
     let schema = [("schema.cedarschema".to_owned(), texts.schema)];
     for (name, text) in texts.files.into_iter().chain(schema) {
-        // A name comes from the chain, where it is only bytes: it must not lead out of the folder.
-        if name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(CliError::new(format!("the policy file `{name}` is not written"), "its name leads elsewhere"));
-        }
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| CliError::io("write", &path, &error))?;
     }

@@ -131,6 +131,7 @@ fn a_market_that_gets_rough_holds_back_what_was_asked_for_before_and_a_calm_one_
     // Judged again every ten minutes, and let go only after the regime has come down.
     let (steps, _) = until(&mut venue, 3_600, |steps| released(steps) > 0);
     assert_eq!((released(&steps), regime(&venue)), (1, Regime::Calm));
+    assert!(venue.ledger().chain().waiting_ms >= held.again_ms, "not before it is judged again");
     let again: Vec<u64> = holds(&steps).iter().map(|held| held.again_ms.ms()).collect();
     assert!(again.windows(2).all(|pair| pair[1] - pair[0] >= HELD_AGAIN_MS), "{again:?}");
 }
