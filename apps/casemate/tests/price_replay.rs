@@ -3,7 +3,7 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use support::{casemate, program, stderr, stdout};
 
 const START_MS: u64 = 1_600_000_020_000;
 const MINUTE_MS: u64 = 60_000;
+/// How long a regime of the replayed venue waits before it is left.
+const REGIME_HOLD_MS: u64 = 10 * MINUTE_MS;
 
 /// An hour: it swings, is out for three minutes, falls by a quarter and comes half the way back.
 fn hour() -> String {
@@ -149,4 +151,43 @@ fn wrong_usage_is_answered_with_what_there_is() {
     assert!(usage(&["replay", "--prices", "x.csv", "--orders", "y.csv"]).contains("cannot be used with"));
     assert!(usage(&["replay"]).contains("--orders"));
     assert!(usage(&["replay", "--orders", "y.csv", "--from", "2021-05-19"]).contains("--from"));
+}
+
+/// The day on which bitcoin fell by a third and came half the way back: recorded, where the machine has it.
+#[test]
+fn slow_what_a_withdrawal_needs_rises_with_the_crash_and_comes_back_only_after_the_cool_down() {
+    let named = std::env::var_os("CASEMATE_DATA").map(PathBuf::from);
+    let data = named.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")));
+    let candles = data.join("market/may19_2021/binance_spot_BTCUSDT_1m.csv.zst");
+    if !candles.exists() {
+        println!("skipped: no recorded prices at `{}`; set CASEMATE_DATA to the folder that has them", data.display());
+        return;
+    }
+    let span = ["--from", "2021-05-19T09:00:00Z", "--to", "2021-05-20T06:00:00Z"];
+    let arguments = [&["replay", "--prices", candles.to_str().unwrap(), "--accounts", "100", "--json"][..], &span[..]];
+    let told = report(&casemate(&arguments.concat()));
+    let (tiers, regimes) = (told["tier_moves"].as_array().unwrap(), told["regime_transitions"].as_array().unwrap());
+    let time = |row: &Value| row["block_time_ms"].as_u64().unwrap();
+    // It goes up to a quorum, and in the end it is back where it began.
+    assert_eq!(tiers.first().unwrap()["from"], "Rooted", "{tiers:?}");
+    assert!(tiers.iter().any(|row| row["regime"] == "Extreme" && row["to"] == "Quorum"), "{tiers:?}");
+    assert_eq!((&tiers.last().unwrap()["to"], &tiers.last().unwrap()["regime"]), (&"Rooted".into(), &"Calm".into()));
+    for pair in tiers.windows(2) {
+        assert_eq!(pair[0]["to"], pair[1]["from"], "{tiers:?}");
+    }
+    // Every move has its cause at the same time: a move of the regime or of the breaker, which are events.
+    let breakers = told["breaker_transitions"].as_array().unwrap();
+    for row in tiers {
+        let has_cause = regimes.iter().chain(breakers).any(|cause| time(cause) == time(row));
+        assert!(has_cause, "{row} has no cause among {regimes:?} and {breakers:?}");
+    }
+    // A regime is left a step at a time, none sooner than its cool-down after the move before.
+    let rank = |name: &Value| ["Calm", "Elevated", "Stressed", "Extreme"].iter().position(|word| name == word).unwrap();
+    let mut falls = 0;
+    for pair in regimes.windows(2).filter(|pair| rank(&pair[1]["to"]) < rank(&pair[1]["from"])) {
+        assert_eq!(rank(&pair[1]["to"]) + 1, rank(&pair[1]["from"]), "{pair:?}");
+        assert!(time(&pair[1]) - time(&pair[0]) >= REGIME_HOLD_MS, "{pair:?}");
+        falls += 1;
+    }
+    assert!(falls >= 3, "{regimes:?}");
 }

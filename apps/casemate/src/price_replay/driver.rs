@@ -89,7 +89,12 @@ impl Driver {
         let first = Actor::Trader(0).account(Place::ALONE.backstops).number();
         let tick_value = node.genesis().markets.iter().next().map_or(1, |market| market.tick_value.micros());
         Self {
-            tally: Tally::new(first..first + venue.crowd, *named_from_ms, u64::from(tick_value)),
+            tally: Tally::new(
+                first..first + venue.crowd,
+                *named_from_ms,
+                u64::from(tick_value),
+                node.replica().ledger().policy().table().clone(),
+            ),
             times: StageTimes::default(),
             blocks_found: node.height(),
             envelopes: 0,
@@ -181,6 +186,10 @@ impl Driver {
             self.tally.absorb(&body);
         }
         self.tally.end_block();
+        let trader = Actor::Trader(0).account(Place::ALONE.backstops);
+        if !self.tally.scrutiny.agrees_with(self.node.replica().ledger(), trader) {
+            return Err(CliError::defect("the records tell of another breaker, regime or policy than the ledger has"));
+        }
         if (step_index + 1).is_multiple_of(LAWS_EVERY_BLOCKS) {
             self.check_laws();
         }

@@ -20,6 +20,7 @@ mod options;
 pub mod outside;
 mod report;
 pub mod scene;
+mod scrutiny;
 mod tally;
 #[cfg(test)]
 mod tests;

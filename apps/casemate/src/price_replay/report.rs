@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use casemate_ledger::Ledger;
 use casemate_ledger::risk::Risk;
+use casemate_protocol::policy::Tier;
 use casemate_protocol::{RejectCode, TimeMs};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,7 @@ use super::cast::Actor;
 use super::driver::{Driver, StageTimes};
 use super::options::{AssetClass, Preset};
 use super::scene::PPM;
+use super::scrutiny::{TierMove, WITHDRAWAL_QUOTE_MICROS};
 use super::tally::{Liquidated, RegimeTransition, Totals, Transition};
 use super::venue::{MAKERS, Place, SEGMENT};
 use crate::error::CliError;
@@ -43,6 +45,7 @@ pub struct PriceReport {
     subject: Subject,
     totals: Totals,
     liquidated: Liquidated,
+    tier_moves: Vec<TierMove>,
     money: Money,
     height: u64,
     final_state_root: String,
@@ -115,6 +118,7 @@ impl PriceReport {
         let report = Self {
             subject,
             liquidated: driver.tally.liquidated(),
+            tier_moves: driver.tally.scrutiny.moves().to_vec(),
             money: Money::of(replica.ledger(), crowd),
             height: driver.node.height(),
             final_state_root: replica.state_root().to_string(),
@@ -173,6 +177,7 @@ impl PriceReport {
             "recorded_micros": self.subject.recorded_micros,
             "breaker_transitions": totals.breaker_transitions.iter().map(transition_json).collect::<Vec<_>>(),
             "regime_transitions": totals.regime_transitions.iter().map(regime_json).collect::<Vec<_>>(),
+            "tier_moves": self.tier_moves.iter().map(tier_json).collect::<Vec<_>>(),
             "result_micros": self.money.json(),
             "stages_us_per_block": self.stages_json(),
         });
@@ -243,6 +248,11 @@ impl PriceReport {
             let (from, to, cause) = (moved.from.name(), moved.to.name(), moved.cause.name());
             writeln!(f, "regime            {} {from} to {to}: {cause}", clock(*block_time_ms))?;
         }
+        for TierMove { from, to, state, regime, block_time_ms } in &self.tier_moves {
+            let (from, to, amount) = (tier_name(*from), tier_name(*to), quote(WITHDRAWAL_QUOTE_MICROS.into()));
+            let (time, state, regime) = (clock(*block_time_ms), state.name(), regime.name());
+            writeln!(f, "tier of {amount:.0}      {time} {from} to {to}: breaker {state}, regime {regime}")?;
+        }
         Ok(())
     }
 }
@@ -279,6 +289,25 @@ fn regime_json(transition: &RegimeTransition) -> Value {
         "figure_ppm": moved.figure_ppm,
         "block_time_ms": transition.block_time_ms,
     })
+}
+
+fn tier_json(moved: &TierMove) -> Value {
+    json!({
+        "amount_quote_micros": WITHDRAWAL_QUOTE_MICROS,
+        "from": tier_name(moved.from),
+        "to": tier_name(moved.to),
+        "breaker": moved.state.name(),
+        "regime": moved.regime.name(),
+        "block_time_ms": moved.block_time_ms,
+    })
+}
+
+/// What is enough, in the words of policies.
+const fn tier_name(tier: Option<Tier>) -> &'static str {
+    match tier {
+        Some(tier) => tier.name(),
+        None => "nothing is enough",
+    }
 }
 
 fn transition_json(transition: &Transition) -> Value {

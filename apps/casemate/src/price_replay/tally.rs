@@ -6,9 +6,12 @@ use std::ops::Range;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_protocol::command::Side;
+use casemate_protocol::policy::PolicyTable;
 use casemate_protocol::event::{BreakerMoved, PassCause, PositionPassed, RegimeMoved, TradeExecuted};
 use casemate_protocol::{AccountId, Event};
 use casemate_world::MINUTE_MS;
+
+use super::scrutiny::Scrutiny;
 
 /// Sums over a chain. Those about liquidation begin with the named time.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Tally {
     /// What the crowd lost to liquidation in each minute of the named time, micro-quote.
     liquidated_micros: Vec<u64>,
     pub(super) totals: Totals,
+    /// What a withdrawal needs.
+    pub(super) scrutiny: Scrutiny,
 }
 
 /// Counts and amounts; amounts in micro-quote.
@@ -81,7 +86,7 @@ pub struct Liquidated {
 
 impl Tally {
     /// Nothing has happened.
-    pub fn new(crowd: Range<u64>, named_from_ms: u64, tick_value_micros: u64) -> Self {
+    pub fn new(crowd: Range<u64>, named_from_ms: u64, tick_value_micros: u64, policies: PolicyTable) -> Self {
         Self {
             lots: vec![0; usize::try_from(crowd.end - crowd.start).unwrap_or(0)],
             crowd,
@@ -93,6 +98,7 @@ impl Tally {
             in_liquidation: (Vec::new(), Vec::new()),
             liquidated_micros: Vec::new(),
             totals: Totals::default(),
+            scrutiny: Scrutiny::new(policies),
         }
     }
 
@@ -123,6 +129,7 @@ impl Tally {
         let (before, now) = &mut self.in_liquidation;
         std::mem::swap(before, now);
         now.clear();
+        self.scrutiny.end_block(self.time_ms);
         if self.is_named() {
             let open_micros = self.value_micros(self.crowd_lots);
             let peak = &mut self.totals.crowd_peak_open_interest_micros;
@@ -141,6 +148,7 @@ impl Tally {
     }
 
     fn absorb_event(&mut self, event: &Event) {
+        self.scrutiny.absorb(event);
         match event {
             Event::MarkMoved(moved) => self.index_fine = moved.index.fine(),
             Event::TradeExecuted(trade) => self.absorb_trade(trade),
@@ -250,7 +258,7 @@ mod tests {
 
     /// Accounts 10 to 19 are the crowd; a tick is worth 10 micro-quote a lot.
     fn tally() -> Tally {
-        Tally::new(10..20, NAMED_MS, 10)
+        Tally::new(10..20, NAMED_MS, 10, PolicyTable::built_in())
     }
 
     fn block(tally: &mut Tally, time_ms: u64, events: &[Event]) {

@@ -7,6 +7,7 @@
 use casemate_node::development_keys::{
     attestor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key,
 };
+use casemate_policy_cedar::PolicyFolder;
 use casemate_protocol::clearing::{
     BreakerRules, ClearingRules, FeedRules, FundingRules, LiquidationRules, MarginRules, MarginTier, Officers,
     PrincipalExitRules, ProposalRules, RatioLevels,
@@ -17,7 +18,6 @@ use casemate_protocol::genesis::{
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
-use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     AssetId, BoundedVec, DurationMs, FeePpm, FeedId, MarketId, OperatorId, PriceNanos, PriceTicks, QuantityLots,
@@ -185,7 +185,7 @@ impl VenuePlan {
                 grant_commands_per_minute: 1,
                 grant_lifetime_ms: ms(GRANT_LIFETIME_MS_MAX),
             }),
-            policies: PolicySet::default(),
+            policies: PolicyFolder::shipped().to_set().unwrap_or_default(),
         };
         genesis.validate()?;
         Ok(genesis)
