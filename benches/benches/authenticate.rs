@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use casemate_gate::{Authenticated, Decoded, authenticate_batch, authenticate_block, require_valid_key};
+use casemate_gate::{Authenticated, Decoded, NoProofs, authenticate_batch, authenticate_block, require_valid_key};
 use casemate_protocol::command::{LimitTerms, OrderKind, PlaceOrder, SelfTradeMode, Side, TimeInForce};
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole, digests_without_evidence};
 use casemate_protocol::hash::{self, Domain};
@@ -39,7 +39,7 @@ fn bench_batch(criterion: &mut Criterion, size: u64, key_count: u64) {
     group.bench_function(&name, |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
-            |items| authenticate_batch(items, &Sequential),
+            |items| authenticate_batch(items, &NoProofs, &Sequential),
             BatchSize::PerIteration,
         );
     });
@@ -58,7 +58,7 @@ fn bench_block_and_failure(criterion: &mut Criterion) {
     criterion.bench_function("gate::authenticate_block/size=4096 keys=distinct", |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
-            |items| authenticate_block(items, &Sequential),
+            |items| authenticate_block(items, &NoProofs, &Sequential),
             BatchSize::PerIteration,
         );
     });
@@ -68,7 +68,7 @@ fn bench_block_and_failure(criterion: &mut Criterion) {
     criterion.bench_function("gate::authenticate_batch/size=1024 keys=distinct bad=1", |bencher| {
         bencher.iter_batched(
             || decoded(&envelopes),
-            |items| authenticate_batch(items, &Sequential),
+            |items| authenticate_batch(items, &NoProofs, &Sequential),
             BatchSize::PerIteration,
         );
     });
@@ -78,7 +78,7 @@ fn bench_block_and_failure(criterion: &mut Criterion) {
 fn bench_single(criterion: &mut Criterion) {
     let bytes = envelope(1, 1);
     criterion.bench_function("gate::authenticate_one", |bencher| {
-        bencher.iter_batched(|| decode(&bytes), Authenticated::one, BatchSize::SmallInput);
+        bencher.iter_batched(|| decode(&bytes), |item| Authenticated::one(item, &NoProofs), BatchSize::SmallInput);
     });
     let key = decode(&bytes).envelope().intent.signer.key;
     criterion.bench_function("gate::require_valid_key", |bencher| {

@@ -1,6 +1,6 @@
 //! A whole block: inclusion, gate, ledger, records, rows, roots, header. Signatures were checked before.
 
-use casemate_gate::{Authenticated, BuiltInTable, Decoded, authenticate_batch};
+use casemate_gate::{Authenticated, BuiltInTable, Decoded, NoProofs, authenticate_batch};
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::Side;
 use casemate_protocol::parallel::Sequential;
@@ -48,7 +48,7 @@ fn envelopes(chain_id: &Digest, keys: &[SigningKey], block: u64) -> Vec<Authenti
         let bytes = sealed(*chain_id, FIRST_ACCOUNT + place, key, block + 1, order(block * ACCOUNTS + place));
         Decoded::from_bytes(bytes, chain_id).expect("an envelope of this chain")
     });
-    let judged = authenticate_batch(decoded.collect(), &Sequential);
+    let judged = authenticate_batch(decoded.collect(), &NoProofs, &Sequential);
     judged.into_iter().map(|envelope| envelope.expect("a signature of its key")).collect()
 }
 

@@ -7,7 +7,6 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_audit::{Log, OpenedRecord, RecordBody, RecordHeader};
 use casemate_protocol::block::{Block, Header};
-use casemate_protocol::envelope::digests_without_evidence;
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::merkle::{ConsistencyProof, InclusionProof, RowProof};
 use casemate_protocol::{Digest, Envelope};
@@ -44,7 +43,7 @@ fn envelope(bytes: &[u8]) {
     match Envelope::decode(bytes) {
         Ok((envelope, digests)) => {
             assert_eq!(envelope.encode(), bytes, "two encodings of one envelope");
-            assert_eq!(digests, digests_without_evidence(&envelope.intent));
+            assert_eq!(digests, envelope.digests());
             for command in &envelope.intent.commands {
                 let encoded = borsh::to_vec(command).expect("what decodes encodes");
                 assert_eq!(encoded.first(), Some(&command.action().number()));

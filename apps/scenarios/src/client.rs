@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
-use casemate_gate::{BuiltInTable, Decoded, authenticate_batch};
+use casemate_gate::{BuiltInTable, Decoded, NoProofs, authenticate_batch};
 use casemate_ledger::Ledger;
 use casemate_ledger::segment::{Market, Segment, SubAccount};
 use casemate_protocol::block::SealSecret;
@@ -202,7 +202,7 @@ impl Client {
             batch.push(Decoded::from_bytes(bytes, self.ledger().chain_id()).map_err(fail)?);
         }
         let mut envelopes = Vec::with_capacity(batch.len());
-        for (letter, envelope) in letters.iter().zip(authenticate_batch(batch, &Sequential)) {
+        for (letter, envelope) in letters.iter().zip(authenticate_batch(batch, &NoProofs, &Sequential)) {
             envelopes.push(envelope.map_err(|reject| NotIncluded::of(Some(letter), reject))?);
         }
         let time = TimeMs::from_ms(self.time_ms);

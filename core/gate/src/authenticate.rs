@@ -1,4 +1,4 @@
-//! Stage 2: the signature fits key and envelope digest: Ed25519 under the rules of ZIP-215, ECDSA by wallets and passkeys
+//! Stages 2 and 4: the signature fits key and envelope digest: Ed25519 under the rules of ZIP-215, ECDSA by wallets and passkeys
 //! as `eip712` and `webauthn` say.
 //!
 //! A batch may mix them. Wallets and passkeys sign now and then, so theirs are checked one by one in the same pieces; what
@@ -43,9 +43,10 @@ use ed25519_zebra::{Signature, VerificationKeyBytes};
 use crate::decode::{Decoded, EnvelopeParts};
 use crate::ecdsa::{P256Key, recover_address};
 use crate::eip712::TypedData;
+use crate::proofs::ProofVerifier;
 use crate::webauthn;
 
-/// An envelope of this chain whose signature was checked. Whether its key may act is for the next stage.
+/// An envelope of this chain whose signature and evidence were checked. Whether its key may act is for the next stage.
 #[derive(Debug)]
 pub struct Authenticated(Decoded);
 
@@ -53,9 +54,10 @@ impl Authenticated {
     /// Checks one envelope by itself. In a batch it costs half as much.
     ///
     /// # Errors
-    /// `KeyInvalid`, `SignatureInvalid`, and what a wallet's or passkey's signature can be refused with.
-    pub fn one(item: Decoded) -> Result<Self, Reject> {
-        match refusal_alone(&item) {
+    /// `KeyInvalid`, `SignatureInvalid`, what a wallet's or passkey's signature can be refused with, and what the verifier
+    /// refuses evidence with.
+    pub fn one(item: Decoded, proofs: &dyn ProofVerifier) -> Result<Self, Reject> {
+        match refusal_alone(&item).or_else(|| refusal_of_evidence(&item, proofs)) {
             None => Ok(Self(item)),
             Some(refusal) => Err(refusal),
         }
@@ -108,7 +110,11 @@ impl Authenticated {
 ///
 /// A batch that fails is checked again in slices, and the slices that fail one by one. A single bad signature makes a
 /// full batch cost 2.3 times as much, and nothing but bad ones make it cost 4.2 times as much; more is not possible.
-pub fn authenticate_batch<P: Parallel>(items: Vec<Decoded>, parallel: &P) -> Vec<Result<Authenticated, Reject>> {
+pub fn authenticate_batch<P: Parallel>(
+    items: Vec<Decoded>,
+    proofs: &dyn ProofVerifier,
+    parallel: &P,
+) -> Vec<Result<Authenticated, Reject>> {
     let mut refusals: Vec<Option<Reject>> = vec![None; items.len()];
     let (mut items_left, mut refusals_left) = (items.as_slice(), refusals.as_mut_slice());
     let mut batches = Vec::new();
@@ -116,7 +122,7 @@ pub fn authenticate_batch<P: Parallel>(items: Vec<Decoded>, parallel: &P) -> Vec
         let (items, refusals);
         (items, items_left) = items_left.split_at(length);
         (refusals, refusals_left) = refusals_left.split_at_mut(length);
-        batches.push(Batch { items, refusals });
+        batches.push(Batch { items, refusals, proofs });
     }
     parallel.for_each_mut(&mut batches, Batch::judge);
     let judged = items.into_iter().zip(refusals);
@@ -129,6 +135,7 @@ pub fn authenticate_batch<P: Parallel>(items: Vec<Decoded>, parallel: &P) -> Vec
 /// Index and refusal (as of [`Authenticated::one`]) of the first envelope that fails.
 pub fn authenticate_block<P: Parallel>(
     items: Vec<Decoded>,
+    proofs: &dyn ProofVerifier,
     parallel: &P,
 ) -> Result<Vec<Authenticated>, (usize, Reject)> {
     let mut left = items.as_slice();
@@ -138,12 +145,12 @@ pub fn authenticate_block<P: Parallel>(
         (batch, left) = left.split_at(length);
         batches.push((batch, false));
     }
-    parallel.for_each_mut(&mut batches, |(items, is_good)| *is_good = holds(items));
+    parallel.for_each_mut(&mut batches, |(items, is_good)| *is_good = holds(items, proofs));
     if batches.iter().any(|&(_, is_good)| !is_good) {
         // Every batch before the first failing one held, so the first failure of all lies there.
         let held = batches.iter().take_while(|&&(_, is_good)| is_good).map(|(items, _)| items.len()).sum();
         for (index, item) in items.iter().enumerate().skip(held) {
-            if let Some(refusal) = refusal_alone(item) {
+            if let Some(refusal) = refusal_alone(item).or_else(|| refusal_of_evidence(item, proofs)) {
                 return Err((index, refusal));
             }
         }
@@ -200,11 +207,21 @@ const _: () = assert!(BATCH_SIGNATURES_MIN > 0 && SLICE_SIGNATURES > 0, "cutting
 struct Batch<'a> {
     items: &'a [Decoded],
     refusals: &'a mut [Option<Reject>],
+    proofs: &'a dyn ProofVerifier,
 }
 
 impl Batch<'_> {
-    /// Writes down the refusals, if there are any. Whatever is not Ed25519 is judged once, by itself.
+    /// Writes down the refusals, if there are any. Evidence is looked at only where the signature holds: it costs more.
     fn judge(&mut self) {
+        self.judge_signatures();
+        for (item, refusal) in self.items.iter().zip(self.refusals.iter_mut()).filter(|(_, refusal)| refusal.is_none())
+        {
+            *refusal = refusal_of_evidence(item, self.proofs);
+        }
+    }
+
+    /// Whatever is not Ed25519 is judged once, by itself.
+    fn judge_signatures(&mut self) {
         for (item, refusal) in self.items.iter().zip(self.refusals.iter_mut()).filter(|(item, _)| !is_ed25519(item)) {
             *refusal = refusal_alone(item);
         }
@@ -282,9 +299,17 @@ fn verify_alone(item: &Decoded) -> Result<(), RejectCode> {
     }
 }
 
+/// Why the evidence of an envelope is refused, if it is.
+fn refusal_of_evidence(item: &Decoded, proofs: &dyn ProofVerifier) -> Option<Reject> {
+    let (account, intent) = (item.envelope().intent.account, &item.digests().intent);
+    item.envelope().evidence.iter().find_map(|piece| proofs.verify(piece, account, intent).err())
+}
+
 /// Whether no envelope of a batch is refused.
-fn holds(items: &[Decoded]) -> bool {
-    ed25519_holds(items) && items.iter().filter(|item| !is_ed25519(item)).all(|item| refusal_alone(item).is_none())
+fn holds(items: &[Decoded], proofs: &dyn ProofVerifier) -> bool {
+    ed25519_holds(items)
+        && items.iter().filter(|item| !is_ed25519(item)).all(|item| refusal_alone(item).is_none())
+        && items.iter().all(|item| refusal_of_evidence(item, proofs).is_none())
 }
 
 /// Whether no envelope of a batch that an Ed25519 key signs is refused.

@@ -17,12 +17,15 @@
 //! | 1 | `GroupCommandNotAllowed` | an all-or-nothing group holds no account, grant, deposit, price or governance command |
 //! | 1 | `SignatureFormUnfit` | the signature has the form of its key's scheme |
 //! | 1 | `WalletCommandCount` | a wallet signs one command |
+//! | 1 | `EvidenceCommandCount` | evidence is for one command |
+//! | 1 | `EvidenceOfOtherIntent` | each piece of evidence names this intent |
 //! | 2 | `KeyInvalid` | the root key that an opening brings is canonical and not of small order |
 //! | 2 | `PasskeyDataMalformed` | a passkey's two texts begin as WebAuthn says |
 //! | 2 | `PasskeyChallengeWrong` | it answered the envelope digest |
 //! | 2 | `PasskeyUserNotVerified` | its user was there and was verified |
 //! | 2 | `SignatureNotLow` | s of an ECDSA signature is in its lower half |
 //! | 2 | `SignatureInvalid` | the signature fits key and envelope digest |
+//! | 4 | `ProofNotSupported` | each piece of evidence is of a kind that is verified here, and holds |
 //!
 //! Not here: whether a group stays in one segment (`GroupSpansSegments`). Which segment a market belongs to is state,
 //! and nothing in these stages may depend on state.
@@ -52,6 +55,7 @@ impl Decoded {
         require_opening_rule(&envelope.intent)?;
         require_group_rule(&envelope.intent)?;
         require_form(&envelope)?;
+        require_evidence_rule(&envelope, &digests.intent)?;
         let weight = weight::of_envelope(&envelope, bytes.len());
         Ok(Self { bytes, envelope, digests, weight })
     }
@@ -132,6 +136,20 @@ fn require_group_rule(intent: &Intent) -> Result<(), Reject> {
         GroupMode::AllOrNothing => !intent.commands.iter().any(|command| stands_alone(command.action())),
     };
     if is_allowed { Ok(()) } else { Err(RejectCode::GroupCommandNotAllowed.into()) }
+}
+
+/// Evidence is bound to one command, so that nothing else can hide behind it.
+fn require_evidence_rule(envelope: &Envelope, intent: &Digest) -> Result<(), Reject> {
+    let (evidence, commands) = (envelope.evidence.as_slice(), envelope.intent.commands.len());
+    if evidence.is_empty() {
+        return Ok(());
+    }
+    if commands != 1 {
+        let count = u64::try_from(commands).unwrap_or(u64::MAX);
+        return Err(Reject::of(RejectCode::EvidenceCommandCount).required(1).present(count));
+    }
+    let is_of_this = evidence.iter().all(|piece| piece.intent == *intent);
+    if is_of_this { Ok(()) } else { Err(RejectCode::EvidenceOfOtherIntent.into()) }
 }
 
 /// A wallet shows one action at a time, and what it does not show nobody has agreed to.

@@ -21,6 +21,7 @@ pub mod inclusion;
 mod people;
 pub mod pipeline;
 pub mod policy;
+pub mod proofs;
 pub mod webauthn;
 pub mod weight;
 
@@ -30,3 +31,4 @@ pub use authenticate::{
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
 pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused, judge_leaving};
+pub use proofs::{NoProofs, ProofVerifier};

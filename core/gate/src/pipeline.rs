@@ -1,15 +1,15 @@
 //! The stateful stages, in order, at the moment a command takes effect: s3 grant, s5 freshness, s6 policy, s7
 //! conduct.
 //!
-//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) have
-//! no content yet and no place here; they come between the stages that stand around them.
+//! One type per stage; each consumes the last, so no stage can be skipped or swapped. Proofs (s4) were verified with the
+//! signature: that needs no state.
 
 use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
-use casemate_protocol::envelope::{Intent, SignerRole};
+use casemate_protocol::envelope::{Evidence, EvidenceKind, Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
 use casemate_protocol::policy::{EvidenceFacts, Tier};
-use casemate_protocol::{Command, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
+use casemate_protocol::{Command, Envelope, GrantNumber, MarketId, Reject, RejectCode, SystemCommand};
 
 use crate::authenticate::{require_valid_key, require_valid_session_key};
 use crate::inclusion::Included;
@@ -19,6 +19,7 @@ use crate::policy::{Judged, PolicyDecider};
 #[derive(Debug)]
 pub struct Entitled<'a> {
     intent: &'a Intent,
+    evidence: &'a [Evidence],
     grant: Option<GrantNumber>,
     command: &'a Command,
 }
@@ -47,8 +48,8 @@ impl<'a> Entitled<'a> {
         included: &'a Included,
         command: &'a Command,
     ) -> Result<Self, Reject> {
-        let intent = &included.envelope().envelope().intent;
-        let entitled = Self { intent, grant: included.grant(), command };
+        let Envelope { intent, evidence, .. } = included.envelope().envelope();
+        let entitled = Self { intent, evidence: evidence.as_slice(), grant: included.grant(), command };
         if let Command::RegisterGrant(terms) = command {
             require_valid_session_key(&terms.session_key)?;
         }
@@ -95,7 +96,8 @@ impl<'a> Entitled<'a> {
     /// How strong the evidence is that the command came with, and what is behind it.
     fn evidence(&self, ledger: &Ledger, block: &BlockContext) -> (Tier, EvidenceFacts) {
         if self.intent.signer.role == SignerRole::Root {
-            return (Tier::Rooted, EvidenceFacts::default());
+            let is_proven = self.evidence.iter().any(|piece| piece.kind == EvidenceKind::CREDENTIAL);
+            return (if is_proven { Tier::Proven } else { Tier::Rooted }, EvidenceFacts::default());
         }
         let account = ledger.accounts().account(self.intent.account);
         let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
@@ -209,7 +211,7 @@ impl<'a> Conducted<'a> {
     /// All stages passed: what the ledger accepts.
     #[must_use]
     pub fn verified(self) -> Verified<'a> {
-        let Authorized(Fresh(Entitled { intent, grant, command }), tier) = self.0;
+        let Authorized(Fresh(Entitled { intent, grant, command, .. }), tier) = self.0;
         let work = VerifiedWork::Account {
             account: intent.account,
             role: intent.signer.role,

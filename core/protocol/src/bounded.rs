@@ -75,7 +75,6 @@ impl<'a, T, const MAX: usize> IntoIterator for &'a BoundedVec<T, MAX> {
 
 impl<T: BorshSerialize, const MAX: usize> BorshSerialize for BoundedVec<T, MAX> {
     fn serialize<W: Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
-        // As a slice: borsh refuses a `Vec` of elements that take no bytes, which evidence is as long as no kind exists.
         self.0.as_slice().serialize(writer)
     }
 }

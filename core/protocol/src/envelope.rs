@@ -4,8 +4,12 @@
 //! signature. The *envelope digest* adds the evidence hash, and every signature form signs it, so evidence can be
 //! neither added, lifted nor stripped.
 
-use borsh::io::{Error, ErrorKind, Read, Write};
+mod evidence;
+
+use borsh::io::Write;
 use borsh::{BorshDeserialize, BorshSerialize};
+
+pub use evidence::{Evidence, EvidenceKind};
 
 use crate::BoundedVec;
 use crate::command::Command;
@@ -79,23 +83,6 @@ impl Intent {
     }
 }
 
-/// Evidence beyond a signature. No kind is known to this version, so a list with an element does not decode;
-/// kinds take permanent numbers as they come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {}
-
-impl BorshSerialize for Evidence {
-    fn serialize<W: Write>(&self, _writer: &mut W) -> borsh::io::Result<()> {
-        match *self {}
-    }
-}
-
-impl BorshDeserialize for Evidence {
-    fn deserialize_reader<R: Read>(_reader: &mut R) -> borsh::io::Result<Self> {
-        Err(Error::new(ErrorKind::InvalidData, "unknown kind of evidence"))
-    }
-}
-
 /// A signed envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
@@ -161,6 +148,14 @@ impl Envelope {
         let evidence_bytes = leading(after_intent, after_evidence);
         let digests = digests_of(hash::digest(Domain::Intent, &[intent_bytes]), evidence_bytes);
         Ok((Self { intent, evidence, signature }, digests))
+    }
+
+    /// The digests, computed anew. They do not depend on the signature, so a client asks for them to sign.
+    #[must_use]
+    pub fn digests(&self) -> EnvelopeDigests {
+        let intent = self.intent.digest();
+        let envelope = hash::digest(Domain::Envelope, &[intent.bytes(), self.evidence_hash().bytes()]);
+        EnvelopeDigests { intent, envelope }
     }
 
     /// Digest of the evidence list. With the intent digest it makes the envelope digest, so typed data that shows both

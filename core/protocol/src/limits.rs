@@ -6,6 +6,8 @@ pub const ENVELOPE_SIZE_BYTES_MAX: usize = 64 * 1024;
 pub const ENVELOPE_COMMANDS_MAX: usize = 64;
 /// Pieces of evidence in one envelope.
 pub const ENVELOPE_EVIDENCE_MAX: usize = 8;
+/// Bytes of the body of one piece of evidence.
+pub const EVIDENCE_BODY_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of what a passkey's authenticator says: 37, and what extensions add.
 pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 256;
 /// Bytes of what a browser says of a passkey's request.

@@ -161,7 +161,9 @@ reject_codes! {
     305 EvidenceTooLow Tier "the policy in force asks for evidence `{required}`, the command came with `{present}`", "present more: session, fresh, rooted, proven, quorum; `policy explain` says why, and the slow principal exit needs no more than the root key";
     306 ProofNotSupported Count "evidence of kind `{present}` cannot be verified by this version", "leave it out; the slow principal exit needs none";
     307 EvidenceNotMore Tier "what waits has evidence `{required}` already, the command brings `{present}`", "nothing to do, or sign with stronger evidence";
+    308 EvidenceOfOtherIntent Nothing "the evidence was made for another intent", "make evidence for exactly this account, nonce, time and command";
     309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
+    310 EvidenceCommandCount Count "evidence is for `{required}` command, the envelope holds `{present}`", "send the command that needs it in an envelope of its own, signed by the root key";
 
     // 4xx: accounts and money.
     400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";

@@ -3,7 +3,9 @@
 use borsh::io::{Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_audit::Log;
-use casemate_gate::{Authenticated, BlockBudget, Decoded, Included, PolicyDecider, authenticate_block};
+use casemate_gate::{
+    Authenticated, BlockBudget, Decoded, Included, NoProofs, PolicyDecider, ProofVerifier, authenticate_block,
+};
 use casemate_ledger::{BlockContext, Ledger, PolicyInForce, SeededKeys, SnapshotError};
 use casemate_protocol::block::{Block, EnvelopeBytes, Header, PROTOCOL_VERSION, SealSecret, envelope_root};
 use casemate_protocol::genesis::{Genesis, GenesisError, GenesisPlace, GenesisRule};
@@ -19,6 +21,7 @@ pub struct Replica<D> {
     ledger: Ledger,
     log: Log,
     policy: D,
+    proofs: &'static dyn ProofVerifier,
     last: LastBlock,
     pending: Option<Pending>,
 }
@@ -78,7 +81,19 @@ impl<D: PolicyDecider> Replica<D> {
         let state_root = ledger.seal(&SealSecret([0; 32]), parallel);
         ledger.settle();
         let last = LastBlock { id: Digest::ZERO, state_root };
-        Ok(Self { ledger, log: Log::default(), policy, last, pending: None })
+        Ok(Self { ledger, log: Log::default(), policy, proofs: &NoProofs, last, pending: None })
+    }
+
+    /// The same replica with another verifier of evidence. Without one it verifies no kind.
+    #[must_use]
+    pub fn with_proofs(self, proofs: &'static dyn ProofVerifier) -> Self {
+        Self { proofs, ..self }
+    }
+
+    /// What verifies evidence.
+    #[must_use]
+    pub const fn proofs(&self) -> &'static dyn ProofVerifier {
+        self.proofs
     }
 
     /// The state, including a block that was executed and does not stand yet.
@@ -232,7 +247,7 @@ impl<D: PolicyDecider> Replica<D> {
         let header = SnapshotHeader::deserialize_reader(reader).map_err(|_error| SnapshotError::Malformed)?;
         let ledger = Ledger::read_snapshot(genesis, &header.last.state_root, reader, parallel)?;
         ledger.proposed_sets().for_each(|set| policy.prepare(set));
-        Ok(Self { ledger, log: header.log, policy, last: header.last, pending: None })
+        Ok(Self { ledger, log: header.log, policy, proofs: &NoProofs, last: header.last, pending: None })
     }
 
     /// Makes a segment's cash wrong in the block of a height, as a bug of ours would.
@@ -311,7 +326,7 @@ impl<D: PolicyDecider> Replica<D> {
                 .map_err(|reject| InvalidBlock::Envelope { position, reject })?;
             decoded.push(envelope);
         }
-        authenticate_block(decoded, parallel).map_err(|(position, reject)| InvalidBlock::Envelope {
+        authenticate_block(decoded, self.proofs, parallel).map_err(|(position, reject)| InvalidBlock::Envelope {
             position: u32::try_from(position).unwrap_or(u32::MAX),
             reject,
         })

@@ -37,8 +37,23 @@ pub struct EnvelopeJson {
     pub group: GroupJson,
     /// One to 64 commands.
     pub commands: Vec<CommandJson>,
+    /// Evidence beyond the signature; left out where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceJson>,
     /// The signature over the envelope digest, in the form of the key's scheme.
     pub signature: SignatureJson,
+}
+
+/// A piece of evidence beyond the signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceJson {
+    /// What it is: 1 a credential, 2 a membership.
+    pub kind: u16,
+    /// Digest of the intent that it was made for.
+    pub intent: HexArray<32>,
+    /// What its kind says.
+    pub body: HexBytes,
 }
 
 /// An envelope without its signature: what is about to be signed.

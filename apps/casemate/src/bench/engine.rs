@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use casemate_gate::{Authenticated, Decoded, authenticate_batch};
+use casemate_gate::{Authenticated, Decoded, NoProofs, authenticate_batch};
 use casemate_node::genesis_file::full_collateral_genesis;
 use casemate_node::keeper::KeeperOptions;
 use casemate_node::solo::{CLOSE_AT_BYTES, CLOSE_AT_ENVELOPES};
@@ -243,7 +243,7 @@ fn verify(batch: &[Vec<u8>], chain_id: &Digest, threads: &Threads) -> Result<(Ve
     });
     let decoded: Result<Vec<Decoded>, Reject> = pieces.into_iter().flat_map(|(_, decoded)| decoded).collect();
     let decoded = decoded.map_err(refused)?;
-    let verified: Result<Vec<Authenticated>, _> = authenticate_batch(decoded, threads).into_iter().collect();
+    let verified: Result<Vec<Authenticated>, _> = authenticate_batch(decoded, &NoProofs, threads).into_iter().collect();
     let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((verified.map_err(refused)?, ns))
 }

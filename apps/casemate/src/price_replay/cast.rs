@@ -1,6 +1,6 @@
 //! Who takes part, with their accounts and keys, all derived from the seed.
 
-use casemate_gate::{Authenticated, Decoded, authenticate_batch};
+use casemate_gate::{Authenticated, Decoded, NoProofs, authenticate_batch};
 use casemate_ledger::Ledger;
 use casemate_node::Threads;
 use casemate_node::development_keys::{
@@ -143,7 +143,10 @@ impl Cast {
         let refused = |reject| CliError::defect(format!("the replay's own envelope was refused: {reject}"));
         let decoded: Result<Vec<Decoded>, _> =
             envelopes.iter().map(|envelope| Decoded::from_bytes(envelope.encode(), &self.chain_id)).collect();
-        authenticate_batch(decoded.map_err(refused)?, threads).into_iter().collect::<Result<_, _>>().map_err(refused)
+        authenticate_batch(decoded.map_err(refused)?, &NoProofs, threads)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(refused)
     }
 }
 

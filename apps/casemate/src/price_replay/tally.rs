@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_protocol::command::Side;
-use casemate_protocol::policy::PolicyTable;
 use casemate_protocol::event::{BreakerMoved, PassCause, PositionPassed, RegimeMoved, TradeExecuted};
+use casemate_protocol::policy::PolicyTable;
 use casemate_protocol::{AccountId, Event};
 use casemate_world::MINUTE_MS;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 
 use casemate_audit::{RecordBody, RecordSource, Verdict};
-use casemate_gate::{Authenticated, Decoded, authenticate_batch};
+use casemate_gate::{Authenticated, Decoded, NoProofs, authenticate_batch};
 use casemate_node::Node;
 use casemate_node::development_keys::{public_key, session_key, sign_envelope};
 use casemate_node::node::{decode_block, decode_records};
@@ -119,7 +119,7 @@ impl<'plan> Driver<'plan> {
             decoded.push(one);
         }
         let authenticated: Result<Vec<Authenticated>, _> =
-            authenticate_batch(decoded, self.node.threads()).into_iter().collect();
+            authenticate_batch(decoded, &NoProofs, self.node.threads()).into_iter().collect();
         let authenticated = authenticated
             .map_err(|reject| CliError::defect(format!("the replay's own signature was refused: {reject}")))?;
         self.totals.commands_this_run += authenticated.len() as u64;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_gate::{Authenticated, Decoded, authenticate_batch, require_includable};
+use casemate_gate::{Authenticated, Decoded, ProofVerifier, authenticate_batch, require_includable};
 use casemate_ledger::BlockContext;
 use casemate_protocol::limits::CLOCK_STEP_MS_MAX;
 use casemate_protocol::parallel::Parallel;
@@ -46,6 +46,19 @@ struct LastSnapshot {
 struct Judged {
     reply: ReplyTo,
     verdict: EdgeVerdict,
+}
+
+/// What the stateless stages know.
+struct Edge {
+    chain_id: Digest,
+    proofs: &'static dyn ProofVerifier,
+}
+
+impl Edge {
+    fn of(node: &Node) -> Self {
+        let replica = node.replica();
+        Self { chain_id: *replica.ledger().chain_id(), proofs: replica.proofs() }
+    }
 }
 
 enum EdgeVerdict {
@@ -137,8 +150,8 @@ impl<C: Clock> Sequencer<C> {
         let (envelopes_max, bytes_max) = self.waiting.room();
         let arrivals = self.inbox.drain(envelopes_max, bytes_max);
         if !arrivals.is_empty() {
-            let chain_id = *self.node.replica().ledger().chain_id();
-            let judged = judge(arrivals, &chain_id, &self.recent, self.node.threads());
+            let edge = Edge::of(&self.node);
+            let judged = judge(arrivals, &edge, &self.recent, self.node.threads());
             self.admit(judged);
         }
         let now = self.clock.elapsed();
@@ -196,10 +209,10 @@ impl<C: Clock> Sequencer<C> {
             envelopes.push(waiting.envelope);
         }
         let threads = self.node.shared_threads();
-        let chain_id = *self.node.replica().ledger().chain_id();
+        let edge = Edge::of(&self.node);
         let (node, recent) = (&mut self.node, &self.recent);
         let (proposed, judged) =
-            threads.join(|| node.propose(envelopes, time_ms, &mut ()), || judge(arrivals, &chain_id, recent, &threads));
+            threads.join(|| node.propose(envelopes, time_ms, &mut ()), || judge(arrivals, &edge, recent, &threads));
         self.last_block = self.clock.elapsed();
         match proposed {
             Ok(proposed) => self.answer_block(proposed, seats),
@@ -341,7 +354,7 @@ impl<C: Clock> Sequencer<C> {
 }
 
 /// The stateless stages, over all threads.
-fn judge(arrivals: Vec<Submission>, chain_id: &Digest, recent: &RecentReceipts, threads: &Threads) -> Vec<Judged> {
+fn judge(arrivals: Vec<Submission>, edge: &Edge, recent: &RecentReceipts, threads: &Threads) -> Vec<Judged> {
     struct Decoding {
         submission: Option<Submission>,
         done: Option<(ReplyTo, Result<Decoded, Reject>)>,
@@ -352,7 +365,7 @@ fn judge(arrivals: Vec<Submission>, chain_id: &Digest, recent: &RecentReceipts, 
     threads.for_each_mut(&mut pieces, |piece| {
         for item in piece.iter_mut() {
             let Some(Submission { bytes, reply }) = item.submission.take() else { continue };
-            item.done = Some((reply, Decoded::from_bytes(bytes, chain_id)));
+            item.done = Some((reply, Decoded::from_bytes(bytes, &edge.chain_id)));
         }
     });
     let mut judged = Vec::with_capacity(items.len());
@@ -369,7 +382,7 @@ fn judge(arrivals: Vec<Submission>, chain_id: &Digest, recent: &RecentReceipts, 
             }
         }
     }
-    for (reply, verdict) in replies.into_iter().zip(authenticate_batch(decoded, threads)) {
+    for (reply, verdict) in replies.into_iter().zip(authenticate_batch(decoded, edge.proofs, threads)) {
         let verdict = match verdict {
             Ok(envelope) => EdgeVerdict::Authentic(Box::new(envelope)),
             Err(reject) => EdgeVerdict::Refused(reject),

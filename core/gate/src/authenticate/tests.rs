@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha512};
 
 use super::*;
+use crate::NoProofs;
 use crate::decode::fixture::{chain_id, intent, opening, order, public_key, sealed, signed, signing_key};
 use crate::people::{Passkey, Wallet};
 
@@ -100,12 +101,13 @@ fn verdict<T>(result: Result<T, Reject>) -> Verdict {
 /// Verdicts one by one, in batches and as a block of several widths; asserts that all agree.
 fn agreed_verdicts(envelopes: &[Vec<u8>]) -> Vec<Verdict> {
     let fresh = || envelopes.iter().map(|bytes| decoded(bytes)).collect::<Vec<_>>();
-    let alone: Vec<Verdict> = fresh().into_iter().map(|item| verdict(Authenticated::one(item))).collect();
+    let alone: Vec<Verdict> = fresh().into_iter().map(|item| verdict(Authenticated::one(item, &NoProofs))).collect();
     let first_bad = alone.iter().enumerate().find_map(|(index, verdict)| verdict.err().map(|code| (index, code)));
     for width in [1, 2, 3] {
-        let batch: Vec<Verdict> = authenticate_batch(fresh(), &Reversed(width)).into_iter().map(verdict).collect();
+        let batch: Vec<Verdict> =
+            authenticate_batch(fresh(), &NoProofs, &Reversed(width)).into_iter().map(verdict).collect();
         assert_eq!(batch, alone, "width {width}");
-        let block = authenticate_block(fresh(), &Reversed(width));
+        let block = authenticate_block(fresh(), &NoProofs, &Reversed(width));
         let refused = block.err().map(|(index, reject)| (index, reject.code()));
         assert_eq!(refused, first_bad, "width {width}");
     }
@@ -118,18 +120,18 @@ fn agreed_verdicts(envelopes: &[Vec<u8>]) -> Vec<Verdict> {
 fn good_signatures_pass_alone_in_a_batch_and_in_a_block() {
     let envelopes: Vec<Vec<u8>> = (0..70).map(|nonce| good(nonce % 9, nonce + 1)).collect();
     assert!(agreed_verdicts(&envelopes).iter().all(Result::is_ok));
-    let item = Authenticated::one(decoded(&envelopes[3])).unwrap();
+    let item = Authenticated::one(decoded(&envelopes[3]), &NoProofs).unwrap();
     assert_eq!(item.bytes(), envelopes[3]);
     assert_eq!(item.digests(), decoded(&envelopes[3]).digests());
-    assert!(authenticate_batch(Vec::new(), &Sequential).is_empty());
-    assert!(authenticate_block(Vec::new(), &Sequential).unwrap().is_empty());
+    assert!(authenticate_batch(Vec::new(), &NoProofs, &Sequential).is_empty());
+    assert!(authenticate_block(Vec::new(), &NoProofs, &Sequential).unwrap().is_empty());
 }
 
 #[test]
 fn verdicts_come_in_the_order_of_the_items() {
     let envelopes: Vec<Vec<u8>> = (1..=90).map(|nonce| good(nonce, nonce)).collect();
     let items = envelopes.iter().map(|bytes| decoded(bytes)).collect();
-    let authenticated = authenticate_block(items, &Reversed(4)).unwrap();
+    let authenticated = authenticate_block(items, &NoProofs, &Reversed(4)).unwrap();
     assert!(authenticated.iter().map(Authenticated::bytes).eq(envelopes.iter().map(Vec::as_slice)));
 }
 
@@ -140,7 +142,8 @@ fn every_bit_of_an_envelope_is_covered_by_its_signature() {
         for bit in 0..8 {
             let mut flipped = bytes.clone();
             flipped[position] ^= 1 << bit;
-            let verdict = Decoded::from_bytes(flipped, &chain_id()).and_then(Authenticated::one);
+            let verdict =
+                Decoded::from_bytes(flipped, &chain_id()).and_then(|item| Authenticated::one(item, &NoProofs));
             assert!(verdict.is_err(), "bit {bit} of byte {position}");
         }
     }
@@ -288,10 +291,11 @@ fn errors_that_cancel_under_equal_coefficients_are_refused() {
     for (left, right) in [(1, 1), (1, 2)] {
         let pair = || vec![Forger::honest(left).order(1, error), Forger::honest(right).order(2, -error)];
         assert!(equation_holds(&pair(), EqualCoefficients), "the attack works if coefficients are equal");
-        assert!(!holds(&pair()));
-        let verdicts: Vec<Verdict> = authenticate_batch(pair(), &Sequential).into_iter().map(verdict).collect();
+        assert!(!holds(&pair(), &NoProofs));
+        let verdicts: Vec<Verdict> =
+            authenticate_batch(pair(), &NoProofs, &Sequential).into_iter().map(verdict).collect();
         assert_eq!(verdicts, [Err(RejectCode::SignatureInvalid); 2]);
-        assert_eq!(authenticate_block(pair(), &Sequential).unwrap_err().0, 0);
+        assert_eq!(authenticate_block(pair(), &NoProofs, &Sequential).unwrap_err().0, 0);
     }
 }
 
@@ -327,14 +331,14 @@ fn errors_that_cancel_under_coefficients_known_beforehand_are_refused() {
         equation_holds(&forgetful, coefficients_without_signatures(&forgetful)),
         "the attack works if coefficients do not depend on the signatures"
     );
-    assert!(!holds(&forgetful));
+    assert!(!holds(&forgetful, &NoProofs));
 
     let complete = cancelling(coefficients(&honest));
     assert!(
         equation_holds(&complete, coefficients(&honest)),
         "the attack would work if coefficients stayed what they were before the change"
     );
-    assert!(!holds(&complete));
+    assert!(!holds(&complete, &NoProofs));
 }
 
 #[test]

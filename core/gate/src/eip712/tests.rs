@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::Authenticated;
 use crate::decode::Decoded;
 use crate::decode::fixture::{chain_id, intent, opening, order};
 use crate::ecdsa::SECP256K1_HALF_ORDER;
 use crate::people::{Passkey, Wallet, other_half};
+use crate::{Authenticated, NoProofs};
 
 fn shown(intent: &Intent) -> TypedData {
     let digests = digests_without_evidence(intent);
@@ -57,7 +57,7 @@ fn example(action: Action) -> Intent {
 }
 
 fn authenticated(bytes: &[u8], chain_id: &Digest) -> Result<(), RejectCode> {
-    let verdict = Decoded::from_bytes(bytes.to_vec(), chain_id).and_then(Authenticated::one);
+    let verdict = Decoded::from_bytes(bytes.to_vec(), chain_id).and_then(|item| Authenticated::one(item, &NoProofs));
     verdict.map(|_| ()).map_err(|reject| reject.code())
 }
 

@@ -3,11 +3,11 @@ use casemate_protocol::{BoundedVec, PublicKey, SignatureBytes};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Authenticated;
 use crate::decode::Decoded;
 use crate::decode::fixture::{chain_id, intent, opening, order};
 use crate::ecdsa::P256_HALF_ORDER;
 use crate::people::{Passkey, other_half};
+use crate::{Authenticated, NoProofs};
 
 fn wanted(passkey: &Passkey) -> Intent {
     intent(passkey.key(), 1, GroupMode::EachAlone, vec![order(1), order(2)])
@@ -23,7 +23,7 @@ fn verdict(passkey: &Passkey, change: impl FnOnce(&mut Assertion)) -> Result<(),
 }
 
 fn authenticated(bytes: &[u8]) -> Result<(), RejectCode> {
-    let verdict = Decoded::from_bytes(bytes.to_vec(), &chain_id()).and_then(Authenticated::one);
+    let verdict = Decoded::from_bytes(bytes.to_vec(), &chain_id()).and_then(|item| Authenticated::one(item, &NoProofs));
     verdict.map(|_| ()).map_err(|reject| reject.code())
 }
 

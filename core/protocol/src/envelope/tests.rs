@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::command::{QuoteLadder, QuoteLevel};
-use crate::limits::QUOTE_LEVELS_MAX;
+use crate::limits::{EVIDENCE_BODY_BYTES_MAX, QUOTE_LEVELS_MAX};
 use crate::testing::golden::{assert_golden, table};
 use crate::testing::{arbitrary, examples};
 use crate::{Action, MarketId, PriceTicks, QuantityLots};
@@ -19,7 +19,8 @@ fn every_example() -> Envelope {
 /// only the signature differs, which then is not the one that was made for this digest.
 fn assert_bound(original: &[u8], changed: &[u8]) {
     let (envelope, digests) = Envelope::decode(original).unwrap();
-    let signature_at = borsh::to_vec(&(envelope.intent, envelope.evidence)).unwrap().len();
+    let evidence_at = borsh::to_vec(&envelope.intent).unwrap().len();
+    let signature_at = evidence_at + borsh::to_vec(&envelope.evidence).unwrap().len();
     match Envelope::decode(changed) {
         Err(reject) => assert!(
             [RejectCode::Malformed, RejectCode::EnvelopeVersionUnsupported, RejectCode::EnvelopeEmpty]
@@ -30,8 +31,9 @@ fn assert_bound(original: &[u8], changed: &[u8]) {
             if original.get(..signature_at) == changed.get(..signature_at) {
                 assert_eq!(digests, changed_digests, "the id never depends on the signature");
             } else {
-                assert_ne!(digests.intent, changed_digests.intent);
-                assert_ne!(digests.envelope, changed_digests.envelope);
+                let is_same_intent = original.get(..evidence_at) == changed.get(..evidence_at);
+                assert_eq!(digests.intent == changed_digests.intent, is_same_intent, "the id is that of the intent");
+                assert_ne!(digests.envelope, changed_digests.envelope, "evidence is signed as well");
             }
         }
     }
@@ -42,7 +44,7 @@ proptest! {
     fn prop_decode_inverts_encode(envelope in arbitrary::envelope(8)) {
         let (decoded, digests) = Envelope::decode(&envelope.encode()).unwrap();
         prop_assert_eq!(&decoded, &envelope);
-        prop_assert_eq!(digests, digests_without_evidence(&envelope.intent));
+        prop_assert_eq!(digests, envelope.digests());
         prop_assert_eq!(digests.intent, envelope.intent.digest());
     }
 
@@ -183,14 +185,31 @@ fn at_most_64_commands_decode() {
 }
 
 #[test]
-fn no_evidence_is_known_to_this_version() {
-    let intent = examples::intent(vec![Command::OpenAccount]);
-    for count in [1, 8, 9, u32::MAX] {
-        let mut bytes = borsh::to_vec(&intent).unwrap();
-        bytes.extend(count.to_le_bytes());
-        bytes.extend([0; 256]);
-        assert_eq!(code_of(Envelope::decode(&bytes)), RejectCode::Malformed);
+fn evidence_of_any_kind_decodes_within_its_bounds_and_is_part_of_what_is_signed() {
+    let piece = |kind: u16, size: usize| Evidence {
+        kind: EvidenceKind::new(kind),
+        intent: Digest([7; 32]),
+        body: BoundedVec::new(vec![9; size]).unwrap_or_default(),
+    };
+    let mut envelope = examples::envelope(vec![examples::command(Action::RequestWithdrawal)]);
+    let bare = envelope.digests();
+    for kind in [0, 1, 2, 777, u16::MAX] {
+        envelope.evidence = BoundedVec::new(vec![piece(kind, EVIDENCE_BODY_BYTES_MAX); ENVELOPE_EVIDENCE_MAX]).unwrap();
+        let (decoded, digests) = Envelope::decode(&envelope.encode()).unwrap();
+        assert_eq!((&decoded, digests), (&envelope, envelope.digests()));
+        assert_eq!(digests.intent, bare.intent, "the id is that of the intent");
+        assert_ne!(digests.envelope, bare.envelope);
     }
+    // One piece more, or a body of one byte more.
+    let intent = borsh::to_vec(&envelope.intent).unwrap();
+    let with = |pieces: &[u8]| [&intent, pieces, &[0; 64]].concat();
+    let nine = borsh::to_vec(&vec![piece(1, 1); ENVELOPE_EVIDENCE_MAX + 1]).unwrap();
+    assert_eq!(code_of(Envelope::decode(&with(&nine))), RejectCode::Malformed);
+    let mut long = borsh::to_vec(&vec![piece(1, EVIDENCE_BODY_BYTES_MAX)]).unwrap();
+    let length_at = long.len() - EVIDENCE_BODY_BYTES_MAX - 4;
+    long[length_at..length_at + 4].copy_from_slice(&4_097u32.to_le_bytes());
+    long.push(9);
+    assert_eq!(code_of(Envelope::decode(&with(&long))), RejectCode::Malformed);
 }
 
 #[test]
@@ -225,8 +244,17 @@ fn golden_envelopes() {
     let mut group = examples::envelope([Action::CancelAllOrders, Action::SetDeadMan].map(examples::command).to_vec());
     group.intent.group = GroupMode::AllOrNothing;
     let order = examples::envelope(vec![examples::command(Action::PlaceOrder)]);
-    let envelopes =
-        [("opening", opening), ("one-order", order), ("all-or-nothing", group), ("every-command", every_example())];
+    let mut proven = examples::envelope(vec![examples::command(Action::RequestWithdrawal)]);
+    let body = BoundedVec::new(vec![0xab; 3]).unwrap();
+    let evidence = Evidence { kind: EvidenceKind::CREDENTIAL, intent: proven.intent.digest(), body };
+    proven.evidence = BoundedVec::new(vec![evidence]).unwrap();
+    let envelopes = [
+        ("opening", opening),
+        ("one-order", order),
+        ("all-or-nothing", group),
+        ("with-evidence", proven),
+        ("every-command", every_example()),
+    ];
     let rows = envelopes.map(|(name, envelope)| {
         let bytes = envelope.encode();
         let (decoded, digests) = Envelope::decode(&bytes).unwrap();

@@ -18,7 +18,7 @@ use crate::command::{
     SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
 };
 use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
-use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
+use crate::envelope::{ENVELOPE_VERSION, Evidence, EvidenceKind, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
     AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
     DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
@@ -31,7 +31,7 @@ use crate::event::{
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
-use crate::limits::{ENVELOPE_COMMANDS_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
+use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
 use crate::policy::{ChangeClass, PolicyFile, PolicySet, PolicyStamp, Tier};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -405,11 +405,23 @@ pub fn intent(commands_max: usize) -> BoxedStrategy<Intent> {
         .boxed()
 }
 
+/// Mostly none; now and then as much as there may be.
+fn evidence() -> BoxedStrategy<BoundedVec<Evidence, ENVELOPE_EVIDENCE_MAX>> {
+    let piece = (any::<u16>(), digest(), vec(any::<u8>(), 0..80)).prop_map(|(kind, intent, body)| Evidence {
+        kind: EvidenceKind::new(kind),
+        intent,
+        body: BoundedVec::new(body).unwrap_or_default(),
+    });
+    let pieces = vec(piece, 1..=ENVELOPE_EVIDENCE_MAX);
+    prop_oneof![4 => Just(BoundedVec::empty()), 1 => pieces.prop_map(|all| BoundedVec::new(all).unwrap_or_default())]
+        .boxed()
+}
+
 /// Any envelope with one to `commands_max` commands. Its signature fits nothing.
 pub fn envelope(commands_max: usize) -> BoxedStrategy<Envelope> {
     intent(commands_max)
-        .prop_flat_map(|intent| (signature_of(intent.signer.key), Just(intent)))
-        .prop_map(|(signature, intent)| Envelope { intent, evidence: BoundedVec::empty(), signature })
+        .prop_flat_map(|intent| (signature_of(intent.signer.key), evidence(), Just(intent)))
+        .prop_map(|(signature, evidence, intent)| Envelope { intent, evidence, signature })
         .boxed()
 }
 

@@ -20,6 +20,7 @@ mod outflow;
 mod phases;
 mod policies;
 mod preview;
+mod proofs;
 mod refusals;
 mod safeguards;
 mod sessions;

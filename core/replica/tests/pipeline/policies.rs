@@ -1,7 +1,7 @@
 //! Stage 6: the table in force, tiers of evidence, rules of the slow path, and machines that cannot tell.
 
 use casemate_audit::Verdict;
-use casemate_gate::{BuiltInTable, Decoded, PolicyDecider, authenticate_batch};
+use casemate_gate::{BuiltInTable, Decoded, NoProofs, PolicyDecider, authenticate_batch};
 use casemate_ledger::SnapshotError;
 use casemate_protocol::block::SealSecret;
 use casemate_protocol::command::{CancelWithdrawal, RequestTransfer, RequestWithdrawal};
@@ -132,8 +132,10 @@ fn a_machine_that_cannot_tell_executes_nothing() {
     let before = (*venue.replica.state_root(), venue.replica.log().size());
     let letters = [venue.root(FIRST + 1, vec![bid(1, REFERENCE, 2)]), venue.root(FIRST, vec![withdraw(1)])];
     let decoded = letters.map(|letter| Decoded::from_bytes(letter.sealed(), venue.ledger().chain_id()).unwrap());
-    let authenticated: Vec<_> =
-        authenticate_batch(decoded.into_iter().collect(), &Sequential).into_iter().map(Result::unwrap).collect();
+    let authenticated: Vec<_> = authenticate_batch(decoded.into_iter().collect(), &NoProofs, &Sequential)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let time_ms = TimeMs::from_ms(venue.time_ms + 10);
     let fault = venue.replica.propose(authenticated, time_ms, SealSecret([7; 32]), &Sequential, &mut ());
     assert_eq!(fault.map(|_| ()), Err(InvalidBlock::PolicyFault));

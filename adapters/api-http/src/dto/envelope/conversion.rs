@@ -7,7 +7,7 @@ use casemate_protocol::command::{
     QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce,
     Waiting,
 };
-use casemate_protocol::envelope::{Intent, Signer};
+use casemate_protocol::envelope::{Evidence, EvidenceKind, Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::policy::{PolicyFile, PolicySet};
 use casemate_protocol::{
@@ -19,7 +19,7 @@ use casemate_protocol::{
 use super::{
     ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
     ChangeJson, ChangeRootKeyJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson,
-    GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson,
+    EvidenceJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson,
     OrderReferenceJson, PayoutAddressJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson,
     QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson,
     SignerJson, SubmitPriceJson, TimeInForceJson, UnsignedEnvelopeJson, UntilJson, WaitingJson,
@@ -33,11 +33,29 @@ impl EnvelopeJson {
     /// # Errors
     /// `ValueOutOfRange`: a list is longer than its maximum; the message names the field.
     pub fn into_envelope(self) -> Result<Envelope, ApiError> {
-        let Self { version, chain_id, account, signer, nonce, valid_until_ms, group, commands, signature } = self;
+        let Self { version, chain_id, account, signer, nonce, valid_until_ms, group, commands, evidence, signature } =
+            self;
         let unsigned =
             UnsignedEnvelopeJson { version, chain_id, account, signer, nonce, valid_until_ms, group, commands };
         let intent = unsigned.into_intent()?;
-        Ok(Envelope { intent, evidence: BoundedVec::empty(), signature: signature.into_signature()? })
+        let pieces: Result<Vec<Evidence>, ApiError> = evidence.into_iter().map(Evidence::try_from).collect();
+        Ok(Envelope { intent, evidence: bounded("evidence", pieces?)?, signature: signature.into_signature()? })
+    }
+}
+
+impl TryFrom<EvidenceJson> for Evidence {
+    type Error = ApiError;
+
+    fn try_from(json: EvidenceJson) -> Result<Self, ApiError> {
+        let body = bounded("body", json.body.0)?;
+        Ok(Self { kind: EvidenceKind::new(json.kind), intent: Digest(json.intent.0), body })
+    }
+}
+
+impl From<&Evidence> for EvidenceJson {
+    fn from(evidence: &Evidence) -> Self {
+        let Evidence { kind, intent, body } = evidence;
+        Self { kind: kind.number(), intent: (*intent).into(), body: HexBytes(body.as_slice().to_vec()) }
     }
 }
 
@@ -79,6 +97,7 @@ impl From<&Envelope> for EnvelopeJson {
             valid_until_ms: intent.valid_until_ms.ms(),
             group: intent.group.into(),
             commands: intent.commands.iter().map(CommandJson::from).collect(),
+            evidence: envelope.evidence.iter().map(EvidenceJson::from).collect(),
             signature: SignatureJson::from(&envelope.signature),
         }
     }

@@ -1,7 +1,7 @@
 //! The development venue at work: its values are good for what they are there for.
 
 use casemate_audit::{RecordBody, Verdict};
-use casemate_gate::{Decoded, authenticate_batch};
+use casemate_gate::{Decoded, NoProofs, authenticate_batch};
 use casemate_ledger::SeededKeys;
 use casemate_policy_cedar::CedarPolicies;
 use casemate_protocol::block::SealSecret;
@@ -153,7 +153,8 @@ impl Venue {
         self.time_ms += 1_000;
         let chain_id = *self.replica.ledger().chain_id();
         let decoded = envelopes.into_iter().map(|bytes| Decoded::from_bytes(bytes, &chain_id).unwrap()).collect();
-        let authenticated = authenticate_batch(decoded, &Sequential).into_iter().map(Result::unwrap).collect();
+        let authenticated =
+            authenticate_batch(decoded, &NoProofs, &Sequential).into_iter().map(Result::unwrap).collect();
         let time_ms = TimeMs::from_ms(self.time_ms);
         let proposal = self.replica.propose(authenticated, time_ms, SealSecret([1; 32]), &Sequential, &mut ()).unwrap();
         let left_out: Vec<_> = proposal.left_out.iter().map(|(place, reject, _)| (*place, reject.code())).collect();

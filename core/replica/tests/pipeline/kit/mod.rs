@@ -16,9 +16,7 @@ use casemate_protocol::command::{
     Beneficiary, CancelOrder, DepositClaim, LimitTerms, OrderKind, OrderReference, PlaceOrder, SelfTradeMode,
     TimeInForce,
 };
-use casemate_protocol::envelope::{
-    ENVELOPE_VERSION, Envelope, GroupMode, Intent, Signer, SignerRole, digests_without_evidence,
-};
+use casemate_protocol::envelope::{ENVELOPE_VERSION, Envelope, Evidence, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts, SegmentRules,
     WindowCap,
@@ -235,6 +233,7 @@ pub fn replica(genesis: &Genesis) -> Replica<BuiltInTable> {
 pub struct Letter {
     pub key: SigningKey,
     pub intent: Intent,
+    pub evidence: Vec<Evidence>,
 }
 
 impl Letter {
@@ -253,9 +252,17 @@ impl Letter {
         self
     }
 
+    pub fn evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence.push(evidence);
+        self
+    }
+
     pub fn sealed(&self) -> Vec<u8> {
-        let signature = sign(&self.key, digests_without_evidence(&self.intent).envelope);
-        Envelope { intent: self.intent.clone(), evidence: BoundedVec::empty(), signature }.encode()
+        let unsigned = SignatureBytes::Ed25519([0; 64]);
+        let mut envelope =
+            Envelope { intent: self.intent.clone(), evidence: list(self.evidence.clone()), signature: unsigned };
+        envelope.signature = sign(&self.key, envelope.digests().envelope);
+        envelope.encode()
     }
 }
 
@@ -360,7 +367,7 @@ impl<D: PolicyDecider> Venue<D> {
             group: GroupMode::EachAlone,
             commands: list(commands),
         };
-        Letter { key, intent }
+        Letter { key, intent, evidence: Vec::new() }
     }
 
     /// The root key that an attestor or seeded account has now.
@@ -401,7 +408,9 @@ impl<D: PolicyDecider> Venue<D> {
             }
         }
         let (mut authenticated, mut places) = (Vec::new(), Vec::new());
-        for (place, verdict) in decoded_places.into_iter().zip(authenticate_batch(decoded, &Sequential)) {
+        for (place, verdict) in
+            decoded_places.into_iter().zip(authenticate_batch(decoded, self.replica.proofs(), &Sequential))
+        {
             match verdict {
                 Ok(envelope) => {
                     authenticated.push(envelope);
