@@ -41,10 +41,12 @@ impl<'a> Entitled<'a> {
     ///
     /// # Errors
     /// `AccountClosed`, `GrantRevoked`, `GrantExpired`, `ActionNotGranted`, `MarketNotGranted`, `GrantRateExceeded`,
-    /// `NotOwnChild`, `RootKeyReplaced`, `KeyInvalid` for a key that the command brings.
+    /// `NotOwnChild`, `RootKeyReplaced`, `KeyInvalid` for a key that the command brings. A session whose grant does not
+    /// include an action that the policy in force would refuse it anyway is told what the policy asks for.
     pub fn judge(
         ledger: &mut Ledger,
         block: &BlockContext,
+        decider: &dyn PolicyDecider,
         included: &'a Included,
         command: &'a Command,
     ) -> Result<Self, Reject> {
@@ -62,10 +64,38 @@ impl<'a> Entitled<'a> {
         entitled.require_open(ledger)?;
         entitled.require_root(ledger)?;
         if let Some(number) = included.grant() {
-            entitled.require_granted(ledger, block, number)?;
+            let lacking = match entitled.require_granted(ledger, block, number) {
+                Ok(()) => None,
+                Err(refusal) => Some(entitled.evidence_lacking(ledger, block, decider, refusal)?),
+            };
+            entitled.require_rate(ledger, block)?;
             ledger.count_command(block, intent.account, number);
+            if let Some(lacking) = lacking {
+                return Err(lacking);
+            }
         }
         Ok(entitled)
+    }
+
+    /// What a session is told instead whose grant lacks an action: that the policy in force asks for more evidence, if it does,
+    /// for then no grant would be of help. It counts against the rate like whatever policy refuses.
+    ///
+    /// # Errors
+    /// The refusal of the grant, if that is all that stands in the way.
+    fn evidence_lacking(
+        &self,
+        ledger: &Ledger,
+        block: &BlockContext,
+        decider: &dyn PolicyDecider,
+        refusal: Reject,
+    ) -> Result<Reject, Reject> {
+        if refusal.code() != RejectCode::ActionNotGranted {
+            return Err(refusal);
+        }
+        let (tier, evidence) = self.evidence(ledger, block);
+        let (account, command) = (self.intent.account, self.command);
+        let judged = Judged { ledger, block, decider, account, command, tier, evidence };
+        judged.require_by_table_or_rules().err().ok_or(refusal)
     }
 
     /// Stage 5.
@@ -147,8 +177,13 @@ impl<'a> Entitled<'a> {
         if let Some(market) = self.market_outside(ledger, grant.markets()) {
             return Err(Reject::of(RejectCode::MarketNotGranted).present(u64::from(market.number())));
         }
-        self.require_own_child(ledger, number)?;
-        let (per_minute_max, this_one) = grant.rate_at(block.time_ms);
+        self.require_own_child(ledger, number)
+    }
+
+    fn require_rate(&self, ledger: &Ledger, block: &BlockContext) -> Result<(), Reject> {
+        let account = ledger.accounts().account(self.intent.account);
+        let grant = account.and_then(|account| account.grant_of(&self.intent.signer.key));
+        let Some((per_minute_max, this_one)) = grant.map(|grant| grant.rate_at(block.time_ms)) else { return Ok(()) };
         if this_one > per_minute_max {
             return Err(Reject::of(RejectCode::GrantRateExceeded)
                 .required(u64::from(per_minute_max))
@@ -234,7 +269,7 @@ pub fn verify<'a>(
     included: &'a Included,
     command: &'a Command,
 ) -> Result<Verified<'a>, Reject> {
-    let fresh = Entitled::judge(ledger, block, included, command)?.require_fresh(block)?;
+    let fresh = Entitled::judge(ledger, block, policy, included, command)?.require_fresh(block)?;
     Ok(fresh.authorize(ledger, block, policy)?.judge_conduct(ledger, block)?.verified())
 }
 

@@ -110,7 +110,11 @@ impl Judged<'_> {
         }
     }
 
-    fn require_by_table_or_rules(&self) -> Result<(), Reject> {
+    /// Without a look at what is proposed.
+    ///
+    /// # Errors
+    /// As of [`Judged::require_permitted`], but for `PolicySetUnreadable`.
+    pub(crate) fn require_by_table_or_rules(&self) -> Result<(), Reject> {
         let question = self.ledger.policy_question(self.account, self.command);
         let answer = self.ledger.policy().table().answer(&question);
         if !answer.asks_slow_path {

@@ -153,7 +153,7 @@ reject_codes! {
     225 GrantMarketsMissing Nothing "the grant's list of markets is empty", "name the markets, or say all of them";
 
     // 3xx: policy refuses.
-    300 RootRequired Action "action `{present}` needs the root key", "sign with the root key";
+    300 RootRequired Action "action `{present}` needs evidence `rooted`, the root key's own signature, and came with a session's", "sign this very command with the root key";
     301 NotAnAttestor Count "account `{present}` is not a registered attestor", "attestors are named in genesis";
     302 PolicyForbids Action "the policy in force permits action `{present}` to nobody", "see the policy epoch in the block";
     303 NotAPublisher Count "account `{present}` is not a publisher of the feed", "publishers are named in genesis";

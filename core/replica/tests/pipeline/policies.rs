@@ -104,6 +104,32 @@ fn a_grant_is_fresh_for_ten_minutes_and_the_root_key_always_is() {
 }
 
 #[test]
+fn a_session_that_withdraws_is_told_which_tier_it_lacks_and_pays_for_the_try() {
+    let told = |venue: &mut Venue<Words>, command: Command| {
+        let letter = venue.session(FIRST, 1, vec![command]);
+        venue.step(&[letter]).records.first().expect("the envelope is included").verdict
+    };
+    let tries = |venue: &Venue<Words>| {
+        let row = venue.ledger().accounts().account(AccountId::new(FIRST)).unwrap();
+        row.grants().first().unwrap().rate_at(TimeMs::from_ms(venue.time_ms)).1
+    };
+    let mut proven = venue("RequestWithdrawal Proven");
+    // The seeded grants are younger than ten minutes.
+    let lacking = Reject::of(RejectCode::EvidenceTooLow).required(3).present(1);
+    assert_eq!((tries(&proven), told(&mut proven, withdraw(5))), (1, Verdict::Refused(lacking)));
+    assert_eq!(tries(&proven), 2);
+    let mut rooted = venue("RequestWithdrawal Rooted");
+    let Verdict::Refused(refusal) = told(&mut rooted, withdraw(5)) else { panic!("a session withdrew") };
+    assert_eq!(refusal.code(), RejectCode::RootRequired);
+    assert!(refusal.to_string().contains("evidence `rooted`"), "{refusal}");
+    assert_eq!(ask(&mut rooted, withdraw(5)), Ok(()), "what it lacks is enough");
+    // A policy that would let sessions withdraw gives no session what its grant lacks.
+    let mut lax = venue("lax RequestWithdrawal Session");
+    let Verdict::Refused(refusal) = told(&mut lax, withdraw(5)) else { panic!("a session withdrew") };
+    assert_eq!(refusal.code(), RejectCode::ActionNotGranted);
+}
+
+#[test]
 fn a_rule_on_one_account_binds_that_account_alone() {
     let mut venue = venue(&format!("slow RequestWithdrawal account {FIRST} Proven"));
     assert_eq!(ask(&mut venue, withdraw(1)), Err(RejectCode::EvidenceTooLow));

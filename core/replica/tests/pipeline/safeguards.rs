@@ -339,7 +339,7 @@ fn a_key_that_nobody_holds_takes_over_nothing() {
     assert_eq!(venue.ask(FIRST, Command::AcceptRootKey), Err(RejectCode::RootKeyNotProven));
     assert_eq!(accept(&mut venue, FIRST, opener_key(5)), Err(RejectCode::KeyNotOfAccount));
     assert_eq!(accept(&mut venue, FIRST, root_key(FIRST + 1)), Err(RejectCode::KeyNotOfAccount));
-    assert_eq!(venue.ask_session(FIRST, 1, Command::AcceptRootKey), Err(RejectCode::ActionNotGranted));
+    assert_eq!(venue.ask_session(FIRST, 1, Command::AcceptRootKey), Err(RejectCode::RootRequired));
 }
 
 #[test]

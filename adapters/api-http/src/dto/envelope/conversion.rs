@@ -591,6 +591,16 @@ mod tests {
     }
 
     #[test]
+    fn evidence_comes_back_from_json_as_it_went() {
+        let mut envelope = examples::envelope(vec![examples::command(Action::RequestWithdrawal)]);
+        let body = BoundedVec::new(vec![1, 2, 255]).unwrap();
+        let piece = Evidence { kind: EvidenceKind::CREDENTIAL, intent: envelope.intent.digest(), body };
+        envelope.evidence = BoundedVec::new(vec![piece]).unwrap();
+        let json = serde_json::to_vec(&EnvelopeJson::from(&envelope)).unwrap();
+        assert_eq!(crate::body::json::<EnvelopeJson>(&json).unwrap().into_envelope().unwrap(), envelope);
+    }
+
+    #[test]
     fn an_unknown_field_at_any_depth_is_refused_by_name_and_place() {
         let envelope = examples::envelope(vec![Command::PlaceOrder(examples::place_order())]);
         let json = serde_json::to_string(&EnvelopeJson::from(&envelope)).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! `ACTION [state S] [regime R] [conduct C] [from AMOUNT] TIER` asks for at least this tier where its words hold, and `never`
 //! for more than there is. `slow ACTION account N TIER` is a rule of the slow path that forbids. `fault ACTION` is what this
-//! machine cannot answer. Where no line speaks, the built-in table does.
+//! machine cannot answer. `lax ACTION TIER` asks for no more than this tier, whatever the built-in table says. Where no line
+//! speaks, that table does.
 
 use casemate_gate::{DecisionFault, PolicyDecider, SetRefused};
 use casemate_ledger::PolicyInForce;
@@ -26,6 +27,7 @@ pub fn set(text: &str) -> PolicySet {
 struct Line {
     is_slow: bool,
     is_fault: bool,
+    is_lax: bool,
     action: PolicyAction,
     state: Option<SegmentState>,
     regime: Option<PolicyRegime>,
@@ -46,9 +48,11 @@ fn parse(text: &str) -> Option<Line> {
     let mut words = text.split_whitespace().peekable();
     let is_slow = words.next_if_eq(&"slow").is_some();
     let is_fault = words.next_if_eq(&"fault").is_some();
+    let is_lax = words.next_if_eq(&"lax").is_some();
     let mut line = Line {
         is_slow: is_slow || is_fault,
         is_fault,
+        is_lax,
         action: PolicyAction::from_name(words.next()?)?,
         state: None,
         regime: None,
@@ -106,7 +110,9 @@ impl PolicyDecider for Words {
         let is_slow = |_, action| lines.iter().filter(slow).any(|line| line.action == action);
         let filled = PolicyTable::fill(&borders, &rules, is_slow, |question| {
             let cells = lines.iter().filter(|line| !line.is_slow && line.holds(question));
-            let least = cells.fold(built_in.answer(question).least, |least, line| stricter(least, line.least));
+            let least = cells.fold(built_in.answer(question).least, |least, line| {
+                if line.is_lax { line.least } else { stricter(least, line.least) }
+            });
             Ok::<_, TableError>(least)
         });
         filled.map_err(|error| SetRefused(format!("{error:?}")))
