@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use casemate_gate::SetAnswer;
 use casemate_protocol::policy::{PolicyFacts, PolicyTable, TableAnswer};
 use cedar_policy::PolicySet;
 
@@ -75,7 +76,7 @@ impl CedarDecider {
     /// # Errors
     /// A fault of this machine.
     pub fn permits(&self, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
-        permits_by(&self.slices, &self.table, facts)
+        Ok(answer_by(&self.slices, &self.table, facts)? == SetAnswer::Permits)
     }
 
     /// What Cedar says, with all policies of the set.
@@ -92,16 +93,17 @@ impl CedarDecider {
 }
 
 /// Whether a request may go on, by the shortest way that is exact.
-pub(crate) fn permits_by(slices: &Slices, table: &PolicyTable, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+pub(crate) fn answer_by(slices: &Slices, table: &PolicyTable, facts: &PolicyFacts) -> Result<SetAnswer, DecisionFault> {
     match table.answer(&facts.question) {
-        TableAnswer { least, asks_slow_path: false } => Ok(least.is_some_and(|least| facts.tier >= least)),
+        TableAnswer { least: Some(least), asks_slow_path: false } if facts.tier >= least => Ok(SetAnswer::Permits),
+        TableAnswer { asks_slow_path: false, .. } => Ok(SetAnswer::Denies),
         TableAnswer { least, asks_slow_path: true } => {
             let slice = slices.get(facts.question.kind, facts.question.action);
             // Where rules of the slow path only forbid, the table has said the rest.
             match slice.and_then(|slice| Some((slice, slice.slow_forbids.as_ref()?))) {
-                Some(_) if least.is_none_or(|least| facts.tier < least) => Ok(false),
-                Some((slice, forbids)) => Ok(ask(slice, forbids, facts)?.is_permitted),
-                None => Ok(decide_by(slices, facts)?.is_permitted),
+                Some(_) if least.is_none_or(|least| facts.tier < least) => Ok(SetAnswer::Denies),
+                Some((slice, forbids)) => Ok(ask(slice, forbids, facts)?.answer()),
+                None => slice.map_or(Ok(SetAnswer::Denies), |slice| Ok(ask(slice, &slice.all, facts)?.answer())),
             }
         }
     }

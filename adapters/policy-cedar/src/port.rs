@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use casemate_gate::{DecisionFault, PolicyDecider, SetRefused};
+use casemate_gate::{DecisionFault, PolicyDecider, SetAnswer, SetRefused};
 use casemate_ledger::PolicyInForce;
 use casemate_protocol::hash::Digest;
 use casemate_protocol::policy::{PolicyFacts, PolicySet, PolicyTable};
 
 use crate::compile::compile_slices;
-use crate::decide::permits_by;
+use crate::decide::answer_by;
 use crate::error::PolicyError;
 use crate::files::{Policies, PolicyFolder};
 use crate::slices::Slices;
@@ -107,10 +107,10 @@ impl PolicyDecider for CedarPolicies {
         let _unless_there_is_no_thread = named.spawn(move || kept.table(&set).is_ok());
     }
 
-    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+    fn decide(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<SetAnswer, DecisionFault> {
         let kept = self.kept(*policy.set_digest());
         // A set that compiled once is read again everywhere; what is not is a fault of this machine.
         let read = kept.read(policy.set()).as_ref().map_err(|_refused| DecisionFault)?;
-        permits_by(&read.slices, policy.table(), facts).map_err(|_fault| DecisionFault)
+        answer_by(&read.slices, policy.table(), facts).map_err(|_fault| DecisionFault)
     }
 }

@@ -3,6 +3,7 @@
 //! Cedar decides by all policies of a set, and one whose head does not fit plays no part; leaving it out changes nothing but
 //! the time.
 
+use casemate_gate::SetAnswer;
 use casemate_protocol::policy::{PolicyAction, PolicyKind, PolicyQuestion, Tier};
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision as CedarAnswer, Entities, Entity, EvaluationError, Policy, PolicyId,
@@ -54,6 +55,17 @@ pub(crate) struct Verdict {
     pub(crate) errors: Vec<(String, String)>,
     /// Whether Cedar gave up for want of stack, which says nothing about the request.
     pub(crate) gave_up: bool,
+}
+
+impl Verdict {
+    /// What the gate makes of it.
+    pub(crate) const fn answer(&self) -> SetAnswer {
+        match (self.errors.is_empty(), self.is_permitted) {
+            (false, _) => SetAnswer::Errs,
+            (true, true) => SetAnswer::Permits,
+            (true, false) => SetAnswer::Denies,
+        }
+    }
 }
 
 impl Slices {

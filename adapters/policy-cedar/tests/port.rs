@@ -2,10 +2,14 @@
 
 mod support;
 
-use casemate_gate::{PolicyDecider, SetRefused};
+use casemate_gate::{PolicyDecider, SetAnswer, SetRefused};
 use casemate_ledger::PolicyInForce;
 use casemate_policy_cedar::{CedarDecider, CedarPolicies, PolicyFolder};
-use casemate_protocol::policy::{PolicyFacts, PolicySet, PolicyTable, Tier};
+use casemate_protocol::QuoteMicros;
+use casemate_protocol::policy::{
+    ConductBand, PolicyAction, PolicyFacts, PolicyKind, PolicyQuestion, PolicyRegime, PolicySet, PolicyTable,
+    SegmentState, Tier,
+};
 use support::{Draw, shipped, shipped_folder};
 
 #[test]
@@ -29,7 +33,8 @@ fn the_port_says_what_the_decider_says() {
     for _ in 0..2_000 {
         let mut facts = PolicyFacts::bare(draw.question(&borders), draw.word(Tier::ALL));
         facts.account_age_ms = draw.below(2) * 86_400_000;
-        assert_eq!(port.permits(&policy, &facts), Ok(decider.permits(&facts).unwrap()), "{facts:?}");
+        let is_permitted = port.decide(&policy, &facts).unwrap() == SetAnswer::Permits;
+        assert_eq!(is_permitted, decider.permits(&facts).unwrap(), "{facts:?}");
     }
 }
 
@@ -47,6 +52,30 @@ fn a_set_that_cannot_be_in_force_is_refused_with_its_place_and_no_set_is_the_bui
     *bytes.last_mut().unwrap() = 0xff;
     let latin: PolicySet = borsh::from_slice(&bytes).unwrap();
     assert_eq!(port.compile(&latin), Err(SetRefused("`a.cedar` is not UTF-8".to_owned())));
+}
+
+#[test]
+fn a_policy_that_errs_is_told_apart_from_one_that_forbids() {
+    let mut folder = shipped_folder();
+    let text = include_str!("fixtures/run-time-error.cedar");
+    folder.files.insert("run-time-error.cedar".to_owned(), text.to_owned());
+    let (port, set) = (CedarPolicies::new(), folder.to_set().unwrap());
+    let policy = PolicyInForce::new(set.clone(), port.compile(&set).unwrap());
+    let asked = |micros: i64, tier: Tier| {
+        let question = PolicyQuestion {
+            kind: PolicyKind::Trader,
+            action: PolicyAction::RequestWithdrawal,
+            state: SegmentState::Normal,
+            regime: PolicyRegime::Calm,
+            amount: QuoteMicros::from_micros(micros),
+            conduct: ConductBand::Ordinary,
+        };
+        port.decide(&policy, &PolicyFacts::bare(question, tier)).unwrap()
+    };
+    // The policy multiplies the amount by a million, and asks for a proof above five.
+    assert_eq!(asked(1 << 60, Tier::Quorum), SetAnswer::Errs);
+    assert_eq!(asked(1 << 20, Tier::Rooted), SetAnswer::Denies);
+    assert_eq!(asked(1 << 20, Tier::Proven), SetAnswer::Permits);
 }
 
 /// More sets than are kept: what was forgotten is compiled again and comes out the same.

@@ -30,5 +30,5 @@ pub use authenticate::{
 };
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
-pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused, judge_leaving};
+pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetAnswer, SetRefused, judge_leaving};
 pub use proofs::{NoProofs, ProofVerifier};

@@ -215,7 +215,7 @@ impl<'a> Fresh<'a> {
     /// Stage 6: asks the policy in force, with the evidence that the command came with.
     ///
     /// # Errors
-    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`.
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`, `PolicyErred`.
     pub fn authorize(
         self,
         ledger: &Ledger,

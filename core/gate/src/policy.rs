@@ -28,11 +28,23 @@ pub trait PolicyDecider: Sync {
     /// Begins to compile a set that will be needed, without waiting for it.
     fn prepare(&self, set: &PolicySet);
 
-    /// What the whole set says about a request that some rule besides the table may apply to.
+    /// What the whole set says about a request that some rule besides the table may apply to. A policy that errs denies,
+    /// whatever the others say.
     ///
     /// # Errors
     /// A fault of this machine, which is never a verdict: the block cannot be executed here.
-    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault>;
+    fn decide(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<SetAnswer, DecisionFault>;
+}
+
+/// What a set says about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetAnswer {
+    /// Some policy permits it, none forbids it, none errs.
+    Permits,
+    /// A policy forbids it, or none permits it.
+    Denies,
+    /// A policy errs, which denies.
+    Errs,
 }
 
 /// A set that cannot be in force, and why, in words.
@@ -61,7 +73,7 @@ impl PolicyDecider for BuiltInTable {
 
     fn prepare(&self, _set: &PolicySet) {}
 
-    fn permits(&self, _policy: &PolicyInForce, _facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+    fn decide(&self, _policy: &PolicyInForce, _facts: &PolicyFacts) -> Result<SetAnswer, DecisionFault> {
         // Its table has no rule besides the cells, so nobody asks.
         Err(DecisionFault)
     }
@@ -89,7 +101,7 @@ impl Judged<'_> {
     /// Whether the policy in force permits the command on the evidence presented.
     ///
     /// # Errors
-    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`; `PolicySetUnreadable` for a set that is proposed;
+    /// `RootRequired`, `EvidenceTooLow`, `PolicyForbids`, `PolicyErred`; `PolicySetUnreadable` for a set that is proposed;
     /// `PolicyEngineFault` if this machine cannot tell.
     pub(crate) fn require_permitted(&self) -> Result<(), Reject> {
         self.require_by_table_or_rules()?;
@@ -123,26 +135,29 @@ impl Judged<'_> {
                 least => Err(self.refusal(least)),
             };
         }
-        if self.permits_slowly(question, self.tier)? {
-            return Ok(());
+        match self.decide_slowly(question, self.tier)? {
+            SetAnswer::Permits => Ok(()),
+            SetAnswer::Denies => Err(self.refusal(self.least_slowly(question)?)),
+            SetAnswer::Errs => {
+                Err(Reject::of(RejectCode::PolicyErred).present(u64::from(self.command.action().number())))
+            }
         }
-        Err(self.refusal(self.least_slowly(question)?))
     }
 
     /// The least tier above that presented which is enough; none if none is.
     fn least_slowly(&self, question: PolicyQuestion) -> Result<Option<Tier>, Reject> {
         for &tier in Tier::ALL.iter().filter(|tier| **tier > self.tier) {
-            if self.permits_slowly(question, tier)? {
+            if self.decide_slowly(question, tier)? == SetAnswer::Permits {
                 return Ok(Some(tier));
             }
         }
         Ok(None)
     }
 
-    fn permits_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<bool, Reject> {
+    fn decide_slowly(&self, question: PolicyQuestion, tier: Tier) -> Result<SetAnswer, Reject> {
         let place = (self.ledger.segment_of_command(self.command), self.command.market());
         let facts = self.ledger.policy_facts(self.block, self.account, place, question, tier, self.evidence);
-        let answer = self.decider.permits(self.ledger.policy(), &facts);
+        let answer = self.decider.decide(self.ledger.policy(), &facts);
         answer.map_err(|DecisionFault| Reject::of(RejectCode::PolicyEngineFault))
     }
 
@@ -189,7 +204,7 @@ pub fn judge_leaving(
         }
         let evidence = EvidenceFacts::default();
         let facts = ledger.policy_facts(block, account, (Some(id), None), question, tier, evidence);
-        decider.permits(ledger.policy(), &facts)
+        Ok(decider.decide(ledger.policy(), &facts)? == SetAnswer::Permits)
     };
     if permits(tier)? {
         return Ok(due);

@@ -164,6 +164,7 @@ reject_codes! {
     308 EvidenceOfOtherIntent Nothing "the evidence was made for another intent", "make evidence for exactly this account, nonce, time and command";
     309 PolicyEngineFault Nothing "this node could not evaluate the policy in force", "ask another node: it is no verdict";
     310 EvidenceCommandCount Count "evidence is for `{required}` command, the envelope holds `{present}`", "send the command that needs it in an envelope of its own, signed by the root key";
+    311 PolicyErred Action "a policy in force errs when it is asked about this action, `{present}`, and an error denies", "tell the venue's officers, who can adopt a corrected set; cancels, reductions and the slow principal exit ask no policy";
 
     // 4xx: accounts and money.
     400 AmountNotPositive Quote "amount `{present}` is not above zero", "name an amount above zero";

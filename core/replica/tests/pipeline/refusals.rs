@@ -159,6 +159,11 @@ fn reach(code: RejectCode) -> Reach {
             let letter = venue.root(FIRST, vec![withdraw(1)]);
             venue.step(&[letter]).only()
         },
+        Code::PolicyErred => || {
+            let mut venue = crate::policies::venue("erring RequestWithdrawal Rooted");
+            let letter = venue.root(FIRST, vec![withdraw(1)]);
+            venue.step(&[letter]).only()
+        },
         Code::PolicyEngineFault => return Reach::NotYet("it is a fault of one machine, and no record of it stands"),
         Code::ProofNotSupported => crate::proofs::proof_not_supported,
         Code::EvidenceOfOtherIntent => crate::proofs::evidence_of_other_intent,

@@ -2,10 +2,10 @@
 //!
 //! `ACTION [state S] [regime R] [conduct C] [from AMOUNT] TIER` asks for at least this tier where its words hold, and `never`
 //! for more than there is. `slow ACTION account N TIER` is a rule of the slow path that forbids. `fault ACTION` is what this
-//! machine cannot answer. `lax ACTION TIER` asks for no more than this tier, whatever the built-in table says. Where no line
+//! machine cannot answer, `erring ACTION TIER` a policy that errs. `lax ACTION TIER` asks for no more than this tier, whatever the built-in table says. Where no line
 //! speaks, that table does.
 
-use casemate_gate::{DecisionFault, PolicyDecider, SetRefused};
+use casemate_gate::{DecisionFault, PolicyDecider, SetAnswer, SetRefused};
 use casemate_ledger::PolicyInForce;
 use casemate_protocol::QuoteMicros;
 use casemate_protocol::hash::{self, Domain};
@@ -28,6 +28,7 @@ struct Line {
     is_slow: bool,
     is_fault: bool,
     is_lax: bool,
+    is_erring: bool,
     action: PolicyAction,
     state: Option<SegmentState>,
     regime: Option<PolicyRegime>,
@@ -49,10 +50,12 @@ fn parse(text: &str) -> Option<Line> {
     let is_slow = words.next_if_eq(&"slow").is_some();
     let is_fault = words.next_if_eq(&"fault").is_some();
     let is_lax = words.next_if_eq(&"lax").is_some();
+    let is_erring = words.next_if_eq(&"erring").is_some();
     let mut line = Line {
-        is_slow: is_slow || is_fault,
+        is_slow: is_slow || is_fault || is_erring,
         is_fault,
         is_lax,
+        is_erring,
         action: PolicyAction::from_name(words.next()?)?,
         state: None,
         regime: None,
@@ -124,17 +127,20 @@ impl PolicyDecider for Words {
 
     fn prepare(&self, _set: &PolicySet) {}
 
-    fn permits(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<bool, DecisionFault> {
+    fn decide(&self, policy: &PolicyInForce, facts: &PolicyFacts) -> Result<SetAnswer, DecisionFault> {
         let lines = lines(policy.set()).map_err(|_refused| DecisionFault)?;
         let mut least = policy.table().answer(&facts.question).least;
         for line in lines.iter().filter(|line| line.is_slow && line.holds(&facts.question)) {
             if line.is_fault {
                 return Err(DecisionFault);
             }
+            if line.is_erring {
+                return Ok(SetAnswer::Errs);
+            }
             if line.account.is_none_or(|account| account == facts.account.number()) {
                 least = stricter(least, line.least);
             }
         }
-        Ok(least.is_some_and(|least| facts.tier >= least))
+        Ok(if least.is_some_and(|least| facts.tier >= least) { SetAnswer::Permits } else { SetAnswer::Denies })
     }
 }
