@@ -10,6 +10,7 @@
 
 mod conduct;
 mod decode;
+mod gate;
 mod ledger;
 mod log;
 mod replica;
@@ -32,8 +33,9 @@ pub struct HotPath {
 }
 
 /// Every hot path, in the order of a command's way.
-pub const HOT_PATHS: [HotPath; 12] = [
+pub const HOT_PATHS: [HotPath; 13] = [
     decode::PLACE_ORDER,
+    gate::STAGES,
     ledger::PLACE_RESTING,
     ledger::PLACE_TAKING,
     ledger::CANCEL,
