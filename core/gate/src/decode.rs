@@ -163,6 +163,10 @@ const fn stands_alone(action: Action) -> bool {
         | Action::ChangeRootKey
         | Action::CancelRootKeyChange
         | Action::AcceptRootKey
+        | Action::SetGuardians
+        | Action::CancelGuardianChange
+        | Action::VoteAsGuardian
+        | Action::CancelRecovery
         | Action::AttestDeposit
         | Action::SubmitPrice
         | Action::Propose
@@ -343,6 +347,10 @@ mod tests {
             Action::CancelRootKeyChange,
             Action::AcceptRootKey,
             Action::AttestDeposit,
+            Action::SetGuardians,
+            Action::CancelGuardianChange,
+            Action::VoteAsGuardian,
+            Action::CancelRecovery,
             Action::SubmitPrice,
             Action::Propose,
             Action::Approve,
