@@ -20,8 +20,8 @@ use casemate_protocol::envelope::{
     ENVELOPE_VERSION, Envelope, GroupMode, Intent, Signer, SignerRole, digests_without_evidence,
 };
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, RecoveryRules, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
