@@ -71,6 +71,12 @@ enum Command {
     /// Changes the key that an account belongs to.
     #[command(subcommand)]
     RootKey(client::root_key::RootKeyCommand),
+    /// Names the accounts that can recover an account.
+    #[command(subcommand)]
+    Guardians(client::guardians::GuardiansCommand),
+    /// Recovers or freezes an account that one guards; stops a recovery of one's own.
+    #[command(subcommand)]
+    Recovery(client::guardians::RecoveryCommand),
     /// Asks for money to leave.
     Withdraw(client::withdraw::WithdrawArgs),
     /// Asks for principal to leave by the slow way, which no breaker short of Halted holds up.
@@ -113,6 +119,8 @@ fn main() -> ExitCode {
         Command::Order(command) => client::order::run(&command),
         Command::Payout(command) => client::payout::run(&command),
         Command::RootKey(command) => client::root_key::run(&command),
+        Command::Guardians(command) => client::guardians::run_guardians(&command),
+        Command::Recovery(command) => client::guardians::run_recovery(&command),
         Command::Withdraw(args) => client::withdraw::run(&args),
         Command::Exit(args) => client::withdraw::exit(&args),
         Command::Margin(args) => client::margin::run(&args),

@@ -153,9 +153,15 @@ fn wrong_usage_is_answered_with_what_there_is() {
     assert!(usage(&["replay", "--orders", "y.csv", "--from", "2021-05-19"]).contains("--from"));
 }
 
-/// The day on which bitcoin fell by a third and came half the way back: recorded, where the machine has it.
+/// The day on which bitcoin fell by a third and came half the way back: recorded, where the machine has it. It has the levels of
+/// a market of the long tail: by those of its own class the whole week was rough. And one trader, so that makers are left with
+/// two sides to quote: a crash that empties their books is another test's.
 #[test]
 fn slow_what_a_withdrawal_needs_rises_with_the_crash_and_comes_back_only_after_the_cool_down() {
+    if std::env::var_os("CASEMATE_SLOW").is_none() {
+        println!("skipped: two days of blocks take minutes; CASEMATE_SLOW=1 plays them");
+        return;
+    }
     let named = std::env::var_os("CASEMATE_DATA").map(PathBuf::from);
     let data = named.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")));
     let candles = data.join("market/may19_2021/binance_spot_BTCUSDT_1m.csv.zst");
@@ -163,31 +169,34 @@ fn slow_what_a_withdrawal_needs_rises_with_the_crash_and_comes_back_only_after_t
         println!("skipped: no recorded prices at `{}`; set CASEMATE_DATA to the folder that has them", data.display());
         return;
     }
-    let span = ["--from", "2021-05-19T09:00:00Z", "--to", "2021-05-20T06:00:00Z"];
-    let arguments = [&["replay", "--prices", candles.to_str().unwrap(), "--accounts", "100", "--json"][..], &span[..]];
-    let told = report(&casemate(&arguments.concat()));
-    let (tiers, regimes) = (told["tier_moves"].as_array().unwrap(), told["regime_transitions"].as_array().unwrap());
+    let span = ["--from", "2021-05-19T09:00:00Z", "--to", "2021-05-20T07:00:00Z"];
+    let venue = ["--class", "long-tail", "--accounts", "1", "--json"];
+    let told = report(&casemate(&[&["replay", "--prices", candles.to_str().unwrap()][..], &span, &venue].concat()));
     let time = |row: &Value| row["block_time_ms"].as_u64().unwrap();
-    // It goes up to a quorum, and in the end it is back where it began.
-    assert_eq!(tiers.first().unwrap()["from"], "Rooted", "{tiers:?}");
-    assert!(tiers.iter().any(|row| row["regime"] == "Extreme" && row["to"] == "Quorum"), "{tiers:?}");
-    assert_eq!((&tiers.last().unwrap()["to"], &tiers.last().unwrap()["regime"]), (&"Rooted".into(), &"Calm".into()));
-    for pair in tiers.windows(2) {
-        assert_eq!(pair[0]["to"], pair[1]["from"], "{tiers:?}");
-    }
-    // Every move has its cause at the same time: a move of the regime or of the breaker, which are events.
+    // The warm-up's moves of tiers are told too, those of regimes and breakers are not.
+    let all = told["tier_moves"].as_array().unwrap();
+    let tiers: Vec<&Value> = all.iter().filter(|row| time(row) >= told["named_from_ms"].as_u64().unwrap()).collect();
+    let regimes = told["regime_transitions"].as_array().unwrap();
     let breakers = told["breaker_transitions"].as_array().unwrap();
-    for row in tiers {
+    // From the root key to a quorum, and back to the root key.
+    let walked: Vec<(&str, &str)> =
+        tiers.iter().map(|row| (row["to"].as_str().unwrap(), row["regime"].as_str().unwrap())).collect();
+    assert_eq!(tiers[0]["from"], "Rooted", "{tiers:?}");
+    let expected = [("Proven", "Elevated"), ("Quorum", "Extreme"), ("Proven", "Stressed"), ("Rooted", "Calm")];
+    assert_eq!(walked, expected, "{tiers:?}");
+    // Every move has its cause at the same time: a move of the regime or of the breaker, which are events.
+    for row in &tiers {
         let has_cause = regimes.iter().chain(breakers).any(|cause| time(cause) == time(row));
         assert!(has_cause, "{row} has no cause among {regimes:?} and {breakers:?}");
     }
-    // A regime is left a step at a time, none sooner than its cool-down after the move before.
-    let rank = |name: &Value| ["Calm", "Elevated", "Stressed", "Extreme"].iter().position(|word| name == word).unwrap();
+    // A regime is left a step at a time, and none sooner than its cool-down after the move before.
+    let rank = |name: &Value| ["calm", "elevated", "stressed", "extreme"].iter().position(|word| name == word).unwrap();
     let mut falls = 0;
     for pair in regimes.windows(2).filter(|pair| rank(&pair[1]["to"]) < rank(&pair[1]["from"])) {
         assert_eq!(rank(&pair[1]["to"]) + 1, rank(&pair[1]["from"]), "{pair:?}");
         assert!(time(&pair[1]) - time(&pair[0]) >= REGIME_HOLD_MS, "{pair:?}");
         falls += 1;
     }
-    assert!(falls >= 3, "{regimes:?}");
+    assert!(falls >= 4, "{regimes:?}");
+    println!("tiers of a withdrawal of 5,000: {walked:?}");
 }

@@ -181,6 +181,10 @@ const fn stands_alone(action: Action) -> bool {
         | Action::ChangeRootKey
         | Action::CancelRootKeyChange
         | Action::AcceptRootKey
+        | Action::SetGuardians
+        | Action::CancelGuardianChange
+        | Action::VoteAsGuardian
+        | Action::CancelRecovery
         | Action::AttestDeposit
         | Action::SubmitPrice
         | Action::Propose
@@ -361,6 +365,10 @@ mod tests {
             Action::CancelRootKeyChange,
             Action::AcceptRootKey,
             Action::AttestDeposit,
+            Action::SetGuardians,
+            Action::CancelGuardianChange,
+            Action::VoteAsGuardian,
+            Action::CancelRecovery,
             Action::SubmitPrice,
             Action::Propose,
             Action::Approve,

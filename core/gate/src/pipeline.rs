@@ -6,6 +6,7 @@
 
 use casemate_ledger::accounts::Grant;
 use casemate_ledger::{BlockContext, Ledger, Verified, VerifiedWork};
+use casemate_protocol::command::{GuardianAct, VoteAsGuardian};
 use casemate_protocol::envelope::{Evidence, EvidenceKind, Intent, SignerRole};
 use casemate_protocol::grant::MarketScope;
 use casemate_protocol::policy::{EvidenceFacts, Tier};
@@ -57,6 +58,9 @@ impl<'a> Entitled<'a> {
         }
         if let Command::ChangeRootKey(change) = command {
             require_valid_key(&change.key)?;
+        }
+        if let Command::VoteAsGuardian(VoteAsGuardian { act: GuardianAct::Recover(key), .. }) = command {
+            require_valid_key(key)?;
         }
         if intent.account.is_none() {
             return Ok(entitled);

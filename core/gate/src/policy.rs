@@ -192,7 +192,7 @@ pub fn judge_leaving(
         SystemWork::ReleaseTransfer(named) => (Waiting::Transfer(named.transfer), PolicyAction::RequestTransfer),
         _ => return Ok(due),
     };
-    let id = due.work.segment();
+    let Some(id) = due.work.segment() else { return Ok(due) };
     let facts = ledger.segment(id).and_then(|segment| LeavingFacts::of(segment, waiting));
     let Some(LeavingFacts { account, tier, .. }) = facts else { return Ok(due) };
     // It counts towards what leaves already.

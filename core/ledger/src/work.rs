@@ -21,13 +21,15 @@ use crate::segment::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL, Segment, Transfer};
 use crate::{price, proposals};
 
 impl Ledger {
-    /// Phase 1: ends of orders and grants, dead-man switches, transfers that left in an earlier block. Segment by
+    /// Phase 1: announced guardians; then ends of orders and grants, dead-man switches, transfers that left in an earlier block. Segment by
     /// segment, within a segment what fell due first comes first.
     #[must_use]
     pub fn due_at_start(&self, block: &BlockContext) -> Vec<SystemCommand> {
         // Ends and arrivals have a share each.
         let share = self.work_share() / 2;
-        let mut due = Vec::new();
+        let changes = self.accounts.safeguards.due_changes(block.waiting_ms).take(share);
+        let mut due: Vec<SystemCommand> =
+            changes.map(|account| without_origin(SystemWork::ChangeGuardians(account))).collect();
         for segment in self.segments.iter().filter(|segment| !segment.totals().is_halted) {
             due.extend(ends(segment, block.time_ms.ms(), share));
             due.extend(self.arrivals(segment).take(share));
@@ -149,8 +151,8 @@ impl Ledger {
 
     /// Whether the state of a segment lets liquidations happen now.
     #[must_use]
-    pub fn may_liquidate(&self, segment: SegmentId) -> bool {
-        self.segment(segment).is_some_and(|segment| segment.breaker_state() != BreakerState::Halted)
+    pub fn may_liquidate(&self, segment: Option<SegmentId>) -> bool {
+        segment.and_then(|id| self.segment(id)).is_some_and(|segment| segment.breaker_state() != BreakerState::Halted)
     }
 
     /// Segments that clear on margin and have not failed a law.

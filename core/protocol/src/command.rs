@@ -3,6 +3,7 @@
 //! Discriminants are permanent: add, never renumber, never reuse. Each command names exactly one [`Action`], the word
 //! that grants and policies use.
 
+mod guardians;
 mod orders;
 mod safeguards;
 mod system;
@@ -21,6 +22,7 @@ use crate::keys::PublicKey;
 use crate::limits::OUTSIDE_REFERENCE_BYTES_MAX;
 use crate::policy::PolicySet;
 use crate::units::{PriceNanos, QuoteMicros, TimeMs};
+pub use guardians::{GuardianAct, GuardianSet, VoteAsGuardian};
 pub use orders::{
     AmendOrder, CancelAllOrders, CancelOrder, CancelScope, LimitTerms, MarketTerms, OrderKind, OrderReference,
     PlaceOrder, QuoteLadder, QuoteLevel, SelfTradeMode, SetDeadMan, Side, TimeInForce,
@@ -66,6 +68,14 @@ pub enum Command {
     CancelTransfer(CancelTransfer) = 14,
     /// Asks for principal to leave by the slow way that no breaker short of Halted holds up.
     RequestPrincipalExit(Box<RequestWithdrawal>) = 15,
+    /// Announces other guardians; they guard after a delay.
+    SetGuardians(Box<GuardianSet>) = 16,
+    /// Takes such an announcement back.
+    CancelGuardianChange = 17,
+    /// A guardian's vote about another account, signed by the guardian's root key.
+    VoteAsGuardian(VoteAsGuardian) = 18,
+    /// The present root key stops a recovery.
+    CancelRecovery = 19,
     /// Places an order.
     PlaceOrder(PlaceOrder) = 20,
     /// Changes price or quantity of a resting order.
@@ -125,6 +135,14 @@ pub enum Action {
     CancelTransfer = 14,
     /// See [`Command::RequestPrincipalExit`].
     RequestPrincipalExit = 15,
+    /// See [`Command::SetGuardians`].
+    SetGuardians = 16,
+    /// See [`Command::CancelGuardianChange`].
+    CancelGuardianChange = 17,
+    /// See [`Command::VoteAsGuardian`].
+    VoteAsGuardian = 18,
+    /// See [`Command::CancelRecovery`].
+    CancelRecovery = 19,
     /// See [`Command::PlaceOrder`].
     PlaceOrder = 20,
     /// See [`Command::AmendOrder`].
@@ -151,7 +169,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::OpenAccount,
         Self::CloseAccount,
         Self::RegisterGrant,
@@ -167,6 +185,10 @@ impl Action {
         Self::RequestTransfer,
         Self::CancelTransfer,
         Self::RequestPrincipalExit,
+        Self::SetGuardians,
+        Self::CancelGuardianChange,
+        Self::VoteAsGuardian,
+        Self::CancelRecovery,
         Self::PlaceOrder,
         Self::AmendOrder,
         Self::CancelOrder,
@@ -199,6 +221,10 @@ impl Action {
             Self::RequestTransfer => 13,
             Self::CancelTransfer => 14,
             Self::RequestPrincipalExit => 15,
+            Self::SetGuardians => 16,
+            Self::CancelGuardianChange => 17,
+            Self::VoteAsGuardian => 18,
+            Self::CancelRecovery => 19,
             Self::PlaceOrder => 20,
             Self::AmendOrder => 21,
             Self::CancelOrder => 22,
@@ -234,6 +260,10 @@ impl Command {
             Self::RequestTransfer(_) => Action::RequestTransfer,
             Self::CancelTransfer(_) => Action::CancelTransfer,
             Self::RequestPrincipalExit(_) => Action::RequestPrincipalExit,
+            Self::SetGuardians(_) => Action::SetGuardians,
+            Self::CancelGuardianChange => Action::CancelGuardianChange,
+            Self::VoteAsGuardian(_) => Action::VoteAsGuardian,
+            Self::CancelRecovery => Action::CancelRecovery,
             Self::PlaceOrder(_) => Action::PlaceOrder,
             Self::AmendOrder(_) => Action::AmendOrder,
             Self::CancelOrder(_) => Action::CancelOrder,
@@ -275,6 +305,10 @@ impl Command {
             | Self::RequestTransfer(_)
             | Self::CancelTransfer(_)
             | Self::RequestPrincipalExit(_)
+            | Self::SetGuardians(_)
+            | Self::CancelGuardianChange
+            | Self::VoteAsGuardian(_)
+            | Self::CancelRecovery
             | Self::SetDeadMan(_)
             | Self::SubmitPrice(_)
             | Self::Propose(_)

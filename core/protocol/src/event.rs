@@ -3,6 +3,7 @@
 
 mod clearing;
 mod conduct;
+mod guardians;
 mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -23,6 +24,10 @@ pub use clearing::{
     ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved,
 };
 pub use conduct::{ConductAlerted, ConductBandMoved, LinksContested};
+pub use guardians::{
+    AccountFrozen, GuardianChangeAnnounced, GuardianChangeCancelled, GuardianVoted, GuardiansChanged, RecoveryBegun,
+    RecoveryCancelled, RecoveryCompleted,
+};
 pub use safeguards::{
     PayoutAddressAdded, PayoutAddressRemoved, RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged,
 };
@@ -134,6 +139,22 @@ pub enum Event {
     RootKeyChangeCancelled(RootKeyChangeCancelled) = 90,
     /// Another key is the account's root key from now on.
     RootKeyChanged(RootKeyChanged) = 91,
+    /// Other guardians were announced.
+    GuardianChangeAnnounced(Box<GuardianChangeAnnounced>) = 92,
+    /// Such an announcement was taken back, or stopped by the guardians that there are.
+    GuardianChangeCancelled(GuardianChangeCancelled) = 93,
+    /// Other guardians guard the account from now on.
+    GuardiansChanged(Box<GuardiansChanged>) = 94,
+    /// A guardian voted.
+    GuardianVoted(GuardianVoted) = 95,
+    /// Enough guardians agree on another root key.
+    RecoveryBegun(RecoveryBegun) = 96,
+    /// The root key stopped a recovery.
+    RecoveryCancelled(RecoveryCancelled) = 97,
+    /// Enough guardians agree that nothing leaves the account for a while.
+    AccountFrozen(AccountFrozen) = 98,
+    /// The key that guardians agreed on is the root key from now on.
+    RecoveryCompleted(RecoveryCompleted) = 99,
 }
 
 /// See [`Event::AccountOpened`].

@@ -4,6 +4,7 @@
 //! of the canonical bytes of this structure.
 
 mod error;
+mod recovery;
 mod safeguards;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -25,6 +26,7 @@ use crate::units::{
     DurationMs, FeePpm, PPM, PriceTicks, QuantityLots, QuoteMicros, RatioPpm, TickValueMicros, TimeMs, notional,
 };
 pub use error::{GenesisError, GenesisPlace, GenesisRule};
+pub use recovery::RecoveryRules;
 pub use safeguards::SafeguardRules;
 
 /// Whether record bodies are public.
@@ -378,6 +380,7 @@ impl Genesis {
         )?;
         require(self.accounts.grant_lifetimes.is_well_formed(), place, GenesisRule::GrantLifetimes)?;
         require(self.accounts.safeguards.are_sound(), place, GenesisRule::SafeguardTimes)?;
+        require(self.accounts.safeguards.recovery.are_sound(), place, GenesisRule::RecoveryTimes)?;
         require(self.attestor_quorum > 0, place, GenesisRule::AttestorQuorum)?;
         let operators = distinct_operators(self.attestors.as_slice());
         require(

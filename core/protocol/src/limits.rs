@@ -44,6 +44,10 @@ pub const PAYOUT_ADDRESSES_MAX: usize = 16;
 /// Root keys that an account may have had before the one that it has: each is remembered, so that nobody opens an account with
 /// it and a deposit to it still finds its owner.
 pub const FORMER_ROOT_KEYS_MAX: usize = 64;
+/// Guardians of one account.
+pub const GUARDIANS_MAX: usize = 9;
+/// Recoveries that a root key can cancel within the window: the ceiling of what genesis may allow.
+pub const RECOVERY_CANCELS_MAX: usize = 8;
 /// Longest delay of a safeguard: one that is longer locks its owner out rather than a thief.
 pub const SAFEGUARD_DELAY_MS_MAX: u64 = 60 * 24 * 60 * 60 * 1000;
 

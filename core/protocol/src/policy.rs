@@ -242,6 +242,12 @@ words! {
         CancelRootKeyChange = 35,
         /// See [`Command::AcceptRootKey`].
         AcceptRootKey = 36,
+        /// See [`Command::CancelGuardianChange`].
+        CancelGuardianChange = 37,
+        /// See [`Command::VoteAsGuardian`].
+        VoteAsGuardian = 38,
+        /// See [`Command::CancelRecovery`].
+        CancelRecovery = 39,
     }
 }
 
@@ -302,6 +308,9 @@ impl PolicyAction {
             | Self::RemovePayoutAddress
             | Self::CancelRootKeyChange
             | Self::AcceptRootKey
+            | Self::CancelGuardianChange
+            | Self::VoteAsGuardian
+            | Self::CancelRecovery
             | Self::ReadPublic
             | Self::ReadOwnAccount
             | Self::ReadAuditorView => ActionScope::Venue,
@@ -368,6 +377,10 @@ impl PolicyAction {
             Command::ChangeRootKey(_) => Self::ChangeRootKey,
             Command::CancelRootKeyChange => Self::CancelRootKeyChange,
             Command::AcceptRootKey => Self::AcceptRootKey,
+            Command::SetGuardians(_) => Self::ChangeGuardians,
+            Command::CancelGuardianChange => Self::CancelGuardianChange,
+            Command::VoteAsGuardian(_) => Self::VoteAsGuardian,
+            Command::CancelRecovery => Self::CancelRecovery,
             Command::AttestDeposit(_) => Self::AttestDeposit,
             Command::RequestWithdrawal(_) => Self::RequestWithdrawal,
             Command::CancelWithdrawal(_) => Self::CancelWithdrawal,
@@ -465,6 +478,8 @@ impl PolicyQuestion {
             // Whoever takes back what a thief began asks nobody; and a key that may take over needs no more than itself,
             // because everything was asked for when it was announced.
             Action::RemovePayoutAddress | Action::CancelRootKeyChange | Action::AcceptRootKey => Some(Tier::Rooted),
+            // Nor does a guardian who votes: a policy that could forbid it would leave the account to whoever stole its key.
+            Action::CancelGuardianChange | Action::VoteAsGuardian | Action::CancelRecovery => Some(Tier::Rooted),
             Action::AttestDeposit if matches!(self.kind, PolicyKind::Attestor) => Some(Tier::Rooted),
             Action::Propose | Action::Approve if is_governing => Some(Tier::Rooted),
             Action::ProposeLoosening | Action::ApproveLoosening

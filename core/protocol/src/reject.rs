@@ -202,6 +202,21 @@ reject_codes! {
     440 FormerRootKeysMax Count "the account has had `{present}` root keys before this one, the maximum is `{required}`", "move the money to a new account";
     441 RootKeyReplaced Count "the key was the root key of account `{present}` until another took over", "sign with the root key that the account has now";
     442 RootKeyNotProven Nothing "the announced key must sign this itself", "sign `AcceptRootKey` with the new key, in the name of the account";
+    443 NotAGuardian Count "account `{present}` is not a guardian of that account", "ask its owner to name it; announced guardians count for nothing until they guard";
+    444 GuardianThresholdNotAllowed Count "`{present}` of `{required}` guardians cannot decide", "name at least two guardians, and a threshold of at least two and at most their number; nobody at all with a threshold of zero";
+    445 GuardianTwice Count "guardian `{present}` is named twice", "name each guardian once";
+    446 GuardianIsSelf Count "account `{present}` cannot guard itself", "name accounts of others";
+    447 GuardianNotFound Count "guardian account `{present}` does not exist or is closed", "name open accounts";
+    448 GuardianChangePending Milliseconds "other guardians are announced already, and guard in `{required}`", "cancel that change first";
+    449 GuardianChangeNotFound Nothing "no other guardians are announced", "announce them with `SetGuardians`";
+    450 RecoveryPending Milliseconds "the account's guardians recover it with a key that can take over in `{required}`", "the root key can cancel the recovery";
+    451 RecoveryNotFound Nothing "no recovery is under way", "nothing to do";
+    452 RecoveryPaused Milliseconds "a recovery of the account was cancelled; guardians can begin another one in `{required}`", "wait, then vote again";
+    453 RecoveryCancelsMax Milliseconds "the root key has cancelled as many recoveries as it can; it can cancel again in `{required}`", "the guardians decide now: convince them";
+    454 FreezeSpent Milliseconds "the account was frozen lately; guardians can freeze it again in `{required}`", "wait, then vote again";
+    455 AccountFrozen Milliseconds "the account's guardians froze it: nothing leaves for another `{required}`", "ask the guardians, or ask for principal by the slow exit, which leaves after that";
+    456 RecoveryHold Milliseconds "the account was recovered lately: nothing leaves for another `{required}`", "wait, or ask for principal by the slow exit, which leaves after that";
+    457 GuardiansUnchanged Nothing "these guardians guard the account already", "nothing to do";
 
     // 5xx: trading.
     500 MarketNotFound Count "market `{present}` does not exist", "list the markets";

@@ -463,7 +463,7 @@ impl<'a> Execution<'a> {
         let record = self.next_record();
         let verified = pipeline::verify_system(&command);
         let verdict = self.ledger.apply(&self.block, verified, record, &mut self.events);
-        self.push(EntrySource::System(command), Some(command.work.segment()), verdict, start);
+        self.push(EntrySource::System(command), command.work.segment(), verdict, start);
     }
 
     fn source(&self, envelope: usize, command: usize) -> Option<EntrySource<'a>> {

@@ -4,6 +4,7 @@
 //! clients whose language has no encoder at hand for what they submit, only for what they sign.
 
 mod conversion;
+mod safeguards;
 mod signature;
 
 use casemate_protocol::command::{SelfTradeMode, Side};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use conversion::{action_words, market_numbers};
+pub use safeguards::{GuardianActJson, GuardianSetJson, GuardianVoteJson};
 pub use signature::{AssertionJson, SignatureJson};
 
 use crate::values::{HexArray, HexBytes, KeyText, Signed, Unsigned};
@@ -132,7 +134,7 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AddPayoutAddress, RemovePayoutAddress, ChangeRootKey,
         CancelRootKeyChange, AcceptRootKey, AttestDeposit, RequestWithdrawal, CancelWithdrawal, RequestTransfer,
-        CancelTransfer, RequestPrincipalExit, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders, QuoteLadder,
+        CancelTransfer, RequestPrincipalExit, SetGuardians, CancelGuardianChange, VoteAsGuardian, CancelRecovery, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders, QuoteLadder,
         SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
     }
 }
@@ -177,6 +179,14 @@ pub enum CommandJson {
     CancelRootKeyChange,
     /// The announced key, which signs this itself, becomes the root key.
     AcceptRootKey,
+    /// Announces other guardians.
+    SetGuardians(GuardianSetJson),
+    /// Takes that announcement back.
+    CancelGuardianChange,
+    /// A guardian's vote about another account.
+    VoteAsGuardian(GuardianVoteJson),
+    /// Stops a recovery.
+    CancelRecovery,
     /// States that a deposit happened outside.
     AttestDeposit(DepositClaimJson),
     /// Asks for money to leave.

@@ -1,6 +1,8 @@
 //! Events as an account's own stream tells them.
 
-use casemate_protocol::command::{PayoutAddress, Waiting};
+mod safeguards;
+
+use casemate_protocol::command::Waiting;
 use casemate_protocol::conduct::{BandCause, Figure};
 use casemate_protocol::event::{PassCause, PositionPassed, RemovalCause, TradeExecuted};
 use casemate_protocol::policy::Tier;
@@ -8,7 +10,9 @@ use casemate_protocol::{AccountId, Event, OrderNumber, QuoteMicros, SegmentId, S
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::envelope::{ChangeJson, SideJson, WaitingJson, action_words};
+use safeguards::{guardian_events, safeguard_event};
+
+use super::envelope::{ChangeJson, GuardianActJson, GuardianSetJson, SideJson, WaitingJson, action_words};
 use crate::values::{HexBytes, Int, KeyText, Signed, Unsigned};
 
 /// Something that happened to an account.
@@ -52,6 +56,43 @@ pub enum AccountEventJson {
     },
     RootKeyChanged {
         key: KeyText,
+    },
+    GuardianChangeAnnounced {
+        guardians: GuardianSetJson,
+        due_waiting_ms: u64,
+    },
+    GuardianChangeCancelled {
+        is_by_guardians: bool,
+    },
+    GuardiansChanged {
+        guardians: GuardianSetJson,
+    },
+    /// Told to the guarded account and to the guardian.
+    GuardianVoted {
+        account: u64,
+        guardian: u64,
+        act: GuardianActJson,
+        lapses_waiting_ms: u64,
+    },
+    /// Told to an account that guards another one from now on.
+    GuardsAccount {
+        account: u64,
+    },
+    RecoveryBegun {
+        key: KeyText,
+        ready_waiting_ms: u64,
+    },
+    RecoveryCancelled {
+        key: KeyText,
+        again_waiting_ms: u64,
+    },
+    AccountFrozen {
+        until_waiting_ms: u64,
+        again_waiting_ms: u64,
+    },
+    RecoveryCompleted {
+        key: KeyText,
+        held_until_waiting_ms: u64,
     },
     DepositCredited {
         segment: u16,
@@ -246,6 +287,14 @@ pub fn account_events(event: &Event, owners: &impl MoveOwners) -> Vec<(AccountId
         | Event::RootKeyChangeAnnounced(_)
         | Event::RootKeyChangeCancelled(_)
         | Event::RootKeyChanged(_) => safeguard_event(event).into_iter().collect(),
+        Event::GuardianChangeAnnounced(_)
+        | Event::GuardianChangeCancelled(_)
+        | Event::GuardiansChanged(_)
+        | Event::GuardianVoted(_)
+        | Event::RecoveryBegun(_)
+        | Event::RecoveryCancelled(_)
+        | Event::AccountFrozen(_)
+        | Event::RecoveryCompleted(_) => guardian_events(event),
         Event::PositionPassed(passed) => passes(passed).into(),
         Event::ConductAlerted(_) | Event::ConductBandMoved(_) | Event::LinksContested(_) => conduct_event(event).into_iter().collect(),
         Event::LiquidationStepped(_)
@@ -350,31 +399,6 @@ fn funds_event(event: &Event, owners: &impl MoveOwners) -> Option<(AccountId, Ac
             let amount_quote_micros = Int(it.amount.micros());
             (it.account, Json::TransferArrived { from, transfer, to, amount_quote_micros })
         }
-        _ => return None,
-    })
-}
-
-/// What guards an account against its own keys.
-fn safeguard_event(event: &Event) -> Option<(AccountId, AccountEventJson)> {
-    use AccountEventJson as Json;
-    let bytes = |address: &PayoutAddress| HexBytes(address.destination.as_slice().to_vec());
-    Some(match event {
-        Event::PayoutAddressAdded(it) => {
-            let (chain, destination) = (it.address.chain, bytes(&it.address));
-            let usable_waiting_ms = it.usable_waiting_ms.ms();
-            (it.account, Json::PayoutAddressAdded { chain, destination, usable_waiting_ms })
-        }
-        Event::PayoutAddressRemoved(it) => {
-            let (chain, destination) = (it.address.chain, bytes(&it.address));
-            let opens_waiting_ms = it.opens_waiting_ms.ms();
-            (it.account, Json::PayoutAddressRemoved { chain, destination, opens_waiting_ms })
-        }
-        Event::RootKeyChangeAnnounced(it) => {
-            let ready_waiting_ms = it.ready_waiting_ms.ms();
-            (it.account, Json::RootKeyChangeAnnounced { key: KeyText(it.key), ready_waiting_ms })
-        }
-        Event::RootKeyChangeCancelled(it) => (it.account, Json::RootKeyChangeCancelled { key: KeyText(it.key) }),
-        Event::RootKeyChanged(it) => (it.account, Json::RootKeyChanged { key: KeyText(it.key) }),
         _ => return None,
     })
 }

@@ -52,6 +52,9 @@ pub(super) const PROPERTIES: &[Property] = &[
                     | Action::RemovePayoutAddress
                     | Action::CancelRootKeyChange
                     | Action::AcceptRootKey
+                    | Action::CancelGuardianChange
+                    | Action::VoteAsGuardian
+                    | Action::CancelRecovery
             )
         },
     },

@@ -7,6 +7,7 @@ pub mod account;
 pub mod breakers;
 pub mod deposit;
 pub mod grant;
+pub mod guardians;
 pub mod margin;
 pub mod officers;
 pub mod order;

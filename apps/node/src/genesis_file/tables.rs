@@ -2,7 +2,8 @@
 
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
-    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, SafeguardRules, SeededAccounts, SegmentRules, WindowCap,
+    AccountRules, LimiterRules, MarketRules, PasskeyOrigin, RecoveryRules, SafeguardRules, SeededAccounts,
+    SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
 use casemate_protocol::limits::LIMITER_WINDOWS_MAX;
@@ -31,6 +32,14 @@ pub(super) struct AccountsTable {
     weight_per_second: u32,
     address_cooling_ms: u64,
     root_change_delay_ms: u64,
+    guardian_change_delay_ms: u64,
+    recovery_delay_ms: u64,
+    guardian_vote_lifetime_ms: u64,
+    recovery_cancels_max: u8,
+    recovery_cancels_window_ms: u64,
+    recovery_pause_ms: u64,
+    freeze_ms_max: u64,
+    recovery_hold_ms: u64,
     grant_lifetime_max_ms: LifetimesTable,
 }
 
@@ -193,6 +202,16 @@ impl AccountsTable {
             safeguards: SafeguardRules {
                 address_cooling_ms: DurationMs::from_ms(self.address_cooling_ms),
                 root_change_delay_ms: DurationMs::from_ms(self.root_change_delay_ms),
+                recovery: RecoveryRules {
+                    guardian_change_delay_ms: DurationMs::from_ms(self.guardian_change_delay_ms),
+                    recovery_delay_ms: DurationMs::from_ms(self.recovery_delay_ms),
+                    guardian_vote_lifetime_ms: DurationMs::from_ms(self.guardian_vote_lifetime_ms),
+                    recovery_cancels_max: self.recovery_cancels_max,
+                    recovery_cancels_window_ms: DurationMs::from_ms(self.recovery_cancels_window_ms),
+                    recovery_pause_ms: DurationMs::from_ms(self.recovery_pause_ms),
+                    freeze_ms_max: DurationMs::from_ms(self.freeze_ms_max),
+                    recovery_hold_ms: DurationMs::from_ms(self.recovery_hold_ms),
+                },
             },
             grant_lifetimes: self.grant_lifetime_max_ms.into_lifetimes(),
         }

@@ -4,11 +4,11 @@ mod clearing;
 
 use casemate_protocol::conduct::ConductRules;
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, SeededAccounts, SegmentRules,
+    AccountRules, Genesis, LogMode, MarketRules, PasskeyOrigin, RecoveryRules, SeededAccounts, SegmentRules,
 };
 use casemate_protocol::hash::Hex;
 use casemate_protocol::policy::PolicyFile;
-use casemate_protocol::{QuoteMicros, RatioPpm, Regime, TickValueMicros};
+use casemate_protocol::{DurationMs, QuoteMicros, RatioPpm, Regime, TickValueMicros};
 
 /// The file of a genesis, with comments. [`super::parse`] reads it back to the same genesis, provided that its name is
 /// text and that it is valid.
@@ -145,13 +145,45 @@ grant_lifetime_max_ms = {{ calm = {calm}, elevated = {elevated}, stressed = {str
 address_cooling_ms = {cooling}
 # Until an announced root key can take the place of the one before it.
 root_change_delay_ms = {root_change}
-",
+{recovery}",
         bond = quote(rules.bond),
         deposit = quote(rules.opening_deposit_min),
         burst = grouped(u64::from(rules.weight_burst)),
         per_second = grouped(u64::from(rules.weight_per_second)),
         cooling = grouped(rules.safeguards.address_cooling_ms.ms()),
         root_change = grouped(rules.safeguards.root_change_delay_ms.ms()),
+        recovery = recovery(&rules.safeguards.recovery),
+    )
+}
+
+fn recovery(rules: &RecoveryRules) -> String {
+    let time = |time: DurationMs| grouped(time.ms());
+    format!(
+        "\
+# Until announced guardians guard; longer than a recovery takes, so that those before them can answer.
+guardian_change_delay_ms = {change}
+# From the guardians' quorum to the moment from which their key can take over.
+recovery_delay_ms = {delay}
+# How long a guardian's vote counts.
+guardian_vote_lifetime_ms = {vote}
+# How many recoveries the root key can cancel within the window (1 to 8); the window is longer than that many take.
+recovery_cancels_max = {cancels}
+recovery_cancels_window_ms = {window}
+# From a cancel until guardians can begin another recovery.
+recovery_pause_ms = {pause}
+# How long a freeze by guardians lasts, at least as long as a recovery; as long again they cannot freeze.
+freeze_ms_max = {freeze}
+# How long nothing leaves an account after its recovery.
+recovery_hold_ms = {hold}
+",
+        change = time(rules.guardian_change_delay_ms),
+        delay = time(rules.recovery_delay_ms),
+        vote = time(rules.guardian_vote_lifetime_ms),
+        cancels = rules.recovery_cancels_max,
+        window = time(rules.recovery_cancels_window_ms),
+        pause = time(rules.recovery_pause_ms),
+        freeze = time(rules.freeze_ms_max),
+        hold = time(rules.recovery_hold_ms),
     )
 }
 

@@ -3,9 +3,9 @@
 use core::fmt::Display;
 
 use casemate_protocol::command::{
-    AmendOrder, Beneficiary, CancelScope, Change, DepositClaim, OrderKind, OrderReference, OutsideReference,
-    PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, SelfTradeMode, SubmitPrice,
-    TimeInForce, Waiting,
+    AmendOrder, Beneficiary, CancelScope, Change, DepositClaim, GuardianAct, GuardianSet, OrderKind, OrderReference,
+    OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, SelfTradeMode,
+    SubmitPrice, TimeInForce, VoteAsGuardian, Waiting,
 };
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{Action, Command, MarketId, SegmentId, Side};
@@ -27,6 +27,10 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
         Command::ChangeRootKey(change) => ("ChangeRootKey", vec![text("newRootKey", change.key)]),
         Command::CancelRootKeyChange => ("CancelRootKeyChange", Vec::new()),
         Command::AcceptRootKey => ("AcceptRootKey", Vec::new()),
+        Command::SetGuardians(set) => ("SetGuardians", guardians(set)),
+        Command::CancelGuardianChange => ("CancelGuardianChange", Vec::new()),
+        Command::VoteAsGuardian(vote) => ("VoteAsGuardian", guardian_vote(vote)),
+        Command::CancelRecovery => ("CancelRecovery", Vec::new()),
         Command::AttestDeposit(claim) => ("AttestDeposit", deposit(claim)),
         Command::RequestWithdrawal(request) => ("RequestWithdrawal", withdrawal(request)),
         Command::RequestPrincipalExit(request) => ("RequestPrincipalExit", withdrawal(request)),
@@ -63,6 +67,21 @@ pub(super) fn of_command(command: &Command) -> (&'static str, Vec<Field>) {
 
 fn payout(chain: u32, destination: &OutsideReference) -> [Field; 2] {
     [number("chain", chain), bytes("destination", destination.as_slice())]
+}
+
+fn guardians(set: &GuardianSet) -> Vec<Field> {
+    let count = set.accounts.as_slice().len();
+    let decide = if set.is_empty() { "nobody".to_owned() } else { format!("any {} of {count}", set.threshold) };
+    vec![text("guardians", listed(set.accounts.iter())), text("decide", decide)]
+}
+
+fn guardian_vote(vote: &VoteAsGuardian) -> Vec<Field> {
+    let (act, key) = match vote.act {
+        GuardianAct::Recover(key) => ("give the account another root key", key.to_string()),
+        GuardianAct::Freeze => ("let nothing leave the account for a while", "none".to_owned()),
+        GuardianAct::StopChange => ("keep the guardians that there are", "none".to_owned()),
+    };
+    vec![number("guardedAccount", vote.account.number()), text("vote", act), text("newRootKey", key)]
 }
 
 fn withdrawal(request: &RequestWithdrawal) -> Vec<Field> {

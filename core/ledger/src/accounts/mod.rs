@@ -190,7 +190,7 @@ impl Accounts {
     /// Applies an event about accounts and grants; other events change nothing here.
     pub(crate) fn evolve(&mut self, event: &Event, rules: &AccountRules) {
         let root_key = |account: AccountId| self.account(account).map(|row| row.root_key);
-        if let Some(row) = safeguards::evolved(&self.safeguards, event, root_key) {
+        if let Some(row) = safeguards::evolved(&self.safeguards, event, &rules.safeguards.recovery, root_key) {
             self.put_safeguard(row);
         }
         match event {

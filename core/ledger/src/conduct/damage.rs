@@ -49,7 +49,7 @@ impl Ledger {
             }
             Command::RequestWithdrawal(request) => self.judge_leaving(block, account, request.segment, request.amount),
             Command::RequestTransfer(request) => self.judge_leaving(block, account, request.from, request.amount),
-            Command::RegisterGrant(_) => self.segments.iter().try_for_each(|segment| {
+            Command::RegisterGrant(_) | Command::SetGuardians(_) => self.segments.iter().try_for_each(|segment| {
                 self.judge_in(block, account, Some(segment.id()), MarketId::NONE, |segment| {
                     segment.keys_change(account)
                 })

@@ -23,7 +23,7 @@ pub(crate) use deposit::{
 };
 pub use held::LeavingFacts;
 pub(crate) use held::{add_evidence, give_back, hold_back};
-pub(crate) use recall::recall_all;
+pub(crate) use recall::{recall_all, recall_withdrawals};
 pub(crate) use transfer::{
     arrive as arrive_transfer, cancel as cancel_transfer, release as release_transfer, request as request_transfer,
 };

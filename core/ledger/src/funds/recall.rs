@@ -6,6 +6,17 @@ use casemate_protocol::{AccountId, Event, TransferNumber, WithdrawalNumber};
 use crate::market::Work;
 use crate::segment::{OUTBOUND_TRANSFER, OUTBOUND_WITHDRAWAL};
 
+/// Takes back every withdrawal and principal exit of an account that waits: it was recovered, and whoever had the key
+/// before may have asked for them. Transfers stay, because they lead nowhere out.
+pub(crate) fn recall_withdrawals(work: &mut Work<'_>, account: AccountId) {
+    let segment = work.segment.id();
+    let of_account = (account.number(), OUTBOUND_WITHDRAWAL, 0)..=(account.number(), OUTBOUND_WITHDRAWAL, u64::MAX);
+    let waiting: Vec<u64> = work.segment.outbound_of.range(of_account).map(|(_, _, number)| *number).collect();
+    for number in waiting {
+        work.emit(Event::WithdrawalCancelled(WithdrawalEnded { segment, number: WithdrawalNumber::new(number) }));
+    }
+}
+
 /// Takes back every withdrawal, principal exit and transfer of an account that waits.
 pub(crate) fn recall_all(work: &mut Work<'_>, account: AccountId) {
     let segment = work.segment.id();

@@ -84,9 +84,8 @@ impl Ledger {
         let event = accounts::register_grant(&self.accounts, account, terms, &facts)?;
         self.emit_account(event, events);
         self.follow_grant(account, terms.parent, record, SystemWork::LowerGrantLoss);
-        // Such a command is never part of a group, and nothing of it can be refused any more.
-        let knows = |segment: &&mut Segment| segment.sub_account(account).is_some();
-        self.segments.iter_mut().filter(knows).for_each(|segment| segment.see_key(account, block.time_ms));
+        // Such a command is never part of a group.
+        self.see_key(block, account);
         Ok(())
     }
 

@@ -96,6 +96,7 @@ impl Ledger {
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
+        self.require_not_held(block, account, command)?;
         match command {
             Command::OpenAccount => return self.open_account(block, key, tier, record, events),
             Command::CloseAccount(close) => return self.close_account(block, account, close, tier, record, events),
@@ -105,11 +106,11 @@ impl Ledger {
             Command::AddPayoutAddress(_)
             | Command::RemovePayoutAddress(_)
             | Command::ChangeRootKey(_)
-            | Command::CancelRootKeyChange => {
-                let event = self.decide_safeguard(block, account, command)?;
-                self.emit_account(event, events);
-                return Ok(());
-            }
+            | Command::CancelRootKeyChange
+            | Command::SetGuardians(_)
+            | Command::CancelGuardianChange
+            | Command::VoteAsGuardian(_)
+            | Command::CancelRecovery => return self.apply_safeguard(block, account, command, events),
             _ => {}
         }
         self.apply_in_segment(block, account, role, grant, command, tier, record, events)
@@ -167,7 +168,11 @@ impl Ledger {
             | Command::RemovePayoutAddress(_)
             | Command::ChangeRootKey(_)
             | Command::CancelRootKeyChange
-            | Command::AcceptRootKey => Ok(()),
+            | Command::AcceptRootKey
+            | Command::SetGuardians(_)
+            | Command::CancelGuardianChange
+            | Command::VoteAsGuardian(_)
+            | Command::CancelRecovery => Ok(()),
             Command::AttestDeposit(claim) => {
                 let attesting = attesting.ok_or(Reject::of(RejectCode::NotAnAttestor))?;
                 funds::attest(&mut work, claim, &attesting)
@@ -202,7 +207,7 @@ impl Ledger {
         record: RecordIndex,
         events: &mut Vec<Event>,
     ) -> Result<(), Reject> {
-        let id = command.work.segment();
+        let Some(id) = command.work.segment() else { return self.apply_account_work(block, &command.work, events) };
         let missing = Reject::of(RejectCode::SegmentNotFound).present(u64::from(id.number()));
         let context =
             CommandContext { block: *block, account: AccountId::NONE, grant: None, record, tier: Tier::Rooted };
@@ -249,6 +254,9 @@ impl Ledger {
                     funds::credit_waiting(&mut work, waiting.account, root_key);
                 }
             }
+            SystemWork::RecallWithdrawals(recovered) => funds::recall_withdrawals(&mut work, recovered.account),
+            // It writes no segment, and came before.
+            SystemWork::ChangeGuardians(_) => {}
             SystemWork::AggregatePrice(feed) => price::aggregate_price(&mut work, feed.feed),
             SystemWork::MoveMark(market) => price::move_mark(&mut work, market.market),
             SystemWork::SettleFunding(market) => price::settle_funding(&mut work, market.market),

@@ -58,7 +58,11 @@ impl Ledger {
             | Command::RemovePayoutAddress(_)
             | Command::ChangeRootKey(_)
             | Command::CancelRootKeyChange
-            | Command::AcceptRootKey => return None,
+            | Command::AcceptRootKey
+            | Command::SetGuardians(_)
+            | Command::CancelGuardianChange
+            | Command::VoteAsGuardian(_)
+            | Command::CancelRecovery => return None,
             Command::AttestDeposit(claim) => claim.segment,
             Command::RequestWithdrawal(request) => request.segment,
             Command::CancelWithdrawal(cancel) => cancel.segment,
@@ -122,7 +126,15 @@ impl Ledger {
             | Event::PayoutAddressRemoved(_)
             | Event::RootKeyChangeAnnounced(_)
             | Event::RootKeyChangeCancelled(_)
-            | Event::RootKeyChanged(_) => None,
+            | Event::RootKeyChanged(_)
+            | Event::GuardianChangeAnnounced(_)
+            | Event::GuardianChangeCancelled(_)
+            | Event::GuardiansChanged(_)
+            | Event::GuardianVoted(_)
+            | Event::RecoveryBegun(_)
+            | Event::RecoveryCancelled(_)
+            | Event::AccountFrozen(_)
+            | Event::RecoveryCompleted(_) => None,
             Event::AccountClosed(closed) => Some(closed.segment).filter(|_| closed.bond.is_positive()),
             Event::DepositAttested(attested) => Some(attested.claim.segment),
             Event::DepositAccepted(accepted) => Some(accepted.segment),
@@ -171,7 +183,7 @@ impl Ledger {
     #[must_use]
     pub fn target(&self, work: &VerifiedWork<'_>) -> Option<SegmentId> {
         match work {
-            VerifiedWork::System(command) => Some(command.work.segment()),
+            VerifiedWork::System(command) => command.work.segment(),
             VerifiedWork::Account { account, key, command, .. } => match command {
                 Command::OpenAccount => {
                     accounts::opening_deposit(&self.accounts, &self.segments, &self.genesis.accounts, *key).ok()

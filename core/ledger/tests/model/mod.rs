@@ -166,6 +166,10 @@ impl Model {
             | Command::ChangeRootKey(_)
             | Command::CancelRootKeyChange
             | Command::AcceptRootKey
+            | Command::SetGuardians(_)
+            | Command::CancelGuardianChange
+            | Command::VoteAsGuardian(_)
+            | Command::CancelRecovery
             | Command::AttestDeposit(_)
             | Command::RequestWithdrawal(_)
             | Command::CancelWithdrawal(_)

@@ -61,6 +61,10 @@ pub enum SystemWork {
     MoveConduct(SegmentId) = 18,
     /// A child was carved out of a grant: what the grant may still lose in a segment follows.
     LowerGrantLoss(SegmentGrant) = 20,
+    /// The delay of announced guardians is over: they guard from now on.
+    ChangeGuardians(AccountId) = 22,
+    /// An account was recovered: what waits to leave it in a segment goes back to the balance.
+    RecallWithdrawals(SegmentAccount) = 23,
     /// A withdrawal or transfer is due, and the policy in force asks for more evidence than it came with.
     HoldBack(HeldBack) = 26,
     /// A withdrawal or transfer was held back for so long that it goes back to the balance.
@@ -168,15 +172,19 @@ pub struct SegmentTransfer {
 }
 
 impl SystemWork {
-    /// The segment whose tables the work writes.
+    /// The segment whose tables the work writes; none for work on accounts alone.
     #[must_use]
-    pub const fn segment(&self) -> SegmentId {
-        match self {
+    pub const fn segment(&self) -> Option<SegmentId> {
+        let segment = match self {
+            Self::ChangeGuardians(_) => return None,
             Self::ExpireOrder(order) => order.segment,
             Self::ExpireGrantOrders(grant) | Self::CancelGrantOrders(grant) | Self::LowerGrantLoss(grant) => {
                 grant.segment
             }
-            Self::FireDeadMan(account) | Self::CreditDeposits(account) | Self::Liquidate(account) => account.segment,
+            Self::FireDeadMan(account)
+            | Self::CreditDeposits(account)
+            | Self::Liquidate(account)
+            | Self::RecallWithdrawals(account) => account.segment,
             Self::AggregatePrice(feed) => feed.segment,
             Self::MoveMark(market) | Self::SettleFunding(market) | Self::MoveRegime(market) => market.segment,
             Self::MoveBreaker(segment) | Self::RepayDeficit(segment) | Self::MoveConduct(segment) => *segment,
@@ -186,6 +194,7 @@ impl SystemWork {
             Self::GiveBack(waiting) => waiting.segment,
             Self::ReleaseTransfer(transfer) => transfer.from,
             Self::ArriveTransfer(transfer) => transfer.to,
-        }
+        };
+        Some(segment)
     }
 }

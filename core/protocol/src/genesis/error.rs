@@ -54,6 +54,7 @@ genesis_rules! {
     WeightBudgetPositive "the weight budget must refill, and its burst must hold the heaviest envelope (4000)";
     GrantLifetimes "the longest lives of new grants must be above zero, at most 30 days, and not rise from calm to extreme";
     SafeguardTimes "delays of safeguards must be above zero and at most 60 days";
+    RecoveryTimes "times of guardians and recovery must be above zero and at most 60 days; a change of guardians waits longer than a recovery, a freeze lasts at least as long as one, and the window of cancels (1 to 8) is longer than that many recoveries with their pauses and votes";
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
     PrincipalKeysDistinct "attestors, publishers, risk officers, governors and backstops must all have distinct keys";
     PasskeyOrigins "a passkey origin must be `https://` and a host in small letters, with a port if it needs one, and its relying party that host or a domain above it; a development chain may have `http://localhost`";

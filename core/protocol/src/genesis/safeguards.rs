@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::RecoveryRules;
 use crate::limits::SAFEGUARD_DELAY_MS_MAX;
 use crate::regime::Regime;
 use crate::units::DurationMs;
@@ -14,12 +15,18 @@ pub struct SafeguardRules {
     pub address_cooling_ms: DurationMs,
     /// From the announcement of another root key to the moment from which it can take over.
     pub root_change_delay_ms: DurationMs,
+    /// Guardians and recovery.
+    pub recovery: RecoveryRules,
 }
 
 impl SafeguardRules {
-    /// What a chain has that is staged by software, for replays, benchmarks and tests: an hour of each.
-    pub const STAGED: Self =
-        Self { address_cooling_ms: DurationMs::from_ms(HOUR_MS), root_change_delay_ms: DurationMs::from_ms(HOUR_MS) };
+    /// What a chain has that is staged by software, for replays, benchmarks and tests: an hour of each,
+    /// and hours for guardians.
+    pub const STAGED: Self = Self {
+        address_cooling_ms: DurationMs::from_ms(HOUR_MS),
+        root_change_delay_ms: DurationMs::from_ms(HOUR_MS),
+        recovery: RecoveryRules::STAGED,
+    };
 
     /// How long a payout address cools off that is added in a regime: twice as long when markets are elevated, three times
     /// when they are stressed, four times when they are extreme. In a panic fewer people look at what their keys do.

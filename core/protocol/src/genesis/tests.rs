@@ -66,6 +66,10 @@ fn safeguards(change: impl Fn(&mut SafeguardRules) + 'static) -> Mutation {
     chain(GenesisRule::SafeguardTimes, move |genesis| change(&mut genesis.accounts.safeguards))
 }
 
+fn recovery(change: impl Fn(&mut RecoveryRules) + 'static) -> Mutation {
+    chain(GenesisRule::RecoveryTimes, move |genesis| change(&mut genesis.accounts.safeguards.recovery))
+}
+
 fn seeded(change: impl Fn(&mut SeededAccounts) + 'static) -> Mutation {
     chain(GenesisRule::SeededInRange, move |genesis| change(genesis.seeded.as_mut().unwrap()))
 }
@@ -115,6 +119,17 @@ fn chain_mutations() -> Vec<Mutation> {
         }),
         safeguards(|rules| rules.address_cooling_ms = DurationMs::ZERO),
         safeguards(|rules| rules.root_change_delay_ms = DurationMs::from_ms(SAFEGUARD_DELAY_MS_MAX + 1)),
+        recovery(|rules| rules.recovery_delay_ms = DurationMs::ZERO),
+        recovery(|rules| rules.guardian_vote_lifetime_ms = DurationMs::ZERO),
+        recovery(|rules| rules.recovery_pause_ms = DurationMs::ZERO),
+        recovery(|rules| rules.recovery_hold_ms = DurationMs::from_ms(SAFEGUARD_DELAY_MS_MAX + 1)),
+        // A change of guardians that is no slower than a recovery outruns it.
+        recovery(|rules| rules.guardian_change_delay_ms = rules.recovery_delay_ms),
+        recovery(|rules| rules.freeze_ms_max = DurationMs::from_ms(rules.recovery_delay_ms.ms() - 1)),
+        recovery(|rules| rules.recovery_cancels_max = 0),
+        recovery(|rules| rules.recovery_cancels_max = 9),
+        // Two recoveries with pause and votes take eight hours: a window that forgets the first by then counts for nothing.
+        recovery(|rules| rules.recovery_cancels_window_ms = DurationMs::from_ms(8 * 3_600_000)),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 0),
         chain(Rule::AttestorQuorum, |genesis| genesis.attestor_quorum = 4),
         attestors(Rule::AttestorQuorum, |attestors| attestors.clear()),

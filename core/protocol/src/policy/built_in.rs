@@ -60,7 +60,10 @@ const fn least(kind: PolicyKind, action: PolicyAction) -> Option<Tier> {
         | Action::ChangeGuardians
         | Action::RemovePayoutAddress
         | Action::CancelRootKeyChange
-        | Action::AcceptRootKey => Tier::Rooted,
+        | Action::AcceptRootKey
+        | Action::CancelGuardianChange
+        | Action::VoteAsGuardian
+        | Action::CancelRecovery => Tier::Rooted,
     };
     if is_permitted { Some(least) } else { None }
 }

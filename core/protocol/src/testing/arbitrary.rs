@@ -11,27 +11,30 @@ use proptest::strategy::Union;
 use crate::block::{Block, EnvelopeBytes, Header, SealSecret};
 use crate::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, HeldBack,
-    LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PayoutAddress, PlaceOrder,
-    Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
-    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal,
-    SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, Waiting,
+    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, GuardianAct,
+    GuardianSet, HeldBack, LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference,
+    PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant,
+    SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer,
+    SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce,
+    VoteAsGuardian, Waiting,
 };
 use crate::conduct::{BandCause, Detector, FIGURES_MAX, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, Evidence, EvidenceKind, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
-    DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
-    GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
-    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
-    RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    AccountClosed, AccountFrozen, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet,
+    DeficitRepaid, DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
+    GrantRegistered, GrantRevoked, GrantWatched, GuardianChangeAnnounced, GuardianChangeCancelled, GuardianVoted,
+    GuardiansChanged, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested, LiquidationSliced,
+    LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested, PassCause,
+    PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RecoveryBegun, RecoveryCancelled,
+    RecoveryCompleted, RegimeMoved, RemainderDropped, RemovalCause, RootKeyChangeAnnounced, RootKeyChangeCancelled,
+    RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested,
+    WithdrawalEnded, WithdrawalRequested,
 };
 use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
-use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, GRANT_MARKETS_MAX, QUOTE_LEVELS_MAX};
+use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, GRANT_MARKETS_MAX, GUARDIANS_MAX, QUOTE_LEVELS_MAX};
 use crate::policy::{ChangeClass, PolicyFile, PolicySet, PolicyStamp, Tier};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -269,6 +272,63 @@ fn quote_level() -> BoxedStrategy<QuoteLevel> {
     (price_ticks(), quantity_lots()).prop_map(|(price, quantity)| QuoteLevel { price, quantity }).boxed()
 }
 
+fn guardian_set() -> BoxedStrategy<GuardianSet> {
+    (any::<u8>(), vec(account_id(), 0..=GUARDIANS_MAX))
+        .prop_map(|(threshold, accounts)| GuardianSet {
+            threshold,
+            accounts: BoundedVec::new(accounts).expect("within the maximum"),
+        })
+        .boxed()
+}
+
+fn guardian_act() -> BoxedStrategy<GuardianAct> {
+    prop_oneof![public_key().prop_map(GuardianAct::Recover), Just(GuardianAct::Freeze), Just(GuardianAct::StopChange)]
+        .boxed()
+}
+
+fn guardian_event_kinds() -> Vec<BoxedStrategy<Event>> {
+    vec![
+        (account_id(), guardian_set(), duration_ms())
+            .prop_map(|(account, guardians, due_waiting_ms)| {
+                Event::GuardianChangeAnnounced(Box::new(GuardianChangeAnnounced { account, guardians, due_waiting_ms }))
+            })
+            .boxed(),
+        (account_id(), any::<bool>())
+            .prop_map(|(account, is_by_guardians)| {
+                Event::GuardianChangeCancelled(GuardianChangeCancelled { account, is_by_guardians })
+            })
+            .boxed(),
+        (account_id(), guardian_set())
+            .prop_map(|(account, guardians)| Event::GuardiansChanged(Box::new(GuardiansChanged { account, guardians })))
+            .boxed(),
+        (account_id(), account_id(), guardian_act(), duration_ms())
+            .prop_map(|(account, guardian, act, lapses_waiting_ms)| {
+                Event::GuardianVoted(GuardianVoted { account, guardian, act, lapses_waiting_ms })
+            })
+            .boxed(),
+        (account_id(), public_key(), duration_ms())
+            .prop_map(|(account, key, ready_waiting_ms)| {
+                Event::RecoveryBegun(RecoveryBegun { account, key, ready_waiting_ms })
+            })
+            .boxed(),
+        (account_id(), public_key(), duration_ms(), duration_ms())
+            .prop_map(|(account, key, cancelled_waiting_ms, again_waiting_ms)| {
+                Event::RecoveryCancelled(RecoveryCancelled { account, key, cancelled_waiting_ms, again_waiting_ms })
+            })
+            .boxed(),
+        (account_id(), duration_ms(), duration_ms())
+            .prop_map(|(account, until_waiting_ms, again_waiting_ms)| {
+                Event::AccountFrozen(AccountFrozen { account, until_waiting_ms, again_waiting_ms })
+            })
+            .boxed(),
+        (account_id(), public_key(), duration_ms())
+            .prop_map(|(account, key, held_until_waiting_ms)| {
+                Event::RecoveryCompleted(RecoveryCompleted { account, key, held_until_waiting_ms })
+            })
+            .boxed(),
+    ]
+}
+
 /// Any command that is this action.
 pub fn command_of(action: Action) -> BoxedStrategy<Command> {
     match action {
@@ -287,6 +347,12 @@ pub fn command_of(action: Action) -> BoxedStrategy<Command> {
         Action::ChangeRootKey => public_key().prop_map(|key| Command::ChangeRootKey(ChangeRootKey { key })).boxed(),
         Action::CancelRootKeyChange => Just(Command::CancelRootKeyChange).boxed(),
         Action::AcceptRootKey => Just(Command::AcceptRootKey).boxed(),
+        Action::SetGuardians => guardian_set().prop_map(|set| Command::SetGuardians(Box::new(set))).boxed(),
+        Action::CancelGuardianChange => Just(Command::CancelGuardianChange).boxed(),
+        Action::VoteAsGuardian => (account_id(), guardian_act())
+            .prop_map(|(account, act)| Command::VoteAsGuardian(VoteAsGuardian { account, act }))
+            .boxed(),
+        Action::CancelRecovery => Just(Command::CancelRecovery).boxed(),
         Action::AttestDeposit => deposit_claim().prop_map(|claim| Command::AttestDeposit(Box::new(claim))).boxed(),
         Action::RequestWithdrawal => (segment_id(), quote_micros(), number_u32(), outside_reference())
             .prop_map(|(segment, amount, chain, destination)| {
@@ -479,6 +545,8 @@ pub fn system_work_kinds() -> Vec<BoxedStrategy<SystemWork>> {
         segment_market().prop_map(SystemWork::MoveRegime).boxed(),
         segment_id().prop_map(SystemWork::MoveConduct).boxed(),
         segment_grant().prop_map(SystemWork::LowerGrantLoss).boxed(),
+        account_id().prop_map(SystemWork::ChangeGuardians).boxed(),
+        segment_account().prop_map(SystemWork::RecallWithdrawals).boxed(),
         (segment_id(), waiting(), proptest::option::of(tier()))
             .prop_map(|(segment, waiting, required)| SystemWork::HoldBack(HeldBack { segment, waiting, required }))
             .boxed(),
@@ -567,6 +635,7 @@ fn removal_cause() -> BoxedStrategy<RemovalCause> {
 #[must_use]
 pub fn event_kinds() -> Vec<BoxedStrategy<Event>> {
     let mut kinds = account_event_kinds();
+    kinds.extend(guardian_event_kinds());
     kinds.extend(funds_event_kinds());
     kinds.extend(order_event_kinds());
     kinds.extend(price_event_kinds());

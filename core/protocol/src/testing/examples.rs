@@ -8,23 +8,25 @@ use crate::clearing::{
 };
 use crate::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
-    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, HeldBack,
-    LeaveBreaker, LimitTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed, SegmentGrant, SegmentMarket,
-    SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal, SelfTradeMode, SetDeadMan, Side,
-    SubmitPrice, SystemWork, TimeInForce, Waiting,
+    CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, GuardianAct,
+    GuardianSet, HeldBack, LeaveBreaker, LimitTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose,
+    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SegmentAccount, SegmentFeed,
+    SegmentGrant, SegmentMarket, SegmentOrder, SegmentProposal, SegmentTransfer, SegmentWaiting, SegmentWithdrawal,
+    SelfTradeMode, SetDeadMan, Side, SubmitPrice, SystemWork, TimeInForce, VoteAsGuardian, Waiting,
 };
 use crate::conduct::{BandCause, ConductRules, Detector, Figure, FigureKind};
 use crate::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use crate::event::{
-    AccountClosed, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet, DeficitRepaid,
-    DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
-    GrantRegistered, GrantRevoked, GrantWatched, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested,
-    LiquidationSliced, LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested,
-    PassCause, PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
-    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RegimeMoved, RemainderDropped, RemovalCause,
-    RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded,
-    TransferReleased, TransferRequested, WithdrawalEnded, WithdrawalRequested,
+    AccountClosed, AccountFrozen, AccountOpened, BreakerMoved, ConductAlerted, ConductBandMoved, DeadManSet,
+    DeficitRepaid, DepositAccepted, DepositAttested, DepositCredited, EvidenceAdded, FundingSettled, GrantLossLowered,
+    GrantRegistered, GrantRevoked, GrantWatched, GuardianChangeAnnounced, GuardianChangeCancelled, GuardianVoted,
+    GuardiansChanged, InsurancePaid, LadderLevelSkipped, LeavingHeld, LinksContested, LiquidationSliced,
+    LiquidationStepped, LossUncovered, MarkMoved, OrderReduced, OrderRemoved, OrderRested, PassCause,
+    PayoutAddressAdded, PayoutAddressRemoved, PolicyAdopted, PositionPassed, PriceAggregated, PriceObserved,
+    ProposalApproved, ProposalEnded, ProposalMade, ProposalOutcome, RecoveryBegun, RecoveryCancelled,
+    RecoveryCompleted, RegimeMoved, RemainderDropped, RemovalCause, RootKeyChangeAnnounced, RootKeyChangeCancelled,
+    RootKeyChanged, TradeExecuted, TransferArrived, TransferEnded, TransferReleased, TransferRequested,
+    WithdrawalEnded, WithdrawalRequested,
 };
 use crate::genesis::{
     AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SafeguardRules,
@@ -56,6 +58,13 @@ pub fn command(action: Action) -> Command {
         Action::ChangeRootKey => Command::ChangeRootKey(ChangeRootKey { key: key(0x17) }),
         Action::CancelRootKeyChange => Command::CancelRootKeyChange,
         Action::AcceptRootKey => Command::AcceptRootKey,
+        Action::SetGuardians => Command::SetGuardians(Box::new(guardian_set())),
+        Action::CancelGuardianChange => Command::CancelGuardianChange,
+        Action::VoteAsGuardian => Command::VoteAsGuardian(VoteAsGuardian {
+            account: AccountId::new(42),
+            act: GuardianAct::Recover(key(0x19)),
+        }),
+        Action::CancelRecovery => Command::CancelRecovery,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim())),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: SegmentId::new(1),
@@ -203,6 +212,7 @@ pub fn events() -> Vec<Event> {
     events.extend(breaker_events());
     events.extend(conduct_events());
     events.extend(root_key_events());
+    events.extend(guardian_events());
     events
 }
 
@@ -270,6 +280,8 @@ pub fn system_works() -> Vec<SystemWork> {
         SystemWork::MoveRegime(market),
         SystemWork::MoveConduct(SegmentId::new(2)),
         SystemWork::LowerGrantLoss(grant),
+        SystemWork::ChangeGuardians(AccountId::new(42)),
+        SystemWork::RecallWithdrawals(account),
         SystemWork::HoldBack(HeldBack {
             segment: SegmentId::new(1),
             waiting: Waiting::Withdrawal(WithdrawalNumber::new(12)),
@@ -608,6 +620,39 @@ fn account_events() -> Vec<Event> {
             key: key(0x17),
             ready_waiting_ms: DurationMs::from_ms(180_000_000),
         })),
+    ]
+}
+
+fn guardian_set() -> GuardianSet {
+    GuardianSet { threshold: 2, accounts: list([51, 52, 53].map(AccountId::new).to_vec()) }
+}
+
+fn guardian_events() -> Vec<Event> {
+    let (account, key) = (AccountId::new(42), key(0x19));
+    let at = |hours: u64| DurationMs::from_ms(hours * 3_600_000);
+    vec![
+        Event::GuardianChangeAnnounced(Box::new(GuardianChangeAnnounced {
+            account,
+            guardians: guardian_set(),
+            due_waiting_ms: at(54),
+        })),
+        Event::GuardianChangeCancelled(GuardianChangeCancelled { account, is_by_guardians: true }),
+        Event::GuardiansChanged(Box::new(GuardiansChanged { account, guardians: guardian_set() })),
+        Event::GuardianVoted(GuardianVoted {
+            account,
+            guardian: AccountId::new(51),
+            act: GuardianAct::Freeze,
+            lapses_waiting_ms: at(51),
+        }),
+        Event::RecoveryBegun(RecoveryBegun { account, key, ready_waiting_ms: at(52) }),
+        Event::RecoveryCancelled(RecoveryCancelled {
+            account,
+            key,
+            cancelled_waiting_ms: at(50),
+            again_waiting_ms: at(51),
+        }),
+        Event::AccountFrozen(AccountFrozen { account, until_waiting_ms: at(53), again_waiting_ms: at(56) }),
+        Event::RecoveryCompleted(RecoveryCompleted { account, key, held_until_waiting_ms: at(55) }),
     ]
 }
 

@@ -1,9 +1,11 @@
 //! Conduct in blocks: bands by events, the two keys, and what neither may touch.
 
 use casemate_protocol::command::{
-    CancelAllOrders, CancelScope, ContestLink, OutsideReference, RequestWithdrawal, TimeInForce,
+    CancelAllOrders, CancelScope, ChangeRootKey, ContestLink, GuardianSet, OutsideReference, RequestWithdrawal,
+    TimeInForce,
 };
 use casemate_protocol::conduct::{BandCause, ConductRules, DamageRules, Detector};
+use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::event::{ConductAlerted, ConductBandMoved};
 use casemate_protocol::genesis::{Genesis, LimiterRules, SegmentRules};
 use casemate_protocol::parallel::Sequential;
@@ -13,7 +15,8 @@ use casemate_replica::Replica;
 
 use crate::kit::words::{self, Words};
 use crate::kit::{
-    FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, order, seeded_keys, session_key, terms,
+    FIRST, Step, Venue, ask, bid, cancel, genesis, list, margined, micros, next_root_key, order, public_key,
+    seeded_keys, session_key, terms,
 };
 
 const SPOOFER: u64 = FIRST;
@@ -247,7 +250,7 @@ fn refused_commands_are_seen_and_a_surge_of_them_is_told() {
 /// D9: a key that comes out of nowhere, and then most of the money to an address that nobody knows.
 #[test]
 fn money_that_leaves_to_a_new_address_soon_after_a_new_key_is_told() {
-    let of = |has_new_key: bool| {
+    let of = |change_key: Option<fn(&mut Venue)>| {
         let mut genesis = genesis();
         let wide = |rules: &SegmentRules| SegmentRules {
             outbound: list(
@@ -257,9 +260,8 @@ fn money_that_leaves_to_a_new_address_soon_after_a_new_key_is_told() {
         };
         genesis.segments = list(genesis.segments.iter().map(wide).collect());
         let mut venue = Venue::of(genesis);
-        if has_new_key {
-            let terms = terms(&venue, STRANGER, 2);
-            assert_eq!(venue.ask(STRANGER, Command::RegisterGrant(Box::new(terms))), Ok(()));
+        if let Some(change_key) = change_key {
+            change_key(&mut venue);
         }
         let third = venue.cash(1, STRANGER) / 3;
         assert_eq!(venue.ask(STRANGER, withdraw(third)), Ok(()), "one key alone refuses nothing");
@@ -272,10 +274,31 @@ fn money_that_leaves_to_a_new_address_soon_after_a_new_key_is_told() {
         assert_eq!(alerts(&[venue.wait(10)]), []);
         first
     };
-    let (found, band) = of(true);
-    let found: Vec<_> = found.iter().map(|alert| (alert.detector, alert.account.number())).collect();
-    assert_eq!((found, band), (vec![(Detector::Takeover, STRANGER)], 1));
-    assert_eq!(of(false), (vec![], 0), "the same money without a new key");
+    for change_key in [new_session as fn(&mut Venue), new_root_key, new_guardians] {
+        let (found, band) = of(Some(change_key));
+        let found: Vec<_> = found.iter().map(|alert| (alert.detector, alert.account.number())).collect();
+        assert_eq!((found, band), (vec![(Detector::Takeover, STRANGER)], 1));
+    }
+    assert_eq!(of(None), (vec![], 0), "the same money without a new key");
+}
+
+fn new_session(venue: &mut Venue) {
+    let terms = terms(venue, STRANGER, 2);
+    assert_eq!(venue.ask(STRANGER, Command::RegisterGrant(Box::new(terms))), Ok(()));
+}
+
+fn new_root_key(venue: &mut Venue) {
+    let key = next_root_key(STRANGER);
+    assert_eq!(venue.ask(STRANGER, Command::ChangeRootKey(ChangeRootKey { key: public_key(&key) })), Ok(()));
+    venue.wait_through(venue.genesis.accounts.safeguards.root_change_delay_ms.ms());
+    let letter = venue.letter(STRANGER, SignerRole::Root, key, vec![Command::AcceptRootKey]);
+    assert_eq!(venue.step(&[letter]).only(), Ok(()));
+}
+
+fn new_guardians(venue: &mut Venue) {
+    let accounts = list(vec![AccountId::new(FIRST + 2), AccountId::new(FIRST + 3)]);
+    let set = Command::SetGuardians(Box::new(GuardianSet { threshold: 2, accounts }));
+    assert_eq!(venue.ask(STRANGER, set), Ok(()));
 }
 
 /// D8: money of one transaction, then opposite positions of one size.

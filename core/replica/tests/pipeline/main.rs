@@ -12,6 +12,7 @@ mod conduct;
 mod containment;
 mod coverage;
 mod golden;
+mod guardians;
 mod held;
 mod kit;
 mod laws;

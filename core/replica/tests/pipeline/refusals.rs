@@ -153,6 +153,21 @@ fn reach(code: RejectCode) -> Reach {
         Code::RootKeyInUse => || crate::safeguards::refusal(RejectCode::RootKeyInUse),
         Code::FormerRootKeysMax => || crate::safeguards::refusal(RejectCode::FormerRootKeysMax),
         Code::RootKeyReplaced => || crate::safeguards::refusal(RejectCode::RootKeyReplaced),
+        Code::NotAGuardian
+        | Code::GuardianThresholdNotAllowed
+        | Code::GuardianTwice
+        | Code::GuardianIsSelf
+        | Code::GuardianNotFound
+        | Code::GuardianChangePending
+        | Code::GuardianChangeNotFound
+        | Code::RecoveryPending
+        | Code::RecoveryNotFound
+        | Code::RecoveryPaused
+        | Code::RecoveryCancelsMax
+        | Code::FreezeSpent
+        | Code::AccountFrozen
+        | Code::RecoveryHold
+        | Code::GuardiansUnchanged => crate::guardians::scenario(code),
         Code::RootKeyNotProven => || crate::safeguards::refusal(RejectCode::RootKeyNotProven),
         Code::EvidenceTooLow => || {
             let mut venue = crate::policies::venue("RequestWithdrawal Proven");

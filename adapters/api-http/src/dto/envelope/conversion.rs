@@ -3,9 +3,8 @@
 use casemate_protocol::command::{
     AddEvidence, AdoptPolicies, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope,
     CancelTransfer, CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, LeaveBreaker,
-    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PayoutAddress, PlaceOrder, Propose,
-    QuoteLadder, QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce,
-    Waiting,
+    LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::envelope::{Evidence, EvidenceKind, Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
@@ -20,9 +19,9 @@ use super::{
     ActionJson, AddEvidenceJson, AdoptPoliciesJson, AmendOrderJson, BeneficiaryJson, CancelOrderJson, CancelScopeJson,
     ChangeJson, ChangeRootKeyJson, CloseAccountJson, CommandJson, ContestLinkJson, DepositClaimJson, EnvelopeJson,
     EvidenceJson, GrantNumberJson, GrantTermsJson, LeaveBreakerJson, LimitTermsJson, MarketTermsJson, OrderKindJson,
-    OrderReferenceJson, PayoutAddressJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson,
-    QuoteLevelJson, RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson,
-    SignerJson, SubmitPriceJson, TimeInForceJson, UnsignedEnvelopeJson, UntilJson, WaitingJson,
+    OrderReferenceJson, PlaceOrderJson, PolicyFileJson, ProposeJson, QuoteLadderJson, QuoteLevelJson,
+    RequestTransferJson, RequestWithdrawalJson, SegmentNumberJson, SetDeadManJson, SignatureJson, SignerJson,
+    SubmitPriceJson, TimeInForceJson, UnsignedEnvelopeJson, UntilJson, WaitingJson,
 };
 use crate::error::{ApiError, ApiRule};
 use crate::values::{HexBytes, Int, KeyText};
@@ -122,6 +121,10 @@ impl TryFrom<CommandJson> for Command {
             CommandJson::ChangeRootKey(change) => Self::ChangeRootKey(ChangeRootKey { key: change.key.0 }),
             CommandJson::CancelRootKeyChange => Self::CancelRootKeyChange,
             CommandJson::AcceptRootKey => Self::AcceptRootKey,
+            CommandJson::SetGuardians(set) => Self::SetGuardians(Box::new(set.try_into()?)),
+            CommandJson::CancelGuardianChange => Self::CancelGuardianChange,
+            CommandJson::VoteAsGuardian(vote) => Self::VoteAsGuardian(vote.into()),
+            CommandJson::CancelRecovery => Self::CancelRecovery,
             CommandJson::AttestDeposit(claim) => Self::AttestDeposit(Box::new(claim.into_claim()?)),
             CommandJson::RequestWithdrawal(request) => Self::RequestWithdrawal(Box::new(request.try_into()?)),
             CommandJson::RequestPrincipalExit(request) => Self::RequestPrincipalExit(Box::new(request.try_into()?)),
@@ -203,6 +206,10 @@ impl From<&Command> for CommandJson {
             Command::ChangeRootKey(change) => Self::ChangeRootKey(ChangeRootKeyJson { key: KeyText(change.key) }),
             Command::CancelRootKeyChange => Self::CancelRootKeyChange,
             Command::AcceptRootKey => Self::AcceptRootKey,
+            Command::SetGuardians(set) => Self::SetGuardians((&**set).into()),
+            Command::CancelGuardianChange => Self::CancelGuardianChange,
+            Command::VoteAsGuardian(vote) => Self::VoteAsGuardian((*vote).into()),
+            Command::CancelRecovery => Self::CancelRecovery,
             Command::AttestDeposit(claim) => Self::AttestDeposit(DepositClaimJson::from(&**claim)),
             Command::RequestWithdrawal(request) => Self::RequestWithdrawal((&**request).into()),
             Command::RequestPrincipalExit(request) => Self::RequestPrincipalExit((&**request).into()),
@@ -256,20 +263,6 @@ impl From<&Command> for CommandJson {
                 Self::SetDeadMan(SetDeadManJson { segment: set.segment.number(), timeout_ms: set.timeout_ms.ms() })
             }
         }
-    }
-}
-
-impl TryFrom<PayoutAddressJson> for PayoutAddress {
-    type Error = ApiError;
-
-    fn try_from(json: PayoutAddressJson) -> Result<Self, ApiError> {
-        Ok(Self { chain: json.chain, destination: outside("destination", json.destination)? })
-    }
-}
-
-impl From<&PayoutAddress> for PayoutAddressJson {
-    fn from(address: &PayoutAddress) -> Self {
-        Self { chain: address.chain, destination: HexBytes(address.destination.as_slice().to_vec()) }
     }
 }
 
@@ -557,7 +550,7 @@ impl From<&QuoteLevel> for QuoteLevelJson {
     }
 }
 
-fn outside(field: &str, bytes: HexBytes) -> Result<OutsideReference, ApiError> {
+pub(super) fn outside(field: &str, bytes: HexBytes) -> Result<OutsideReference, ApiError> {
     bounded(field, bytes.0)
 }
 

@@ -6,11 +6,11 @@ use casemate_protocol::clearing::{
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, SafeguardRules,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, PasskeyOrigin, Principal, RecoveryRules, SafeguardRules,
     SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::GrantLifetimes;
-use casemate_protocol::limits::GRANT_LIFETIME_MS_MAX;
+use casemate_protocol::limits::{GRANT_LIFETIME_MS_MAX, SAFEGUARD_DELAY_MS_MAX};
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
@@ -75,6 +75,13 @@ prop_compose! {
                 safeguards: SafeguardRules {
                     address_cooling_ms: DurationMs::from_ms(hours.0 * 3_600_000),
                     root_change_delay_ms: DurationMs::from_ms(hours.1 * 3_600_000),
+                    recovery: RecoveryRules {
+                        recovery_delay_ms: DurationMs::from_ms(hours.0 * 360_000),
+                        guardian_change_delay_ms: DurationMs::from_ms(hours.0 * 360_000 + hours.1),
+                        freeze_ms_max: DurationMs::from_ms(hours.0 * 360_000 + hours.1 - 1),
+                        recovery_cancels_window_ms: DurationMs::from_ms(SAFEGUARD_DELAY_MS_MAX),
+                        ..RecoveryRules::STAGED
+                    },
                 },
             },
             attestors: principals(0, operators),

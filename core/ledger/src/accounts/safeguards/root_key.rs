@@ -6,8 +6,10 @@
 //! still find their owner.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use casemate_protocol::event::{RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged};
-use casemate_protocol::genesis::SafeguardRules;
+use casemate_protocol::event::{
+    RecoveryBegun, RecoveryCompleted, RootKeyChangeAnnounced, RootKeyChangeCancelled, RootKeyChanged,
+};
+use casemate_protocol::genesis::{RecoveryRules, SafeguardRules};
 use casemate_protocol::limits::FORMER_ROOT_KEYS_MAX;
 use casemate_protocol::{AccountId, DurationMs, Event, PublicKey, Reject, RejectCode};
 
@@ -27,6 +29,8 @@ pub struct RootKeys {
 pub struct AnnouncedKey {
     key: PublicKey,
     ready_ms: DurationMs,
+    /// Whether guardians agreed on it; else the root key announced it.
+    is_recovery: bool,
 }
 
 impl AnnouncedKey {
@@ -40,6 +44,12 @@ impl AnnouncedKey {
     #[must_use]
     pub const fn ready_ms(&self) -> DurationMs {
         self.ready_ms
+    }
+
+    /// Whether guardians agreed on it; else the root key announced it.
+    #[must_use]
+    pub const fn is_recovery(&self) -> bool {
+        self.is_recovery
     }
 
     /// Whether it can take over.
@@ -61,6 +71,12 @@ impl RootKeys {
         self.announced.as_ref()
     }
 
+    /// The key that guardians agreed on, if a recovery is under way.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&AnnouncedKey> {
+        self.announced.as_ref().filter(|announced| announced.is_recovery)
+    }
+
     /// The keys that were the root key before, in that order.
     #[must_use]
     pub fn former(&self) -> &[PublicKey] {
@@ -73,7 +89,12 @@ impl RootKeys {
     }
 
     pub(super) const fn announce(&mut self, announced: &RootKeyChangeAnnounced) {
-        self.announced = Some(AnnouncedKey { key: announced.key, ready_ms: announced.ready_waiting_ms });
+        self.announced =
+            Some(AnnouncedKey { key: announced.key, ready_ms: announced.ready_waiting_ms, is_recovery: false });
+    }
+
+    pub(super) const fn begin_recovery(&mut self, begun: &RecoveryBegun) {
+        self.announced = Some(AnnouncedKey { key: begun.key, ready_ms: begun.ready_waiting_ms, is_recovery: true });
     }
 
     pub(super) const fn cancel(&mut self) {
@@ -90,7 +111,7 @@ impl RootKeys {
 /// Decides the announcement of another root key. That it is a proper key was checked by the gate.
 ///
 /// # Errors
-/// `AccountNotFound`, `RootKeyChangePending`, `FormerRootKeysMax`, `RootKeyInUse`.
+/// `RecoveryPending`, `RootKeyChangePending`, and what [`require_may_follow`] refuses.
 pub(crate) fn announce_root_key(
     accounts: &Accounts,
     account: AccountId,
@@ -100,18 +121,10 @@ pub(crate) fn announce_root_key(
 ) -> Result<Event, Reject> {
     let keys = accounts.safeguards.of(account).map(|row| &row.root_keys);
     if let Some(announced) = keys.and_then(RootKeys::announced) {
-        return Err(Reject::of(RejectCode::RootKeyChangePending).required(remaining(announced.ready_ms, now_ms)));
+        let code = if announced.is_recovery { RejectCode::RecoveryPending } else { RejectCode::RootKeyChangePending };
+        return Err(Reject::of(code).required(remaining(announced.ready_ms, now_ms)));
     }
-    let count = keys.map_or(0, |keys| keys.former.len());
-    if count >= FORMER_ROOT_KEYS_MAX {
-        return Err(Reject::of(RejectCode::FormerRootKeysMax)
-            .required(super::number(FORMER_ROOT_KEYS_MAX))
-            .present(super::number(count)));
-    }
-    // INVARIANT(A1)
-    if accounts.holder_of_root(&key).is_some() || accounts.is_session_key_known(&key) {
-        return Err(Reject::of(RejectCode::RootKeyInUse));
-    }
+    require_may_follow(accounts, account, &key)?;
     Ok(Event::RootKeyChangeAnnounced(Box::new(RootKeyChangeAnnounced {
         account,
         key,
@@ -119,16 +132,47 @@ pub(crate) fn announce_root_key(
     })))
 }
 
-/// Decides that the announced key does not take over.
+/// Whether a key may become the root key of an account: nobody has used it here, and there is room for the one before it.
 ///
 /// # Errors
-/// `RootKeyChangeNotFound`.
-pub(crate) fn cancel_root_key_change(accounts: &Accounts, account: AccountId) -> Result<Event, Reject> {
-    let announced = require_announced(accounts, account)?;
-    Ok(Event::RootKeyChangeCancelled(RootKeyChangeCancelled { account, key: announced.key }))
+/// `FormerRootKeysMax`, `RootKeyInUse`.
+pub(super) fn require_may_follow(accounts: &Accounts, account: AccountId, key: &PublicKey) -> Result<(), Reject> {
+    let keys = accounts.safeguards.of(account).map(|row| &row.root_keys);
+    let count = keys.map_or(0, |keys| keys.former.len());
+    if count >= FORMER_ROOT_KEYS_MAX {
+        return Err(Reject::of(RejectCode::FormerRootKeysMax)
+            .required(super::number(FORMER_ROOT_KEYS_MAX))
+            .present(super::number(count)));
+    }
+    // INVARIANT(A1)
+    if accounts.holder_of_root(key).is_some() || accounts.is_session_key_known(key) {
+        return Err(Reject::of(RejectCode::RootKeyInUse));
+    }
+    Ok(())
 }
 
-/// Decides that the key that signs takes over.
+/// Decides that the key which the root key announced does not take over. A recovery is cancelled otherwise, and not for ever.
+///
+/// # Errors
+/// `RootKeyChangeNotFound`, `RecoveryPending`.
+pub(crate) fn cancel_root_key_change(
+    accounts: &Accounts,
+    account: AccountId,
+    now_ms: DurationMs,
+) -> Result<Event, Reject> {
+    let announced = require_announced(accounts, account)?;
+    if announced.is_recovery {
+        return Err(Reject::of(RejectCode::RecoveryPending).required(remaining(announced.ready_ms, now_ms)));
+    }
+    Ok(cancelled(account, announced))
+}
+
+/// The announcement of a key is over.
+pub(super) const fn cancelled(account: AccountId, announced: &AnnouncedKey) -> Event {
+    Event::RootKeyChangeCancelled(RootKeyChangeCancelled { account, key: announced.key })
+}
+
+/// Decides that the key that signs takes over, and what a recovery brings with that.
 ///
 /// # Errors
 /// `RootKeyChangeNotFound`, `RootKeyNotProven`, `RootKeyChangeWaiting`.
@@ -136,15 +180,20 @@ pub(crate) fn accept_root_key(
     accounts: &Accounts,
     account: AccountId,
     signer: PublicKey,
+    rules: &RecoveryRules,
     now_ms: DurationMs,
-) -> Result<Event, Reject> {
+) -> Result<Vec<Event>, Reject> {
     let announced = require_announced(accounts, account)?;
     // INVARIANT(K2)
     if announced.key != signer {
         return Err(Reject::of(RejectCode::RootKeyNotProven));
     }
     announced.require_ready(now_ms)?;
-    Ok(Event::RootKeyChanged(RootKeyChanged { account, key: signer }))
+    let held_until_waiting_ms = now_ms.saturating_add(rules.recovery_hold_ms);
+    let completed = RecoveryCompleted { account, key: signer, held_until_waiting_ms };
+    let completed = announced.is_recovery.then_some(Event::RecoveryCompleted(completed));
+    let changed = Event::RootKeyChanged(RootKeyChanged { account, key: signer });
+    Ok([changed].into_iter().chain(completed).collect())
 }
 
 fn require_announced(accounts: &Accounts, account: AccountId) -> Result<&AnnouncedKey, Reject> {

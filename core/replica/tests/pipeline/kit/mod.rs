@@ -18,8 +18,8 @@ use casemate_protocol::command::{
 };
 use casemate_protocol::envelope::{ENVELOPE_VERSION, Envelope, Evidence, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::genesis::{
-    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, SafeguardRules, SeededAccounts, SegmentRules,
-    WindowCap,
+    AccountRules, Genesis, LimiterRules, LogMode, MarketRules, Principal, RecoveryRules, SafeguardRules,
+    SeededAccounts, SegmentRules, WindowCap,
 };
 use casemate_protocol::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use casemate_protocol::hash::{self, Domain};
@@ -171,6 +171,16 @@ pub fn safeguard_rules() -> SafeguardRules {
     SafeguardRules {
         address_cooling_ms: DurationMs::from_ms(20_000),
         root_change_delay_ms: DurationMs::from_ms(10_000),
+        recovery: RecoveryRules {
+            guardian_change_delay_ms: DurationMs::from_ms(60_000),
+            recovery_delay_ms: DurationMs::from_ms(40_000),
+            guardian_vote_lifetime_ms: DurationMs::from_ms(20_000),
+            recovery_cancels_max: 2,
+            recovery_cancels_window_ms: DurationMs::from_ms(300_000),
+            recovery_pause_ms: DurationMs::from_ms(30_000),
+            freeze_ms_max: DurationMs::from_ms(50_000),
+            recovery_hold_ms: DurationMs::from_ms(30_000),
+        },
     }
 }
 

@@ -3,13 +3,14 @@
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
     AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
-    MarketTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
-    RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
+    CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, GuardianAct, GuardianSet,
+    LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder,
+    QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce,
+    VoteAsGuardian, Waiting,
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::{Genesis, SegmentRules};
+use casemate_protocol::genesis::{AccountRules, Genesis, RecoveryRules, SafeguardRules, SegmentRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
@@ -85,8 +86,22 @@ pub fn venue(choices: &mut Choices<'_>) -> Venue {
     let genesis = if choices.one_in(2) { margined::patient_venue().genesis } else { super::genesis() };
     let segments = genesis.segments.iter().map(|rules| SegmentRules { conduct: JUMPY, ..rules.clone() });
     let segments = list(segments.collect());
-    Venue::of(Genesis { segments, ..genesis })
+    let safeguards = SafeguardRules { recovery: QUICK, ..genesis.accounts.safeguards };
+    let accounts = AccountRules { safeguards, ..genesis.accounts };
+    Venue::of(Genesis { segments, accounts, ..genesis })
 }
+
+/// Guardians and recoveries within the blocks of a short sequence.
+const QUICK: RecoveryRules = RecoveryRules {
+    guardian_change_delay_ms: DurationMs::from_ms(1_500),
+    recovery_delay_ms: DurationMs::from_ms(1_000),
+    guardian_vote_lifetime_ms: DurationMs::from_ms(60_000),
+    recovery_cancels_max: 1,
+    recovery_cancels_window_ms: DurationMs::from_ms(100_000),
+    recovery_pause_ms: DurationMs::from_ms(1_000),
+    freeze_ms_max: DurationMs::from_ms(1_000),
+    recovery_hold_ms: DurationMs::from_ms(2_000),
+};
 
 const JUMPY: ConductRules = ConductRules {
     wash_gross_min: QuoteMicros::from_micros(1),
@@ -198,7 +213,17 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
             Action::AddEvidence,
         ]),
         44 | 45 if choices.one_in(2) => choices.pick(&[Action::AddPayoutAddress, Action::RemovePayoutAddress]),
-        44..=46 => choices.pick(&[
+        46 | 47 => choices.pick(&[
+            Action::SetGuardians,
+            Action::SetGuardians,
+            Action::VoteAsGuardian,
+            Action::VoteAsGuardian,
+            Action::VoteAsGuardian,
+            Action::VoteAsGuardian,
+            Action::CancelGuardianChange,
+            Action::CancelRecovery,
+        ]),
+        44 | 45 => choices.pick(&[
             Action::ChangeRootKey,
             Action::ChangeRootKey,
             Action::ChangeRootKey,
@@ -230,6 +255,10 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         }
         Action::CancelRootKeyChange => Command::CancelRootKeyChange,
         Action::AcceptRootKey => Command::AcceptRootKey,
+        Action::SetGuardians => Command::SetGuardians(Box::new(guardian_set(choices, venue, actor))),
+        Action::CancelGuardianChange => Command::CancelGuardianChange,
+        Action::VoteAsGuardian => Command::VoteAsGuardian(guardian_vote(choices, venue, actor)),
+        Action::CancelRecovery => Command::CancelRecovery,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
             segment: segment(choices),
@@ -368,6 +397,31 @@ fn own_order(
         Some((market, order)) => (market, OrderReference::Number(order.number), Some((order.price, order.remaining))),
         None => (market(choices), any, None),
     }
+}
+
+/// Seeded accounts but the actor's, now and then with something wrong about them.
+fn guardian_set(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GuardianSet {
+    let wrong = choices.one_in(8);
+    let others = (venue.first..venue.first + SEEDED).filter(|account| *account != actor.account || wrong);
+    let accounts: Vec<AccountId> = others.skip(usize::from(choices.byte() % 2)).map(AccountId::new).collect();
+    if choices.one_in(8) {
+        return GuardianSet::default();
+    }
+    GuardianSet { threshold: choices.pick(&[2, 2, 2, 3]), accounts: list(accounts) }
+}
+
+/// A vote about an account that the actor guards, if there is one.
+fn guardian_vote(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> VoteAsGuardian {
+    let rows = venue.ledger().accounts().safeguards();
+    let guards = |account: &u64| {
+        let row = rows.of(AccountId::new(*account));
+        row.is_some_and(|row| row.guardians().in_force().contains(AccountId::new(actor.account)))
+    };
+    let guarded = (venue.first..venue.first + SEEDED).find(guards).filter(|_| !choices.one_in(6));
+    let account = guarded.unwrap_or(venue.first + choices.below(SEEDED));
+    let recover = GuardianAct::Recover(public_key(&next_root_key(account)));
+    let act = choices.pick(&[recover, recover, GuardianAct::Freeze, GuardianAct::StopChange]);
+    VoteAsGuardian { account: AccountId::new(account), act }
 }
 
 /// The last withdrawal of the actor in segment 1, or any number.
