@@ -281,6 +281,41 @@ fn slow_an_owner_keeps_an_address_book_and_announces_another_root_key_with_the_c
 }
 
 #[test]
+fn slow_an_owner_names_guardians_and_sees_them_with_the_client() {
+    let (folder, _genesis, node) = bench(4);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (root, new) = (file("root.key"), file("new.key"));
+    let root_key = stdout(&casemate(&["keys", "new", &root]));
+    let new_key = stdout(&casemate(&["keys", "new", &new]));
+    node.client_ok(&["deposit", "--root-key", root_key.trim(), "--amount", "1000"]);
+    node.client_ok(&["account", "open", "--key", &root]);
+    let refused = |arguments: &[&str], refusal: &str| {
+        let output = node.client(arguments);
+        assert!(!output.status.success() && stderr(&output).contains(refusal), "{arguments:?}: {}", stderr(&output));
+    };
+
+    let nobody = node.client_ok(&["guardians", "show", "--account", "8"]);
+    assert!(nobody.contains("nobody guards"), "{nobody}");
+    let set = ["guardians", "set", "--key", &root, "--threshold"];
+    refused(&[&set[..], &["1", "--guardian", "4", "--guardian", "5"]].concat(), "444 GuardianThresholdNotAllowed");
+    refused(&[&set[..], &["2", "--guardian", "4", "--guardian", "8"]].concat(), "446 GuardianIsSelf");
+    let shown = node.client_ok(&[&set[..], &["2", "--guardian", "4", "--guardian", "5"]].concat());
+    assert!(shown.contains("any 2 of accounts 4, 5 decide"), "{shown}");
+    let shown = node.client_json(&["recovery", "show", "--account", "8"]);
+    let guarding = &shown["guarding"];
+    assert_eq!(guarding["announced"]["guardians"]["accounts"], serde_json::json!([4, 5]));
+    assert_eq!((&guarding["guardians"]["threshold"], &guarding["is_held"]), (&0.into(), &false.into()));
+    node.client_ok(&["guardians", "cancel", "--key", &root]);
+    refused(&["guardians", "cancel", "--key", &root], "449 GuardianChangeNotFound");
+
+    let ballot = ["--key", &root, "--of", "4"];
+    refused(&[&["recovery", "freeze"], &ballot[..]].concat(), "443 NotAGuardian");
+    refused(&[&["recovery", "stop"], &ballot[..]].concat(), "443 NotAGuardian");
+    refused(&[&["recovery", "vote", "--new-key", new_key.trim()], &ballot[..]].concat(), "443 NotAGuardian");
+    refused(&["recovery", "cancel", "--key", &root], "451 RecoveryNotFound");
+}
+
+#[test]
 fn slow_receipts_and_trades_survive_a_restart_and_duplicates_get_the_first_receipt() {
     let (folder, genesis, node) = bench(4);
     let mut clients = Clients::new(&genesis);

@@ -134,7 +134,8 @@ words! {
     ActionJson = Action {
         OpenAccount, CloseAccount, RegisterGrant, RevokeGrant, AddPayoutAddress, RemovePayoutAddress, ChangeRootKey,
         CancelRootKeyChange, AcceptRootKey, AttestDeposit, RequestWithdrawal, CancelWithdrawal, RequestTransfer,
-        CancelTransfer, RequestPrincipalExit, SetGuardians, CancelGuardianChange, VoteAsGuardian, CancelRecovery, PlaceOrder, AmendOrder, CancelOrder, CancelAllOrders, QuoteLadder,
+        CancelTransfer, RequestPrincipalExit, SetGuardians, CancelGuardianChange, VoteAsGuardian, CancelRecovery, PlaceOrder,
+        AmendOrder, CancelOrder, CancelAllOrders, QuoteLadder,
         SetDeadMan, SubmitPrice, Propose, Approve, AddEvidence, ContestLink,
     }
 }

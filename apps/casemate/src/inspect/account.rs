@@ -82,6 +82,8 @@ fn inspect_safeguards(node: &Node, header: &Header, account: AccountId, sheet: &
         sheet.line("announced root key", format!("{} from {} ms", announced.key, announced.ready_waiting_ms));
     }
     sheet.line("former root keys", shown.former_root_keys.len());
+    let guardians = &shown.guarding.guardians;
+    sheet.line("guardians", format!("{} accounts, any {} decide", guardians.accounts.len(), guardians.threshold));
     serde_json::to_value(&shown).map_err(|_error| unreadable("safeguards"))
 }
 

@@ -79,3 +79,28 @@ fn voted(it: &GuardianVoted) -> AccountEventJson {
         lapses_waiting_ms: it.lapses_waiting_ms.ms(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use casemate_protocol::command::{GuardianAct, GuardianSet};
+    use casemate_protocol::event::GuardiansChanged;
+    use casemate_protocol::{BoundedVec, DurationMs};
+
+    use super::*;
+
+    #[test]
+    fn guardians_hear_that_they_guard_and_how_they_voted() {
+        let (account, guardians) = (AccountId::new(42), [51, 52].map(AccountId::new));
+        let accounts = BoundedVec::new(guardians.to_vec()).unwrap();
+        let set = GuardianSet { threshold: 2, accounts };
+        let told = guardian_events(&Event::GuardiansChanged(Box::new(GuardiansChanged { account, guardians: set })));
+        let to: Vec<AccountId> = told.iter().map(|(to, _)| *to).collect();
+        assert_eq!(to, [account, guardians[0], guardians[1]]);
+        assert_eq!(told[2].1, AccountEventJson::GuardsAccount { account: 42 });
+        let lapses_waiting_ms = DurationMs::from_ms(9);
+        let voted = GuardianVoted { account, guardian: guardians[0], act: GuardianAct::Freeze, lapses_waiting_ms };
+        let told = guardian_events(&Event::GuardianVoted(voted));
+        let to: Vec<AccountId> = told.iter().map(|(to, _)| *to).collect();
+        assert_eq!(to, [account, guardians[0]]);
+    }
+}

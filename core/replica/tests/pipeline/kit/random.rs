@@ -95,12 +95,11 @@ pub fn venue(choices: &mut Choices<'_>) -> Venue {
 const QUICK: RecoveryRules = RecoveryRules {
     guardian_change_delay_ms: DurationMs::from_ms(1_500),
     recovery_delay_ms: DurationMs::from_ms(1_000),
-    guardian_vote_lifetime_ms: DurationMs::from_ms(60_000),
     recovery_cancels_max: 1,
-    recovery_cancels_window_ms: DurationMs::from_ms(100_000),
     recovery_pause_ms: DurationMs::from_ms(1_000),
     freeze_ms_max: DurationMs::from_ms(1_000),
     recovery_hold_ms: DurationMs::from_ms(2_000),
+    ..RecoveryRules::STAGED
 };
 
 const JUMPY: ConductRules = ConductRules {
@@ -203,7 +202,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         35 => Action::CancelTransfer,
         37 => Action::RevokeGrant,
         38 => Action::CloseAccount,
-        39 | 40 => Action::CancelWithdrawal,
+        39 => Action::CancelWithdrawal,
         41 | 42 => Action::CancelTransfer,
         43 => choices.pick(&[
             Action::RequestPrincipalExit,
@@ -213,17 +212,14 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
             Action::AddEvidence,
         ]),
         44 | 45 if choices.one_in(2) => choices.pick(&[Action::AddPayoutAddress, Action::RemovePayoutAddress]),
-        46 | 47 => choices.pick(&[
+        40 | 47 => choices.pick(&[
             Action::SetGuardians,
-            Action::SetGuardians,
-            Action::VoteAsGuardian,
-            Action::VoteAsGuardian,
             Action::VoteAsGuardian,
             Action::VoteAsGuardian,
             Action::CancelGuardianChange,
             Action::CancelRecovery,
         ]),
-        44 | 45 => choices.pick(&[
+        44..=46 => choices.pick(&[
             Action::ChangeRootKey,
             Action::ChangeRootKey,
             Action::ChangeRootKey,
