@@ -65,6 +65,12 @@ pub fn backstop_key(seed: &[u8; 32], index: u64) -> SigningKey {
     derive(b"key.back", seed, index)
 }
 
+/// Root key of the auditor with this index, from 0, in the order of genesis.
+#[must_use]
+pub fn auditor_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.audt", seed, index)
+}
+
 /// The public half of a key, as the protocol writes it.
 #[must_use]
 pub fn public_key(key: &SigningKey) -> PublicKey {
@@ -280,6 +286,7 @@ mod tests {
             governor_key(&SEED, 0),
             backstop_key(&SEED, 0),
             backstop_key(&SEED, 1),
+            auditor_key(&SEED, 0),
         ];
         let mut distinct: Vec<PublicKey> = keys.iter().map(public_key).collect();
         distinct.sort_unstable();

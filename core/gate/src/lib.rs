@@ -9,6 +9,8 @@
 //!       ─ s3 grant ─> Entitled ─ s5 freshness ─> Fresh ─ s6 policy ─> Authorized ─> Verified      per command, in order
 //! ```
 //!
+//! Reads of what is not public come by stages of their own ([`read`]), outside of any block.
+//!
 //! The stateless stages know the chain id and nothing else of the state. Their verdicts never change, so they may be
 //! remembered by envelope digest. Everything after them is judged inside block execution, by every replica.
 
@@ -21,6 +23,7 @@ pub mod inclusion;
 mod people;
 pub mod pipeline;
 pub mod policy;
+pub mod read;
 pub mod webauthn;
 pub mod weight;
 
@@ -30,3 +33,4 @@ pub use authenticate::{
 pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
 pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetRefused, judge_leaving};
+pub use read::{AuthenticPass, AuthorizedRead, DecodedPass, Read};

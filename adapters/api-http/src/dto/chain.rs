@@ -69,6 +69,8 @@ pub enum PrincipalRoleJson {
     Governor,
     /// Takes over positions that the book cannot close.
     Backstop,
+    /// Reads what it must to check.
+    Auditor,
 }
 
 impl From<PrincipalKind> for PrincipalRoleJson {
@@ -79,6 +81,7 @@ impl From<PrincipalKind> for PrincipalRoleJson {
             PrincipalKind::RiskOfficer => Self::RiskOfficer,
             PrincipalKind::Governor => Self::Governor,
             PrincipalKind::Backstop => Self::Backstop,
+            PrincipalKind::Auditor => Self::Auditor,
         }
     }
 }

@@ -186,6 +186,7 @@ impl VenuePlan {
                 grant_lifetime_ms: ms(GRANT_LIFETIME_MS_MAX),
             }),
             policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
         };
         genesis.validate()?;
         Ok(genesis)

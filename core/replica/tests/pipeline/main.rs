@@ -20,6 +20,7 @@ mod outflow;
 mod phases;
 mod policies;
 mod preview;
+mod reads;
 mod refusals;
 mod safeguards;
 mod sessions;
