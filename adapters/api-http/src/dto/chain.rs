@@ -14,7 +14,7 @@ pub struct ChainJson {
     pub chain_id: HexArray<32>,
     /// For people.
     pub name: String,
-    /// A development chain: its money is worth nothing, and everything on it is public.
+    /// A development chain: its money is worth nothing, and its keys derive from a public seed.
     pub is_development: bool,
     /// Largest envelope.
     pub envelope_size_bytes_max: u64,

@@ -32,6 +32,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{PassBook, describe, require_pass};
 use crate::body::{Encoding, encoding, json, read};
 use crate::dto::chain::ChainJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
@@ -44,6 +45,10 @@ use crate::server::Limits;
 #[derive(Clone)]
 pub struct Service(Arc<Shared>);
 
+/// Makes a read pass in base64url for the page that is served: whoever runs the node signs it and answers for it. None if it
+/// cannot be made now.
+pub type PagePass = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the handlers share.
 pub struct Shared {
     pub(crate) venue: Arc<dyn Venue>,
@@ -52,6 +57,9 @@ pub struct Shared {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) is_stopping: AtomicBool,
+    pub(crate) passes: PassBook,
+    /// Makes a pass for the page; none where people bring their own.
+    pub(crate) page_pass: Option<PagePass>,
     /// A permit for each stream that may still be opened.
     pub(crate) streams: Arc<Semaphore>,
     /// Changes when streams have to end.
@@ -77,9 +85,20 @@ impl Service {
             limits,
             metrics: Metrics::default(),
             is_stopping: AtomicBool::new(false),
+            passes: PassBook::new(genesis.chain_id()),
+            page_pass: None,
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             stop: watch::Sender::new(false),
         }))
+    }
+
+    /// The same with passes for its page. Whoever can load the page then reads what the pass opens.
+    #[must_use]
+    pub fn with_page_pass(self, page_pass: PagePass) -> Self {
+        let Ok(shared) = Arc::try_unwrap(self.0) else {
+            unreachable!("a service is given its page before anybody shares it")
+        };
+        Self(Arc::new(Shared { page_pass: Some(page_pass), ..shared }))
     }
 
     pub(crate) fn begin_stop(&self) {
@@ -87,18 +106,11 @@ impl Service {
         self.stop.send_replace(true);
     }
 
-    /// Account data of a chain whose money is worth something is nobody's business but its owner's.
-    pub(crate) fn require_public_accounts(&self) -> Result<(), ApiError> {
-        if self.chain.is_development {
-            return Ok(());
-        }
-        Err(ApiError::of(ApiRule::AccountDataNotPublic, "this is not a development chain: account data is not served"))
-    }
-
     pub(crate) fn router(&self) -> Router {
         let (router, document) = api().split_for_parts();
         let with_parameters = Arc::new(paths_with_parameters(&document));
         router
+            .layer(from_fn_with_state(self.clone(), require_pass))
             .layer(from_fn_with_state(with_parameters, refuse_parameters))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
@@ -125,6 +137,7 @@ fn api() -> OpenApiRouter<Service> {
         .routes(routes!(envelopes::submit))
         .routes(routes!(envelopes::receipt))
         .routes(routes!(envelopes::typed_data))
+        .routes(routes!(envelopes::pass_typed_data))
         .routes(routes!(accounts::account))
         .routes(routes!(accounts::near_liquidation))
         .routes(routes!(accounts::margin))
@@ -152,7 +165,9 @@ fn api() -> OpenApiRouter<Service> {
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().split_for_parts().1
+    let mut document = api().split_for_parts().1;
+    describe(&mut document);
+    document
 }
 
 /// Paths that take parameters behind the question mark; their handlers refuse those that they do not know.
