@@ -62,6 +62,8 @@ enum Command {
     /// Registers and revokes session keys.
     #[command(subcommand)]
     Grant(client::grant::GrantCommand),
+    /// Signs a read pass for other programs, such as `curl -H "Authorization: Casemate PASS"`.
+    ReadPass(client::reading::ReadPassArgs),
     /// Places and cancels orders.
     #[command(subcommand)]
     Order(client::order::OrderCommand),
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         Command::Positions(args) => client::account::positions(&args),
         Command::Deposit(args) => client::deposit::run(&args),
         Command::Grant(command) => client::grant::run(&command),
+        Command::ReadPass(args) => client::reading::run(&args),
         Command::Order(command) => client::order::run(&command),
         Command::Payout(command) => client::payout::run(&command),
         Command::RootKey(command) => client::root_key::run(&command),

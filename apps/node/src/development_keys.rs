@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use casemate_protocol::envelope::{Intent, digests_without_evidence};
 use casemate_protocol::genesis::SeededAccounts;
 use casemate_protocol::hash::{self, Domain, Hex};
-use casemate_protocol::{BoundedVec, Envelope, PublicKey, SignatureBytes};
+use casemate_protocol::read_pass::ReadTerms;
+use casemate_protocol::{BoundedVec, Envelope, PublicKey, ReadPass, SignatureBytes};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -83,6 +84,13 @@ pub fn sign_envelope(intent: Intent, key: &SigningKey) -> Envelope {
     let digest = digests_without_evidence(&intent).envelope;
     let signature = SignatureBytes::Ed25519(key.sign(digest.bytes()).to_bytes());
     Envelope { intent, evidence: BoundedVec::empty(), signature }
+}
+
+/// Signs the terms of a read pass.
+#[must_use]
+pub fn sign_read_pass(terms: ReadTerms, key: &SigningKey) -> ReadPass {
+    let signature = SignatureBytes::Ed25519(key.sign(terms.digest().bytes()).to_bytes());
+    ReadPass { terms, signature }
 }
 
 /// Root and session public key of every seeded account, in the order of their indices.

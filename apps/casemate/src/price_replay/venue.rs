@@ -90,7 +90,7 @@ pub struct Place {
     /// The segment's backstop, from 0.
     pub backstop: u64,
     /// Backstops of the venue: their accounts come before those of makers and traders.
-    pub backstops: u64,
+    pub late_offices: u64,
     /// The first trader of its crowd.
     pub first_trader: u64,
 }
@@ -102,7 +102,7 @@ impl Place {
         market: MARKET,
         market_place: MARKET_PLACE,
         backstop: 0,
-        backstops: 1,
+        late_offices: 1,
         first_trader: 0,
     };
 }

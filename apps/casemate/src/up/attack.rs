@@ -74,7 +74,7 @@ pub fn run(args: &UpArgs, name: &str) -> Result<(), CliError> {
     let node = open(&folder, production.genesis(), &mut output)?;
     let clock = StageClock::new(production.genesis().time_ms);
     let reader = node.reader();
-    let served = serve(node, clock.clone(), listener)?;
+    let served = serve(node, clock.clone(), listener, production.genesis())?;
 
     introduce(&production, args.speed);
     let address = tell_address(&served, &mut output)?;
