@@ -89,7 +89,7 @@ pub struct Place {
     pub market_place: u16,
     /// The segment's backstop, from 0.
     pub backstop: u64,
-    /// Backstops of the venue: their accounts come before those of makers and traders.
+    /// Backstops and auditors of the venue: their accounts come before those of makers and traders.
     pub late_offices: u64,
     /// The first trader of its crowd.
     pub first_trader: u64,
