@@ -264,7 +264,8 @@ mod tests {
             let others = [&item.put, &item.delete, &item.patch, &item.head, &item.options, &item.trace];
             assert!(others.iter().all(|operation| operation.is_none()), "{path} has a method without a class");
         }
-        let classed: BTreeSet<_> = ROUTES.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
+        let classed: BTreeSet<_> =
+            ROUTES.iter().map(|(verb, path, _)| ((*verb).to_owned(), (*path).to_owned())).collect();
         assert_eq!(classed.len(), ROUTES.len(), "no route has two rows");
         assert_eq!(described, classed);
         assert!(document.components.unwrap().security_schemes.contains_key(SCHEME_NAME));

@@ -54,7 +54,10 @@ mod tests {
             assert_eq!(decode(&text).as_ref(), Some(&bytes), "{text}");
             assert_eq!(decode(&format!("{text}=")), None);
         }
-        assert_eq!((encode(b"\xfb\xff"), encode(b"f"), encode(b"foobar")), ("-_8".into(), "Zg".into(), "Zm9vYmFy".into()));
+        assert_eq!(
+            (encode(b"\xfb\xff"), encode(b"f"), encode(b"foobar")),
+            ("-_8".into(), "Zg".into(), "Zm9vYmFy".into())
+        );
         // Spare bits, another alphabet, a single letter, padding.
         for wrong in ["Zh", "Zm9", "+_8", "Z", "Zg==", "Zm9 Zm9v", "é"] {
             assert!(decode(wrong).is_none() || encode(&decode(wrong).unwrap()) == wrong, "{wrong}");

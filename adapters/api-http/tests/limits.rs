@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use casemate_api_http::hub::Hub;
 use casemate_api_http::ports::{Answer, AnswerTo, Failure, NotTaken, Question, Receipt, StateView, Venue};
 use casemate_api_http::{Limits, Server, Service};
+use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_gate::BuiltInTable;
 use casemate_gate::read::Clocks;
-use casemate_audit::{RecordBody, RecordSource, Verdict};
 use casemate_ledger::Ledger;
 use casemate_protocol::block::{Block, Header};
 use casemate_protocol::command::{SegmentAccount, SystemWork};
@@ -25,7 +25,7 @@ use casemate_protocol::{
     PriceTicks, QuantityLots, RecordIndex, Reject, RejectCode, SegmentId, Side, SystemCommand, TimeMs,
 };
 use serde_json::Value;
-use support::{ask, next, read_answer, require_error};
+use support::{ask, next, require_error};
 use tungstenite::{Message, WebSocket};
 
 /// Refuses every envelope, and shows the state of genesis.
@@ -259,7 +259,8 @@ fn a_parameter_that_a_path_does_not_take_is_refused_by_name() {
 #[test]
 fn a_failing_machine_and_a_full_queue_are_told_apart() {
     let bench = serve(&examples::genesis(), limits(), true);
-    let (chain_id, key) = (examples::genesis().chain_id(), support::key("anybody"));
+    let chain_id = Genesis { seeded: None, ..examples::genesis() }.chain_id();
+    let key = support::key("anybody");
     let pass = support::sign(support::terms(chain_id, 1, &key, ReadScope::Account, NOW_MS), &key);
     let request = format!(
         "GET /v1/receipts/{} HTTP/1.1\r\nhost: test\r\nconnection: close\r\nauthorization: Casemate {pass}\r\n\r\n",

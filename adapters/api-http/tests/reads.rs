@@ -15,7 +15,7 @@ use casemate_api_http::hub::Hub;
 use casemate_api_http::ports::{Answer, AnswerTo, Failure, NotTaken, Question, Receipt, StateView, Venue};
 use casemate_api_http::{Limits, Server, Service};
 use casemate_gate::read::Clocks;
-use casemate_gate::{Authenticated, Decoded, DecisionFault, PolicyDecider, SetRefused};
+use casemate_gate::{Authenticated, DecisionFault, Decoded, PolicyDecider, SetRefused};
 use casemate_ledger::{PolicyInForce, SeededKeys};
 use casemate_protocol::block::{Block, SealSecret};
 use casemate_protocol::clearing::Officers;
@@ -53,10 +53,15 @@ impl PolicyDecider for Lines {
     fn compile(&self, set: &PolicySet) -> Result<PolicyTable, SetRefused> {
         let built_in = PolicyTable::built_in();
         let is_closed = !set.is_empty();
-        let table = PolicyTable::fill(&[], &[], |_, _| false, |question| {
-            let is_shut = is_closed && question.action == PolicyAction::ReadOwnAccount;
-            Ok::<_, TableError>(built_in.answer(question).least.filter(|_| !is_shut))
-        });
+        let table = PolicyTable::fill(
+            &[],
+            &[],
+            |_, _| false,
+            |question| {
+                let is_shut = is_closed && question.action == PolicyAction::ReadOwnAccount;
+                Ok::<_, TableError>(built_in.answer(question).least.filter(|_| !is_shut))
+            },
+        );
         table.map_err(|error| SetRefused(format!("{error:?}")))
     }
 
@@ -82,7 +87,6 @@ struct Held {
     replica: Replica<Lines>,
     blocks: Vec<Block>,
     receipts: BTreeMap<[u8; 32], Receipt>,
-    nonces: BTreeMap<(u64, bool), u64>,
 }
 
 impl Chain {
@@ -90,13 +94,14 @@ impl Chain {
         let mut held = self.held.lock().unwrap();
         let time_ms = held.replica.ledger().chain().time_ms.ms() + 2_000;
         let secret = SealSecret([7; 32]);
-        let proposal =
-            held.replica.propose(envelopes, TimeMs::from_ms(time_ms), secret, &Sequential, &mut ()).unwrap();
+        let proposal = held.replica.propose(envelopes, TimeMs::from_ms(time_ms), secret, &Sequential, &mut ()).unwrap();
         assert!(proposal.left_out.is_empty(), "{:?}", proposal.left_out[0].1);
         held.replica.adopt();
-        let bodies = proposal.executed.body_ranges.iter().map(|range| {
-            borsh::from_slice(&proposal.executed.bodies[range.clone()]).unwrap()
-        });
+        let bodies = proposal
+            .executed
+            .body_ranges
+            .iter()
+            .map(|range| borsh::from_slice(&proposal.executed.bodies[range.clone()]).unwrap());
         self.hub.advance(&proposal.block.header, &bodies.collect::<Vec<_>>());
         let height = proposal.block.header.height.number();
         held.blocks.push(proposal.block);
@@ -192,13 +197,11 @@ impl Drop for Bench {
 
 fn serve(of_service: &Genesis) -> Bench {
     let genesis = genesis();
-    let keys = [ALICE, BOB].map(|account| SeededKeys {
-        root: public_key(&root(account)),
-        session: public_key(&session(account)),
-    });
+    let keys = [ALICE, BOB]
+        .map(|account| SeededKeys { root: public_key(&root(account)), session: public_key(&session(account)) });
     let replica = Replica::new(&genesis, keys.into_iter(), Lines, &Sequential).unwrap();
     let hub = Arc::new(Hub::new(replica.ledger(), *replica.state_root(), 0));
-    let held = Held { replica, blocks: Vec::new(), receipts: BTreeMap::new(), nonces: BTreeMap::new() };
+    let held = Held { replica, blocks: Vec::new(), receipts: BTreeMap::new() };
     let chain = Chain { held: Mutex::new(held), now_ms: AtomicU64::new(NOW_MS), hub: Arc::clone(&hub) };
     let chain = Arc::new(chain);
     let limits = Limits { stream_judge_every: Duration::from_millis(20), ..Limits::default() };
@@ -246,12 +249,15 @@ impl Bench {
 
     /// Signs and submits one command, which must take effect; returns the envelope's id.
     fn act(&self, account: u64, by_session: bool, command: Command) -> Digest {
-        let (role, signer) = if by_session { (SignerRole::Session, session(account)) } else { (SignerRole::Root, root(account)) };
+        let (role, signer) =
+            if by_session { (SignerRole::Session, session(account)) } else { (SignerRole::Root, root(account)) };
         let (nonce, now_ms) = {
-            let mut held = self.chain.held.lock().unwrap();
-            let nonce = held.nonces.entry((account, by_session)).or_insert(0);
-            *nonce += 1;
-            (*nonce, held.replica.ledger().chain().time_ms.ms())
+            let held = self.chain.held.lock().unwrap();
+            let ledger = held.replica.ledger();
+            let row = ledger.accounts().account(AccountId::new(account)).unwrap();
+            let grant = row.grant_of(&public_key(&signer)).filter(|_| by_session);
+            let nonces = grant.map_or(row.nonces(), |grant| grant.nonces());
+            (nonces.next(), ledger.chain().time_ms.ms())
         };
         let intent = Intent {
             version: ENVELOPE_VERSION,
@@ -288,12 +294,15 @@ fn filled(path: &str, envelope: Digest) -> String {
     let path = path.replace("{market}", "1").replace("{height}", "latest");
     match path.as_str() {
         "/v1/accounts" => "/v1/accounts?near_liquidation=5".to_owned(),
-        path if path.ends_with("/policy") && path != "/v1/policy" => format!("{path}?action=RequestWithdrawal&segment=1"),
+        path if path.ends_with("/policy") && path != "/v1/policy" => {
+            format!("{path}?action=RequestWithdrawal&segment=1")
+        }
         _ => path,
     }
 }
 
-const PREVIEW: &str = r#"{ "request_withdrawal": { "segment": 1, "amount_quote_micros": "1", "chain": 1, "destination": "00" } }"#;
+const PREVIEW: &str =
+    r#"{ "request_withdrawal": { "segment": 1, "amount_quote_micros": "1", "chain": 1, "destination": "00" } }"#;
 
 /// A chain of another kind is no exception: the same is asked of its readers.
 #[test]
@@ -368,7 +377,9 @@ fn the_data_behind_a_pass_is_all_of_it() {
 fn parameters_are_judged_after_the_pass() {
     let bench = Bench::new();
     let own = bench.pass(ALICE, ReadScope::Account);
-    for path in ["/v1/accounts/-1", "/v1/accounts/%ff", "/v1/receipts/xyz", "/v1/accounts/13?colour=1", "/v1/keys/ed25519:00"] {
+    for path in
+        ["/v1/accounts/-1", "/v1/accounts/%ff", "/v1/receipts/xyz", "/v1/accounts/13?colour=1", "/v1/keys/ed25519:00"]
+    {
         require_error(&bench.request("GET", path, None, ""), 401, "PassMissing");
         require_error(&bench.get(path, &own), 400, "ParameterInvalid");
     }
@@ -470,7 +481,10 @@ fn a_stream_tells_an_account_to_whoever_has_shown_a_pass_for_it() {
     let mut by_message = bench.stream(None);
     assert_eq!(ask(&mut by_message, &subscribe(ALICE))["error"]["name"], "PassMissing");
     let shown = ask(&mut by_message, &authorize(&own));
-    assert_eq!((&shown["channel"], &shown["reads"], &shown["account"]), (&"authorized".into(), &"account".into(), &ALICE.into()));
+    assert_eq!(
+        (&shown["channel"], &shown["reads"], &shown["account"]),
+        (&"authorized".into(), &"account".into(), &ALICE.into())
+    );
     assert_eq!(ask(&mut by_message, &subscribe(ALICE))["kind"], "snapshot");
     let forged = bench.pass_by(&root(BOB), ALICE, ReadScope::Account);
     let mut thief = bench.stream(Some(&forged));
@@ -510,7 +524,8 @@ fn a_subscription_ends_with_its_pass_and_the_rest_of_the_stream_goes_on() {
 fn a_subscription_ends_in_the_block_that_revokes_its_grant() {
     let bench = Bench::new();
     let by_session = bench.pass_by(&session(ALICE), ALICE, ReadScope::Account);
-    let (mut robbed, mut owner) = (bench.stream(Some(&by_session)), bench.stream(Some(&bench.pass(ALICE, ReadScope::Account))));
+    let (mut robbed, mut owner) =
+        (bench.stream(Some(&by_session)), bench.stream(Some(&bench.pass(ALICE, ReadScope::Account))));
     for stream in [&mut robbed, &mut owner] {
         assert_eq!(ask(stream, &subscribe(ALICE))["kind"], "snapshot");
     }
@@ -529,7 +544,7 @@ fn policies_that_tighten_close_reads_in_the_block_that_adopts_them() {
     let (old_epoch, time_ms) = (held.replica.ledger().chain().policy.epoch, held.replica.ledger().chain().time_ms.ms());
     drop(held);
     let change = Change::AdoptPolicies(Box::new(AdoptPolicies { old_epoch, set, table, is_tightening: true }));
-    let (segment, expires_ms) = (SegmentId::new(2), TimeMs::from_ms(time_ms + 60_000));
+    let (segment, expires_ms) = (SegmentId::new(1), TimeMs::from_ms(time_ms + 60_000));
     bench.act(OFFICER, false, Command::Propose(Box::new(Propose { segment, change, expires_ms })));
     bench.act(OFFICER + 1, false, Command::Approve(Approve { segment, number: ProposalNumber::new(1) }));
     let (own, path) = (bench.pass(ALICE, ReadScope::Account), format!("/v1/accounts/{ALICE}"));
@@ -543,7 +558,11 @@ fn policies_that_tighten_close_reads_in_the_block_that_adopts_them() {
     }
     require_error(&bench.get(&path, &own), 403, "ReadNotPermitted");
     assert_eq!(next(&mut stream)["error"]["name"], "ReadNotPermitted");
-    assert_eq!(bench.get(&path, &bench.pass(AUDITOR, ReadScope::Auditor)).0, 200, "what it says of auditors is as it was");
+    assert_eq!(
+        bench.get(&path, &bench.pass(AUDITOR, ReadScope::Auditor)).0,
+        200,
+        "what it says of auditors is as it was"
+    );
     stream.send(Message::text(r#"{"op":"subscribe","channel":"blocks"}"#)).unwrap();
     assert_eq!(next(&mut stream)["kind"], "snapshot");
 }

@@ -110,8 +110,8 @@ impl Service {
         let (router, document) = api().split_for_parts();
         let with_parameters = Arc::new(paths_with_parameters(&document));
         router
-            .layer(from_fn_with_state(self.clone(), require_pass))
             .layer(from_fn_with_state(with_parameters, refuse_parameters))
+            .layer(from_fn_with_state(self.clone(), require_pass))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .layer(from_fn_with_state(self.clone(), count_request))

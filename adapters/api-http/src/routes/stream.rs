@@ -433,7 +433,9 @@ fn topic(request: &StreamRequest) -> Result<Topic, ApiError> {
         (Channel::Blocks | Channel::Breakers | Channel::Liquidations, ..) => {
             return Err(wrong("`blocks`, `breakers` and `liquidations` take neither `market` nor `account`"));
         }
-        (Channel::Book | Channel::Trades, ..) => return Err(wrong("`book` and `trades` take `market`, and no `account`")),
+        (Channel::Book | Channel::Trades, ..) => {
+            return Err(wrong("`book` and `trades` take `market`, and no `account`"));
+        }
         (Channel::Account, ..) => return Err(wrong("`account` takes `account`, and no `market`")),
     };
     debug_assert_eq!(matches!(topic, Topic::Account(_)), channel.access() != Access::Public, "{channel:?}");
