@@ -247,6 +247,11 @@ const PASSES_KEPT_MAX: usize = 1_024;
 mod tests {
     use std::collections::BTreeSet;
 
+    use casemate_protocol::read_pass::{ReadPass, ReadScope, ReadTerms};
+    use casemate_protocol::testing::examples;
+    use casemate_protocol::{AccountId, PublicKey, SignatureBytes};
+    use ed25519_zebra::SigningKey;
+
     use super::*;
 
     #[test]
@@ -269,6 +274,32 @@ mod tests {
         assert_eq!(classed.len(), ROUTES.len(), "no route has two rows");
         assert_eq!(described, classed);
         assert!(document.components.unwrap().security_schemes.contains_key(SCHEME_NAME));
+    }
+
+    #[test]
+    fn the_book_remembers_so_many_passes_and_no_bad_one() {
+        let key = SigningKey::from([7; 32]);
+        let mut terms = examples::read_terms(ReadScope::Account);
+        terms.key = PublicKey::Ed25519(key.verification_key().into());
+        let pass = |number: u64| {
+            let terms = ReadTerms { account: AccountId::new(1 + number), ..terms };
+            let signature = SignatureBytes::Ed25519(key.sign(terms.digest().bytes()).into());
+            ReadPass { terms, signature }.encode()
+        };
+        let book = PassBook::new(terms.chain_id);
+        let mut forged = pass(0);
+        *forged.last_mut().unwrap() ^= 1;
+        assert_eq!(book.authentic(&forged).unwrap_err().code(), RejectCode::PassSignatureInvalid);
+        assert!(book.lock().by_bytes.is_empty());
+        let count = u64::try_from(PASSES_KEPT_MAX).unwrap() + 20;
+        let first = book.authentic(&pass(0)).unwrap();
+        assert!(Arc::ptr_eq(&first, &book.authentic(&pass(0)).unwrap()), "paid for once");
+        for number in 0..count {
+            assert!(book.authentic(&pass(number)).is_ok());
+        }
+        let kept = book.lock();
+        assert_eq!((kept.by_bytes.len(), kept.in_order.len()), (PASSES_KEPT_MAX, PASSES_KEPT_MAX));
+        assert!(!kept.by_bytes.contains_key(&pass(0)) && kept.by_bytes.contains_key(&pass(count - 1)));
     }
 
     #[test]

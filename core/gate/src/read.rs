@@ -19,7 +19,8 @@ use casemate_protocol::limits::READ_PASS_LIFE_MS_MAX;
 use casemate_protocol::policy::{EvidenceFacts, PolicyAction, PolicyQuestion, Tier};
 use casemate_protocol::read_pass::{ReadScope, ReadTerms};
 use casemate_protocol::{
-    AccountId, Digest, MarketId, PublicKey, QuoteMicros, ReadPass, Reject, RejectCode, SegmentId, SignatureBytes, TimeMs,
+    AccountId, Digest, MarketId, PublicKey, QuoteMicros, ReadPass, Reject, RejectCode, SegmentId, SignatureBytes,
+    TimeMs,
 };
 
 use crate::authenticate::verify_signature;

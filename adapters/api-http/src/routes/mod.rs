@@ -78,6 +78,18 @@ impl Service {
     /// A service for one chain.
     #[must_use]
     pub fn new(genesis: &Genesis, venue: Arc<dyn Venue>, hub: Arc<Hub>, limits: Limits) -> Self {
+        Self::with_page(genesis, venue, hub, limits, None)
+    }
+
+    /// The same with passes for its page, if there are any. Whoever can load the page then reads what they open.
+    #[must_use]
+    pub fn with_page(
+        genesis: &Genesis,
+        venue: Arc<dyn Venue>,
+        hub: Arc<Hub>,
+        limits: Limits,
+        page_pass: Option<PagePass>,
+    ) -> Self {
         Self(Arc::new(Shared {
             venue,
             hub,
@@ -86,19 +98,10 @@ impl Service {
             metrics: Metrics::default(),
             is_stopping: AtomicBool::new(false),
             passes: PassBook::new(genesis.chain_id()),
-            page_pass: None,
+            page_pass,
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             stop: watch::Sender::new(false),
         }))
-    }
-
-    /// The same with passes for its page. Whoever can load the page then reads what the pass opens.
-    #[must_use]
-    pub fn with_page_pass(self, page_pass: PagePass) -> Self {
-        let Ok(shared) = Arc::try_unwrap(self.0) else {
-            unreachable!("a service is given its page before anybody shares it")
-        };
-        Self(Arc::new(Shared { page_pass: Some(page_pass), ..shared }))
     }
 
     pub(crate) fn begin_stop(&self) {

@@ -22,8 +22,8 @@ use super::keys::SeededKeyCache;
 use super::latency::{ChainClock, Latencies};
 use super::row::RowPlan;
 use super::workload::Workload;
-use crate::error::CliError;
 use crate::client::reading::{LIFE_MS_MAX, terms_from_now};
+use crate::error::CliError;
 use crate::node::serving::{Face, ServedNode};
 
 /// What a run does.

@@ -30,13 +30,7 @@ impl Pass {
     }
 
     /// Signs a pass from now on.
-    pub fn sign(
-        http: &Http,
-        key: &SigningKey,
-        account: u64,
-        scope: ReadScope,
-        life_ms: u64,
-    ) -> Result<Self, CliError> {
+    pub fn sign(http: &Http, key: &SigningKey, account: u64, scope: ReadScope, life_ms: u64) -> Result<Self, CliError> {
         let chain_id = chain_id(&http.get("/v1/chain")?)?;
         let terms = terms_from_now(chain_id, account, public_key(key), scope, life_ms);
         Ok(Self { text: base64url::encode(&sign_read_pass(terms, key).encode()), terms })

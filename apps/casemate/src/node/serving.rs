@@ -14,8 +14,8 @@ use casemate_node::solo::{
     Answer, BlockObserver, DurableBlock, NotAsked, Questions, Receipt, ReplyTo, Solo, SoloOptions, Submitter, View,
 };
 use casemate_node::{ChainReader, Node};
-use casemate_protocol::{Digest, TimeMs};
 use casemate_protocol::block::Block;
+use casemate_protocol::{Digest, TimeMs};
 
 use crate::error::CliError;
 
@@ -54,11 +54,7 @@ impl ServedNode {
         let solo = Solo::start_observed(node, options, clock.clone(), Some(observer));
         let block_clock = Box::new(move || clock.wall());
         let venue = SoloVenue { submitter: solo.submitter(), questions: solo.questions(), reader, block_clock };
-        let service = Service::new(&genesis, Arc::new(venue), hub, face.limits);
-        let service = match face.page_pass {
-            Some(page_pass) => service.with_page_pass(page_pass),
-            None => service,
-        };
+        let service = Service::with_page(&genesis, Arc::new(venue), hub, face.limits, face.page_pass);
         let server = Server::start(listener, service).map_err(|error| {
             CliError::new(format!("the server cannot be started: {error}"), "check the limits of processes and files")
         })?;

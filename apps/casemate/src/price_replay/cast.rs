@@ -4,7 +4,8 @@ use casemate_gate::{Authenticated, Decoded, authenticate_batch};
 use casemate_ledger::Ledger;
 use casemate_node::Threads;
 use casemate_node::development_keys::{
-    attestor_key, auditor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key, root_key, sign_envelope,
+    attestor_key, auditor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key, root_key,
+    sign_envelope,
 };
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::genesis::Genesis;

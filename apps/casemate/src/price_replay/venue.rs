@@ -186,7 +186,7 @@ impl VenuePlan {
                 grant_lifetime_ms: ms(GRANT_LIFETIME_MS_MAX),
             }),
             policies: PolicySet::default(),
-        auditors: BoundedVec::empty(),
+            auditors: BoundedVec::empty(),
         };
         genesis.validate()?;
         Ok(genesis)

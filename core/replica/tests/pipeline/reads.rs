@@ -5,11 +5,11 @@ use casemate_gate::{DecodedPass, PolicyDecider, Read};
 use casemate_protocol::command::{ChangeRootKey, RevokeGrant};
 use casemate_protocol::envelope::SignerRole;
 use casemate_protocol::genesis::{Genesis, Principal};
-use casemate_protocol::limits::READ_PASS_LIFE_MS_MAX;
+use casemate_protocol::limits::{FRESH_GRANT_MS, READ_PASS_LIFE_MS_MAX};
 use casemate_protocol::parallel::Sequential;
 use casemate_protocol::read_pass::{READ_PASS_VERSION, ReadPass, ReadScope, ReadTerms};
 use casemate_protocol::{
-    AccountId, Command, Digest, GrantNumber, MarketId, OperatorId, RejectCode, SignatureBytes, TimeMs,
+    AccountId, Command, Digest, DurationMs, GrantNumber, MarketId, OperatorId, RejectCode, SignatureBytes, TimeMs,
 };
 use casemate_replica::Replica;
 use ed25519_zebra::SigningKey;
@@ -121,7 +121,7 @@ fn a_replaced_root_key_reads_nothing_and_its_successor_only_once_it_could_take_o
     venue.wait_through(safeguard_rules().root_change_delay_ms.ms());
     assert_eq!(reads_own(&venue, &BUILT_IN, FIRST, &new), Ok(()));
     assert_eq!(reads_own(&venue, &BUILT_IN, FIRST, &old), Ok(()), "until then both can act");
-    let accept = venue.letter(FIRST, SignerRole::Root, new.clone(), vec![Command::AcceptRootKey]);
+    let accept = venue.letter(FIRST, SignerRole::Root, new, vec![Command::AcceptRootKey]);
     assert_eq!(venue.step(&[accept]).only(), Ok(()));
     assert_eq!(reads_own(&venue, &BUILT_IN, FIRST, &new), Ok(()));
     assert_eq!(reads_own(&venue, &BUILT_IN, FIRST, &old), stranger);
@@ -185,19 +185,19 @@ fn what_a_policy_asks_of_reads_binds_them_and_only_as_long_as_it_is_in_force() {
 
 #[test]
 fn a_session_that_the_root_key_made_just_now_is_fresh_for_ten_minutes() {
-    let text = "ReadOwnAccount Fresh";
-    let genesis = Genesis { policies: words::set(text), ..genesis() };
+    let mut genesis = Genesis { policies: words::set("ReadOwnAccount Fresh"), ..genesis() };
+    if let Some(seeded) = &mut genesis.seeded {
+        seeded.grant_lifetime_ms = DurationMs::from_ms(2 * FRESH_GRANT_MS);
+    }
     let replica = Replica::new(&genesis, crate::kit::seeded_keys(&genesis), Words, &Sequential).unwrap();
-    let mut venue = Venue::at_start(genesis, replica);
+    let venue = Venue::at_start(genesis, replica);
     let of_genesis = session_key(FIRST, 1);
-    venue.wait_through(1_000);
-    let clocks = Clocks {
-        reader_ms: TimeMs::from_ms(NOW_MS),
-        venue_ms: TimeMs::from_ms(venue.time_ms + casemate_protocol::limits::FRESH_GRANT_MS - 10_000),
-    };
     let pass = sign(good(&venue, FIRST, &of_genesis, ReadScope::Account), &of_genesis);
     let own = Read::Account(AccountId::new(FIRST));
-    assert_eq!(judge_at(&venue, &Words, &pass, own, clocks), Ok(()));
+    let after = |ms: u64| Clocks { reader_ms: TimeMs::from_ms(NOW_MS), venue_ms: TimeMs::from_ms(venue.time_ms + ms) };
+    assert_eq!(judge_at(&venue, &Words, &pass, own, after(FRESH_GRANT_MS - 1)), Ok(()));
+    let stale = judge_at(&venue, &Words, &pass, own, after(FRESH_GRANT_MS));
+    assert_eq!(stale, Err(RejectCode::ReadEvidenceTooLow));
 }
 
 // ---- every refusal, for `refusals.rs`
@@ -220,7 +220,10 @@ pub fn refusal(code: RejectCode) -> Verdict {
         RejectCode::PassLifeNotAllowed => {
             let ended = changed(&|terms| terms.expires_ms = terms.not_before_ms);
             assert_eq!(ended, Err(RejectCode::PassLifeNotAllowed));
-            assert_eq!(changed(&|terms| terms.expires_ms = ms(terms.not_before_ms.ms() + READ_PASS_LIFE_MS_MAX)), Ok(()));
+            assert_eq!(
+                changed(&|terms| terms.expires_ms = ms(terms.not_before_ms.ms() + READ_PASS_LIFE_MS_MAX)),
+                Ok(())
+            );
             changed(&|terms| terms.expires_ms = ms(terms.not_before_ms.ms() + READ_PASS_LIFE_MS_MAX + 1))
         }
         RejectCode::PassSignatureInvalid => {

@@ -160,7 +160,9 @@ fn reach(code: RejectCode) -> Reach {
             venue.step(&[letter]).only()
         },
         Code::PolicyEngineFault => return Reach::NotYet("it is a fault of one machine, and no record of it stands"),
-        Code::PassMissing => return Reach::NotYet("what serves reads refuses who brings no pass; it is no verdict on one"),
+        Code::PassMissing => {
+            return Reach::NotYet("what serves reads refuses who brings no pass; it is no verdict on one");
+        }
         Code::PassMalformed => || crate::reads::refusal(RejectCode::PassMalformed),
         Code::PassOfAnotherChain => || crate::reads::refusal(RejectCode::PassOfAnotherChain),
         Code::PassNotYetValid => || crate::reads::refusal(RejectCode::PassNotYetValid),
