@@ -77,6 +77,8 @@ enum Command {
     Withdraw(client::withdraw::WithdrawArgs),
     /// Asks for principal to leave by the slow way, which no breaker short of Halted holds up.
     Exit(client::withdraw::WithdrawArgs),
+    /// Signs again for a withdrawal or transfer that is held back, with a key that policies take as stronger evidence.
+    Evidence(client::evidence::EvidenceArgs),
     /// Shows what an account has and needs, or what an order or withdrawal would do about it.
     Margin(client::margin::MarginArgs),
     /// Shows what holds segments back.
@@ -92,7 +94,7 @@ enum Command {
     Inspect(inspect::InspectCommand),
     /// Runs recorded order flow, recorded prices or scenarios through the engine.
     Replay(replay::ReplayArgs),
-    /// Evaluates the detectors of conduct on recorded and injected manipulation.
+    /// Evaluates the detectors of conduct on recorded and injected manipulation, and contests what they inferred.
     #[command(subcommand)]
     Conduct(conduct::ConductCommand),
     /// Checks, compares and explains policies.
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
         Command::RootKey(command) => client::root_key::run(&command),
         Command::Withdraw(args) => client::withdraw::run(&args),
         Command::Exit(args) => client::withdraw::exit(&args),
+        Command::Evidence(args) => client::evidence::run(&args),
         Command::Margin(args) => client::margin::run(&args),
         Command::Breakers(args) => client::breakers::run(&args),
         Command::Propose(args) => client::breakers::propose(&args),

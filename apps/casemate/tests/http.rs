@@ -208,6 +208,10 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     node.client_ok(&["deposit", "--root-key", root_key.trim(), "--amount", "1000"]);
     let opened = node.client_json(&["account", "open", "--key", &root]);
     assert_eq!((&opened["account"], &opened["commands"][0]["is_accepted"]), (&8.into(), &true.into()), "{opened}");
+    // What opened it named no account, and is its own all the same.
+    let opening = format!("/v1/receipts/{}", opened["envelope"].as_str().unwrap());
+    assert_eq!(node.ok_with(&opening, &node.pass(&root))["height"], opened["height"]);
+    assert_eq!(node.get_with(&opening, &Clients::new(&genesis).pass(0)).0, 403);
     let terms = ["--session-key", &session, "--notional", "5000", "--market", "1", "--market", "2"];
     node.client_ok(&[&["grant", "create", "--key", &root], terms.as_slice()].concat());
 
@@ -256,6 +260,18 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     assert_eq!(node.ok_with("/v1/accounts/8", &own)["segments"][0]["pending_quote_micros"], "100500000");
     let second = node.client_json(&["withdraw", "--key", &root, "--amount", "1", "--destination", "ab12"]);
     assert_eq!(second["withdrawal"].as_u64(), moves["withdrawals"][0]["number"].as_u64().map(|first| first + 1));
+    // What waits has the root key's signature already, and a number that names nothing is told so.
+    let refused = |arguments: &[&str], refusal: &str| {
+        let output = node.client(arguments);
+        assert!(!output.status.success() && stderr(&output).contains(refusal), "{arguments:?}: {}", stderr(&output));
+    };
+    let waiting = moves["withdrawals"][0]["number"].to_string();
+    refused(&["evidence", "--key", &root, "--withdrawal", &waiting], "307 EvidenceNotMore");
+    refused(&["evidence", "--key", &root, "--withdrawal", "99"], "409 WithdrawalNotFound");
+    refused(&["evidence", "--key", &root, "--transfer", "99", "--json"], "412 TransferNotFound");
+    let contested = node.client_json(&["conduct", "contest", "--key", &root, "--segment", "1"]);
+    assert_eq!(contested["commands"][0]["is_accepted"], true, "{contested}");
+    refused(&["conduct", "contest", "--key", &root, "--segment", "1"], "806 ContestedLately");
     assert!(node.interrupt()["closed"]["height"].as_u64().unwrap() >= 10);
 }
 

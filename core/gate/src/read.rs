@@ -129,6 +129,19 @@ impl AuthenticPass {
         &self.0.pass.terms
     }
 
+    /// Whether it was signed for something. A pass for the auditor's view is for whatever is of an account or a market too.
+    #[must_use]
+    pub fn covers(&self, read: &Read) -> bool {
+        let terms = self.terms();
+        match (terms.scope, read) {
+            (ReadScope::Account, Read::Account(account)) => terms.account == *account,
+            (ReadScope::Market(named), Read::Market(market)) => named == *market,
+            (ReadScope::Auditor, Read::Account(_) | Read::Market(_) | Read::Auditor) => true,
+            (ReadScope::Key, Read::Key(key)) => terms.key == *key,
+            (ReadScope::Account | ReadScope::Market(_) | ReadScope::Auditor | ReadScope::Key, _) => false,
+        }
+    }
+
     /// Whether it is good at a time of the clock of whoever serves.
     ///
     /// # Errors
@@ -146,23 +159,16 @@ impl AuthenticPass {
 }
 
 impl<'a> TimelyPass<'a> {
-    /// Whether it was signed for what is read. A pass for the auditor's view is for whatever is of an account or a market too.
+    /// Whether it was signed for what is read.
     ///
     /// # Errors
     /// `PassDoesNotCover`.
     pub fn for_read(self, read: Read) -> Result<CoveringPass<'a>, Reject> {
-        let terms = self.0.terms();
-        let is_covered = match (terms.scope, read) {
-            (ReadScope::Account, Read::Account(account)) => terms.account == account,
-            (ReadScope::Market(named), Read::Market(market)) => named == market,
-            (ReadScope::Auditor, Read::Account(_) | Read::Market(_) | Read::Auditor) => true,
-            (ReadScope::Key, Read::Key(key)) => terms.key == key,
-            (ReadScope::Account | ReadScope::Market(_) | ReadScope::Auditor | ReadScope::Key, _) => false,
-        };
-        if is_covered {
+        if self.0.covers(&read) {
             return Ok(CoveringPass { pass: self.0, read });
         }
-        Err(Reject::of(RejectCode::PassDoesNotCover).required(read.class().into()).present(terms.scope.number().into()))
+        let scope = self.0.terms().scope;
+        Err(Reject::of(RejectCode::PassDoesNotCover).required(read.class().into()).present(scope.number().into()))
     }
 }
 

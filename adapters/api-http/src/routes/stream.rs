@@ -20,6 +20,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use casemate_gate::{AuthenticPass, Read};
+use casemate_protocol::read_pass::ReadScope;
 use casemate_protocol::{AccountId, MarketId, Reject, RejectCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -190,7 +191,7 @@ struct Connection<'a> {
     requests: u32,
     /// When the client last sent anything, answers to pings included.
     heard: Instant,
-    /// Whoever has shown a pass, at most one for each account and scope.
+    /// Whoever has shown a pass: at most one for each account and scope, and one auditor.
     readers: Vec<Reader>,
     /// Accounts that are listened to.
     accounts: BTreeSet<AccountId>,
@@ -299,7 +300,7 @@ impl Connection<'_> {
         let terms = *reader.pass().terms();
         let is_for_another = |known: &Reader| {
             let held = known.pass().terms();
-            (held.account, held.scope) != (terms.account, terms.scope)
+            held.scope != terms.scope || (held.account != terms.account && terms.scope != ReadScope::Auditor)
         };
         self.readers.retain(is_for_another);
         if self.readers.len() >= READERS_MAX {
@@ -403,15 +404,20 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|&is_stopping| is_stopping).await.map(drop);
 }
 
-/// Whether one of the passes opens an account now. Of those that do not, the one that was signed for it says why.
+/// Whether one of the passes opens an account now. Of those that do not, the one that was signed for it says why. No more than
+/// two were: its own and an auditor's, so nobody makes the state be asked often.
 async fn judge(service: &Service, readers: &[Reader], account: AccountId) -> Result<(), ApiError> {
-    let mut refusal = ApiError::refused(&Reject::of(RejectCode::PassMissing));
-    for reader in readers {
-        match reader.look(service, Read::Account(account), |_view| ()).await {
+    let read = Read::Account(account);
+    let uncovered = |shown: &Reader| {
+        let (asked, shown) = (ReadScope::Account.number(), shown.pass().terms().scope.number());
+        Reject::of(RejectCode::PassDoesNotCover).required(asked.into()).present(shown.into())
+    };
+    let none_fits = readers.first().map_or_else(|| RejectCode::PassMissing.into(), uncovered);
+    let mut refusal = ApiError::refused(&none_fits);
+    for reader in readers.iter().filter(|reader| reader.pass().covers(&read)) {
+        match reader.look(service, read, |_view| ()).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.detail().number != RejectCode::PassDoesNotCover.number() => refusal = error,
-            Err(error) if refusal.detail().number == RejectCode::PassMissing.number() => refusal = error,
-            Err(_) => {}
+            Err(error) => refusal = error,
         }
     }
     Err(refusal)

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod breakers;
 pub mod deposit;
+pub mod evidence;
 pub mod grant;
 pub mod margin;
 pub mod officers;
