@@ -100,6 +100,7 @@ pub fn genesis(accounts: u64) -> Genesis {
             grant_lifetime_ms: day,
         }),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
     }
 }
 

@@ -6,10 +6,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use casemate_audit::{Log, OpenedRecord, RecordBody, RecordHeader};
+use casemate_gate::DecodedPass;
 use casemate_protocol::block::{Block, Header};
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::merkle::{ConsistencyProof, InclusionProof, RowProof};
-use casemate_protocol::{Digest, Envelope};
+use casemate_protocol::{Digest, Envelope, ReadPass};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,6 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         8 => drop(canonical::<RecordHeader>(bytes).map(|header| header.leaf())),
         9 => drop(canonical::<RecordBody>(bytes)),
         10 => drop(canonical::<OpenedRecord>(bytes).map(|record| record.verify())),
+        11 => read_pass(bytes),
         _ => {}
     }
 });
@@ -50,6 +52,15 @@ fn envelope(bytes: &[u8]) {
             }
         }
         Err(reject) => assert!(!reject.to_string().is_empty()),
+    }
+}
+
+fn read_pass(bytes: &[u8]) {
+    let Ok((pass, digest)) = ReadPass::decode(bytes) else { return };
+    assert_eq!(pass.encode(), bytes, "two encodings of one pass");
+    assert_eq!(digest, pass.terms.digest());
+    if let Err(reject) = DecodedPass::decode(bytes, &pass.terms.chain_id).and_then(DecodedPass::authenticate) {
+        assert!(!reject.to_string().is_empty());
     }
 }
 

@@ -11,6 +11,7 @@ use casemate_protocol::{Reject, RejectCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::SCHEME;
 use crate::ports::{Failure, NotTaken};
 use crate::values::{Int, Signed};
 
@@ -97,7 +98,7 @@ api_rules! {
     1004 JsonMalformed BAD_REQUEST "request", "compare with the schema in GET /openapi.json";
     1005 ContentTypeNotSupported UNSUPPORTED_MEDIA_TYPE "request", "send application/octet-stream with the canonical bytes, or application/json";
     1006 ParameterInvalid BAD_REQUEST "request", "GET /openapi.json says what each parameter takes";
-    1007 AccountDataNotPublic FORBIDDEN "privacy", "account data is served on development chains only, until read grants exist";
+    // 1007 was AccountDataNotPublic, before there were read passes. The number stays its own.
     1008 BlockNotFound NOT_FOUND "lookup", "GET /health names the last block";
     1009 ReceiptNotFound NOT_FOUND "lookup", "check the envelope id; an envelope that was refused before inclusion has no receipt";
     1010 KeyNotFound NOT_FOUND "lookup", "only root keys of accounts are found; open the account first";
@@ -210,9 +211,13 @@ impl From<NotTaken> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let is_overloaded = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let wants_pass = self.status == StatusCode::UNAUTHORIZED;
         let mut response = json_response(self.status, &ErrorBody { error: *self.error });
         if is_overloaded {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if wants_pass {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(SCHEME));
         }
         response
     }
@@ -232,6 +237,7 @@ pub fn json_response<T: Serialize>(status: StatusCode, body: &T) -> Response {
 /// The family of rules that a refusal belongs to, by the hundreds of its number.
 fn rule_of(code: RejectCode) -> &'static str {
     match code.number() / 100 {
+        1 if (140..150).contains(&code.number()) => "reads",
         1 => "inclusion",
         2 => "grant",
         3 => "policy",
@@ -251,12 +257,24 @@ fn status_of(code: RejectCode) -> StatusCode {
         RejectCode::EnvelopeTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RejectCode::SignatureInvalid
         | RejectCode::KeyNotOfAccount
+        | RejectCode::PassMissing
+        | RejectCode::PassMalformed
+        | RejectCode::PassOfAnotherChain
+        | RejectCode::PassNotYetValid
+        | RejectCode::PassExpired
+        | RejectCode::PassLifeNotAllowed
+        | RejectCode::PassSignatureInvalid
         | RejectCode::PasskeyChallengeWrong
         | RejectCode::PasskeyUserNotVerified
         | RejectCode::PasskeyOriginNotAllowed
         | RejectCode::PasskeyCounterNotHigher => StatusCode::UNAUTHORIZED,
         RejectCode::AccountNotFound | RejectCode::MarketNotFound | RejectCode::SegmentNotFound => StatusCode::NOT_FOUND,
-        RejectCode::AccountClosed | RejectCode::GrantRevoked | RejectCode::GrantExpired => StatusCode::FORBIDDEN,
+        RejectCode::AccountClosed
+        | RejectCode::GrantRevoked
+        | RejectCode::GrantExpired
+        | RejectCode::PassDoesNotCover
+        | RejectCode::ReadNotPermitted
+        | RejectCode::ReadEvidenceTooLow => StatusCode::FORBIDDEN,
         RejectCode::NonceOutOfWindow
         | RejectCode::NonceUsed
         | RejectCode::NoUnclaimedDeposit

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST envelope ─> decode once ─> Venue::submit ··· durable ─> receipt
-//! GET  account  ─> Venue::ask ─ between two blocks ─ reads rows ··· durable ─> answer
+//! GET  account  ─> pass ─> Venue::ask ─ between two blocks ─ authorised there ─ reads rows ··· durable ─> answer
 //! GET  book     ─> Hub, kept by durable blocks         WebSocket <─ bounded queue <─ Hub
 //! ```
 //!
@@ -10,11 +10,14 @@
 //! - The adapter knows the state and its rules' names, and no node: what it needs of one is in [`ports`].
 //! - Numbers that may pass 2^53 are strings, and names end in units ([`values`]).
 //! - A reader that is slow, silent or greedy is cut off by limits ([`Limits`]); it holds up nobody else.
-//! - Accounts of a chain that is not a development chain are not served at all until there are grants for reading.
+//! - What is not public is shown to whoever brings a read pass that the gate authorises against the state that is read
+//!   ([`access`]). Every route has a class, and chains of all kinds have the same.
 //!
-//! Deliberately absent: TLS (a proxy in front has it), sessions and cookies (every envelope is signed), any decision about
-//! an envelope.
+//! Deliberately absent: TLS (a proxy in front has it), sessions and cookies (every envelope and pass is signed), any decision
+//! about an envelope.
 
+pub mod access;
+pub mod base64url;
 pub mod dto;
 pub mod error;
 pub mod feed;
@@ -28,5 +31,5 @@ mod body;
 mod routes;
 mod server;
 
-pub use routes::{Service, openapi};
+pub use routes::{PagePass, Service, openapi};
 pub use server::{Limits, Server};

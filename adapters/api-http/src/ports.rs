@@ -1,5 +1,7 @@
 //! What this adapter needs of a node. The app implements it; nothing here knows how a node is built.
 
+use casemate_gate::PolicyDecider;
+use casemate_gate::read::Clocks;
 use casemate_ledger::Ledger;
 use casemate_protocol::block::Block;
 use casemate_protocol::{Digest, Reject};
@@ -21,6 +23,9 @@ pub trait Venue: Send + Sync + 'static {
     /// # Errors
     /// [`NotTaken`].
     fn ask(&self, question: Question) -> Result<(), NotTaken>;
+
+    /// What time it is: for passes the clock of this machine, for grants the one that block time follows.
+    fn clocks(&self) -> Clocks;
 
     /// Reads a durable block; none if there is none at this height yet. May wait for the disk.
     ///
@@ -50,6 +55,8 @@ pub struct StateView<'a> {
     pub ledger: &'a Ledger,
     /// Root over it.
     pub state_root: Digest,
+    /// What answers for rules of policies that the state's table does not hold.
+    pub decider: &'a dyn PolicyDecider,
     /// Receipts of the latest envelopes, which no index has yet.
     pub recent_receipt: &'a dyn Fn(&Digest) -> Option<Receipt>,
 }

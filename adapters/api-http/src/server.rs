@@ -45,6 +45,8 @@ pub struct Limits {
     pub stream_write_wait_max: Duration,
     /// How often a stream is pinged.
     pub stream_ping_every: Duration,
+    /// How often the passes behind a stream's subscriptions are judged while nothing is told.
+    pub stream_judge_every: Duration,
     /// Time after which a stream whose client says nothing, not even to pings, is closed.
     pub stream_silence_max: Duration,
     /// Time that requests under way get at the end.
@@ -64,6 +66,7 @@ impl Default for Limits {
             connection_life_max: Duration::from_secs(600),
             stream_write_wait_max: Duration::from_secs(5),
             stream_ping_every: Duration::from_secs(20),
+            stream_judge_every: Duration::from_secs(1),
             stream_silence_max: Duration::from_secs(60),
             stop_wait_max: Duration::from_secs(5),
         }

@@ -62,6 +62,8 @@ enum Command {
     /// Registers and revokes session keys.
     #[command(subcommand)]
     Grant(client::grant::GrantCommand),
+    /// Signs a read pass for other programs, such as `curl -H "Authorization: Casemate PASS"`.
+    ReadPass(client::reading::ReadPassArgs),
     /// Places and cancels orders.
     #[command(subcommand)]
     Order(client::order::OrderCommand),
@@ -81,6 +83,8 @@ enum Command {
     Withdraw(client::withdraw::WithdrawArgs),
     /// Asks for principal to leave by the slow way, which no breaker short of Halted holds up.
     Exit(client::withdraw::WithdrawArgs),
+    /// Signs again for a withdrawal or transfer that is held back, with a key that policies take as stronger evidence.
+    Evidence(client::evidence::EvidenceArgs),
     /// Shows what an account has and needs, or what an order or withdrawal would do about it.
     Margin(client::margin::MarginArgs),
     /// Shows what holds segments back.
@@ -96,7 +100,7 @@ enum Command {
     Inspect(inspect::InspectCommand),
     /// Runs recorded order flow, recorded prices or scenarios through the engine.
     Replay(replay::ReplayArgs),
-    /// Evaluates the detectors of conduct on recorded and injected manipulation.
+    /// Evaluates the detectors of conduct on recorded and injected manipulation, and contests what they inferred.
     #[command(subcommand)]
     Conduct(conduct::ConductCommand),
     /// Checks, compares and explains policies.
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Positions(args) => client::account::positions(&args),
         Command::Deposit(args) => client::deposit::run(&args),
         Command::Grant(command) => client::grant::run(&command),
+        Command::ReadPass(args) => client::reading::run(&args),
         Command::Order(command) => client::order::run(&command),
         Command::Payout(command) => client::payout::run(&command),
         Command::RootKey(command) => client::root_key::run(&command),
@@ -123,6 +128,7 @@ fn main() -> ExitCode {
         Command::Recovery(command) => client::guardians::run_recovery(&command),
         Command::Withdraw(args) => client::withdraw::run(&args),
         Command::Exit(args) => client::withdraw::exit(&args),
+        Command::Evidence(args) => client::evidence::run(&args),
         Command::Margin(args) => client::margin::run(&args),
         Command::Breakers(args) => client::breakers::run(&args),
         Command::Propose(args) => client::breakers::propose(&args),

@@ -31,7 +31,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use casemate_api_http::Limits;
 use casemate_node::genesis_file;
 use casemate_node::solo::clock::SystemClock;
 use casemate_node::solo::{Answer, ClosedNode, ReplyTo, Solo, SoloOptions, Submitter};
@@ -43,7 +42,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use crate::error::CliError;
 use crate::verdict::{receipt_json, refusal_json};
 use lines::{HexLines, Line};
-use serving::ServedNode;
+use serving::{Face, ServedNode};
 
 /// Arguments of `node`.
 #[derive(clap::Args, Debug)]
@@ -89,7 +88,7 @@ pub fn run(args: &NodeArgs) -> Result<(), CliError> {
         ..SoloOptions::default()
     };
     if let Some(listener) = listener {
-        let served = ServedNode::start(node, options, SystemClock::start(), listener, Limits::default())?;
+        let served = ServedNode::start(node, options, SystemClock::start(), listener, Face::default())?;
         return serve_http(served, &mut output, &is_told_to_stop);
     }
     let solo = Solo::start(node, options, SystemClock::start());

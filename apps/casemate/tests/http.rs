@@ -60,6 +60,21 @@ impl Served {
         body
     }
 
+    fn get_with(&self, path: &str, pass: &str) -> (u16, Value) {
+        read(self.agent.get(format!("{}{path}", self.url)).header("authorization", pass).call().unwrap())
+    }
+
+    fn ok_with(&self, path: &str, pass: &str) -> Value {
+        let (status, body) = self.get_with(path, pass);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// The header with a pass that the client signs.
+    fn pass(&self, key: &str) -> String {
+        format!("Casemate {}", self.client_ok(&["read-pass", "--key", key]).trim())
+    }
+
     fn post(&self, content_type: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.url)).content_type(content_type);
         read(request.send(body).unwrap())
@@ -161,7 +176,7 @@ fn share_out(node: &Served, file: &impl Fn(&str) -> String, root: &str) {
     assert!(create("500", other, &["--parent", "2"]).status.success());
 
     let grant = |number: u64| {
-        let account = node.client_json(&["account", "show", "--account", "8"]);
+        let account = node.client_json(&["account", "show", "--key", root]);
         account["grants"].as_array().unwrap().iter().find(|grant| grant["number"] == number).unwrap().clone()
     };
     let (above, below) = (grant(2), grant(3));
@@ -193,6 +208,10 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     node.client_ok(&["deposit", "--root-key", root_key.trim(), "--amount", "1000"]);
     let opened = node.client_json(&["account", "open", "--key", &root]);
     assert_eq!((&opened["account"], &opened["commands"][0]["is_accepted"]), (&8.into(), &true.into()), "{opened}");
+    // What opened it named no account, and is its own all the same.
+    let opening = format!("/v1/receipts/{}", opened["envelope"].as_str().unwrap());
+    assert_eq!(node.ok_with(&opening, &node.pass(&root))["height"], opened["height"]);
+    assert_eq!(node.get_with(&opening, &Clients::new(&genesis).pass(0)).0, 403);
     let terms = ["--session-key", &session, "--notional", "5000", "--market", "1", "--market", "2"];
     node.client_ok(&[&["grant", "create", "--key", &root], terms.as_slice()].concat());
 
@@ -202,7 +221,12 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     let by_session = ["--key", &session, "--account", "8", "--market", "1"];
     let buy = ["--side", "bid", "--lots", "100", "--price-ticks", "1000000", "--client-id", "77"];
     node.client_ok(&[&["order", "place"], by_session.as_slice(), &buy].concat());
-    let account = node.client_json(&["account", "show", "--account", "8"]);
+    // A session reads what it trades; who has no key of the account does not.
+    let account = node.client_json(&["account", "show", "--account", "8", "--key", &session]);
+    let keyless = node.client(&["account", "show", "--account", "8"]);
+    assert!(stderr(&keyless).contains("hint: add --key FILE: its root key, or a session key"), "{}", stderr(&keyless));
+    let stranger = node.client(&["account", "show", "--account", "4", "--key", &root]);
+    assert!(stderr(&stranger).contains("109 KeyNotOfAccount"), "{}", stderr(&stranger));
     let part = &account["segments"][0];
     assert_eq!(part["positions"][0]["position_lots"], "30");
     assert_eq!((&part["orders"][0]["remaining_lots"], &part["orders"][0]["client_id"]), (&"70".into(), &"77".into()));
@@ -211,7 +235,7 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     assert_eq!(cash, 1_000_000_000 - 10_000_000 - 12_000);
     assert_eq!(account["grants"][0]["notional_used_quote_micros"], "100000000");
     assert_eq!(account["grants"][0]["markets"], serde_json::json!([1, 2]));
-    let positions = node.client_ok(&["positions", "--key", root_key.trim()]);
+    let positions = node.client_ok(&["positions", "--key", &root]);
     assert!(positions.contains("30.000000"), "{positions}");
 
     let book = node.ok("/v1/markets/1/book");
@@ -228,11 +252,26 @@ fn slow_a_trader_goes_from_first_deposit_to_withdrawal_with_the_client() {
     assert!(stderr(&revoked).contains("110 GrantRevoked"), "{}", stderr(&revoked));
     let withdrawal = ["withdraw", "--key", &root, "--amount", "100.5", "--destination", "ab12"];
     assert!(node.client_ok(&withdrawal).contains("100.500000"));
-    let moves = node.ok("/v1/accounts/8/moves");
+    let own = node.pass(&root);
+    let told = node.client_ok(&["watch", "account", "--key", &root, "--count", "1"]);
+    assert!(told.contains("account snapshot"), "{told}");
+    let moves = node.ok_with("/v1/accounts/8/moves", &own);
     assert_eq!(moves["withdrawals"][0]["amount_quote_micros"], "100500000");
-    assert_eq!(node.ok("/v1/accounts/8")["segments"][0]["pending_quote_micros"], "100500000");
+    assert_eq!(node.ok_with("/v1/accounts/8", &own)["segments"][0]["pending_quote_micros"], "100500000");
     let second = node.client_json(&["withdraw", "--key", &root, "--amount", "1", "--destination", "ab12"]);
     assert_eq!(second["withdrawal"].as_u64(), moves["withdrawals"][0]["number"].as_u64().map(|first| first + 1));
+    // What waits has the root key's signature already, and a number that names nothing is told so.
+    let refused = |arguments: &[&str], refusal: &str| {
+        let output = node.client(arguments);
+        assert!(!output.status.success() && stderr(&output).contains(refusal), "{arguments:?}: {}", stderr(&output));
+    };
+    let waiting = moves["withdrawals"][0]["number"].to_string();
+    refused(&["evidence", "--key", &root, "--withdrawal", &waiting], "307 EvidenceNotMore");
+    refused(&["evidence", "--key", &root, "--withdrawal", "99"], "409 WithdrawalNotFound");
+    refused(&["evidence", "--key", &root, "--transfer", "99", "--json"], "412 TransferNotFound");
+    let contested = node.client_json(&["conduct", "contest", "--key", &root, "--segment", "1"]);
+    assert_eq!(contested["commands"][0]["is_accepted"], true, "{contested}");
+    refused(&["conduct", "contest", "--key", &root, "--segment", "1"], "806 ContestedLately");
     assert!(node.interrupt()["closed"]["height"].as_u64().unwrap() >= 10);
 }
 
@@ -258,7 +297,7 @@ fn slow_an_owner_keeps_an_address_book_and_announces_another_root_key_with_the_c
     refused(&withdraw("ab12"), "431 DestinationCooling");
     refused(&withdraw("cd34"), "430 DestinationNotInBook");
     refused(&["payout", "remove", "--key", &root, "--destination", "cd34"], "434 PayoutAddressNotFound");
-    let book = node.client_json(&["payout", "list", "--account", "8"]);
+    let book = node.client_json(&["payout", "list", "--account", "8", "--key", &root]);
     assert_eq!((&book["binds"], &book["addresses"][0]["destination"]), (&true.into(), &"ab12".into()));
     node.client_ok(&["payout", "remove", "--key", &root, "--destination", "ab12"]);
     refused(&withdraw("cd34"), "432 AddressBookBinds");
@@ -268,10 +307,10 @@ fn slow_an_owner_keeps_an_address_book_and_announces_another_root_key_with_the_c
     refused(&["root-key", "accept", "--key", &new, "--account", "8"], "438 RootKeyChangeWaiting");
     refused(&["root-key", "accept", "--key", &root, "--account", "8"], "442 RootKeyNotProven");
     refused(&["root-key", "change", "--key", &root, "--new-key", "ed25519:00"], "expected a public key");
-    let proofs = node.ok("/v1/proofs/account/8");
+    let proofs = node.ok_with("/v1/proofs/account/8", &node.pass(&root));
     assert_eq!(proofs["proofs"][1]["table"], "safeguards");
     node.client_ok(&["root-key", "cancel", "--key", &root]);
-    let keys = node.client_json(&["root-key", "show", "--account", "8"]);
+    let keys = node.client_json(&["root-key", "show", "--account", "8", "--key", &root]);
     assert_eq!((&keys["root_key"], &keys["announced_root_key"]), (&root_key.trim().into(), &Value::Null));
     refused(&["root-key", "accept", "--key", &new, "--account", "8"], "109 KeyNotOfAccount");
     node.interrupt();
@@ -294,14 +333,14 @@ fn slow_an_owner_names_guardians_and_sees_them_with_the_client() {
         assert!(!output.status.success() && stderr(&output).contains(refusal), "{arguments:?}: {}", stderr(&output));
     };
 
-    let nobody = node.client_ok(&["guardians", "show", "--account", "8"]);
+    let nobody = node.client_ok(&["guardians", "show", "--key", &root]);
     assert!(nobody.contains("nobody guards"), "{nobody}");
     let set = ["guardians", "set", "--key", &root, "--threshold"];
     refused(&[&set[..], &["1", "--guardian", "4", "--guardian", "5"]].concat(), "444 GuardianThresholdNotAllowed");
     refused(&[&set[..], &["2", "--guardian", "4", "--guardian", "8"]].concat(), "446 GuardianIsSelf");
     let shown = node.client_ok(&[&set[..], &["2", "--guardian", "4", "--guardian", "5"]].concat());
     assert!(shown.contains("any 2 of accounts 4, 5 decide"), "{shown}");
-    let shown = node.client_json(&["recovery", "show", "--account", "8"]);
+    let shown = node.client_json(&["recovery", "show", "--key", &root]);
     let guarding = &shown["guarding"];
     assert_eq!(guarding["announced"]["guardians"]["accounts"], serde_json::json!([4, 5]));
     assert_eq!((&guarding["guardians"]["threshold"], &guarding["is_held"]), (&0.into(), &false.into()));
@@ -332,8 +371,11 @@ fn slow_receipts_and_trades_survive_a_restart_and_duplicates_get_the_first_recei
     let mut other = Clients::new(&genesis);
     let conflict = node.submit(&other.order(0, Side::Ask, PRICE, 6, 1));
     assert_eq!((conflict.0, &conflict.1["error"]["name"]), (409, &"NonceUsed".into()));
-    assert_eq!(node.ok(&format!("/v1/receipts/{id}"))["height"], first["height"]);
-    let unknown = node.get(&format!("/v1/receipts/{}", "00".repeat(32)));
+    let (own, others) = (clients.pass(0), clients.pass(1));
+    assert_eq!(node.ok_with(&format!("/v1/receipts/{id}"), &own)["height"], first["height"]);
+    let refused = node.get_with(&format!("/v1/receipts/{id}"), &others);
+    assert_eq!((refused.0, &refused.1["error"]["name"]), (403, &"PassDoesNotCover".into()));
+    let unknown = node.get_with(&format!("/v1/receipts/{}", "00".repeat(32)), &own);
     assert_eq!((unknown.0, &unknown.1["error"]["name"]), (404, &"ReceiptNotFound".into()));
     let before = (node.ok("/v1/markets/1/book"), node.ok("/v1/markets/1/trades"), node.ok("/health"));
     node.interrupt();
@@ -345,7 +387,7 @@ fn slow_receipts_and_trades_survive_a_restart_and_duplicates_get_the_first_recei
     assert_eq!(trades["trades"], before.1["trades"]);
     assert_eq!(trades["trades"].as_array().unwrap().len(), 1);
     let mut expected = first.clone();
-    assert_eq!(node.ok(&format!("/v1/receipts/{id}")), expected);
+    assert_eq!(node.ok_with(&format!("/v1/receipts/{id}"), &own), expected);
     expected["is_duplicate"] = true.into();
     assert_eq!(node.submit(&sell).1, expected);
 }
@@ -355,7 +397,7 @@ fn slow_proofs_lead_to_the_state_root_of_their_header_and_blocks_name_their_enve
     let (_folder, genesis, node) = bench(4);
     let mut clients = Clients::new(&genesis);
     let receipt = node.accepted(&clients.order(0, Side::Ask, PRICE, 5, 1));
-    let answer = node.ok("/v1/proofs/account/4");
+    let answer = node.ok_with("/v1/proofs/account/4", &clients.pass(0));
     let proofs = answer["proofs"].as_array().unwrap();
     assert_eq!(proofs.len(), 3, "its own row, and one in each segment");
     for proof in proofs {
@@ -370,8 +412,8 @@ fn slow_proofs_lead_to_the_state_root_of_their_header_and_blocks_name_their_enve
     assert_eq!(block["header"]["chain_id"], genesis.chain_id().to_string());
     let beyond = node.get("/v1/blocks/999");
     assert_eq!((beyond.0, &beyond.1["error"]["required"]), (404, &block["header"]["height"].to_string().into()));
-    let missing = node.get("/v1/accounts/99");
-    assert_eq!((missing.0, &missing.1["error"]["present"]), (404, &"99".into()));
+    let others = node.get_with("/v1/accounts/99", &clients.pass(0));
+    assert_eq!((others.0, &others.1["error"]["name"]), (403, &"PassDoesNotCover".into()));
 }
 
 /// Two roads to one book: the hub's, by events, and the sum over all accounts' resting orders, from rows.
@@ -395,8 +437,8 @@ fn slow_the_book_is_the_sum_of_all_resting_orders() {
     }
     let served = node.ok("/v1/markets/1/book?depth=1000");
     let mut sums = std::collections::BTreeMap::<(String, u64), u64>::new();
-    for account in 4..8 {
-        let account = node.ok(&format!("/v1/accounts/{account}"));
+    for index in 0..4 {
+        let account = node.ok_with(&format!("/v1/accounts/{}", clients.account(index)), &clients.pass(index));
         for order in account["segments"][0]["orders"].as_array().unwrap() {
             let number = |name: &str| order[name].as_str().unwrap().parse::<u64>().unwrap();
             let side = order["side"].as_str().unwrap().to_owned();
@@ -451,6 +493,9 @@ fn slow_a_listener_that_was_away_resyncs_by_sequence() {
     let missed = subscribe(&mut stream, &request);
     let lots: Vec<&Value> = missed["trades"].as_array().unwrap().iter().map(|trade| &trade["quantity_lots"]).collect();
     assert_eq!((lots, &missed["has_gap"]), (vec![&Value::from("2"), &Value::from("3")], &false.into()));
+    let pass = clients.pass(1).replace("Casemate ", "");
+    let shown = subscribe(&mut stream, &format!(r#"{{"op":"authorize","pass":"{pass}"}}"#));
+    assert_eq!((&shown["channel"], &shown["account"]), (&"authorized".into(), &5.into()));
     let account = subscribe(&mut stream, r#"{"op":"subscribe","channel":"account","account":5}"#);
     assert_eq!(account["kind"], "snapshot");
     let receipt = node.accepted(&clients.order(1, Side::Bid, PRICE - 9, 4, 3));
@@ -487,9 +532,9 @@ fn addresses_that_cannot_or_must_not_be_listened_on_are_refused_with_a_hint() {
     assert!(!data.exists(), "nothing was made before the address was known to be good");
     let free = held.local_addr().unwrap();
     drop(held);
-    let alone = casemate(&["positions", "--account", "4", "--url", &format!("http://{free}")]);
+    let alone = casemate(&["breakers", "--url", &format!("http://{free}")]);
     assert!(!alone.status.success() && stderr(&alone).contains("no node answers"), "{}", stderr(&alone));
-    let odd = casemate(&["positions", "--account", "4", "--url", "https://node.test"]);
+    let odd = casemate(&["breakers", "--url", "https://node.test"]);
     assert!(stderr(&odd).contains("is not the address of a node"));
 }
 

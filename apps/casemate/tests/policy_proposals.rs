@@ -4,11 +4,12 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use casemate_node::genesis_file::{self, development_genesis};
+use casemate_node::development_keys::root_key;
+use casemate_node::genesis_file::{self, DEVELOPMENT_SEED, development_genesis};
 use casemate_protocol::genesis::Genesis;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{NodeProcess, casemate, now, stderr, stdout};
+use support::{NodeProcess, casemate, now, stderr, stdout, write_key};
 
 struct Bench {
     process: NodeProcess,
@@ -74,7 +75,10 @@ fn slow_officers_look_at_what_they_sign_and_a_set_that_fails_is_not_proposed() {
 
     // What an account needs, by policies that were fetched and compiled here.
     let account = (bench.genesis.principals().count() + 1).to_string();
-    let asked = ["policy", "explain", "--account", &account, "--action", "RequestWithdrawal", "--segment", "1"];
+    let key = bench.folder.path().join("root.key");
+    write_key(&key, &root_key(&DEVELOPMENT_SEED, 0));
+    let whose = ["--account", &account, "--key", key.to_str().unwrap()];
+    let asked = [&["policy", "explain", "--action", "RequestWithdrawal", "--segment", "1"][..], &whose].concat();
     let explained = bench.json(&[&asked[..], &["--amount", "5000"]].concat());
     assert_eq!(explained["tier"], 2, "{explained}");
     let explained = bench.json(&[&asked[..], &["--amount", "20000"]].concat());

@@ -35,6 +35,18 @@ impl Up {
         response.body_mut().read_to_string().unwrap()
     }
 
+    /// The pass that the page is served with.
+    fn page_pass(&self) -> String {
+        let page = self.read("/");
+        let (_, rest) = page.split_once("<meta name=\"read-pass\" content=\"").expect("the page has a place for it");
+        rest.split_once('"').expect("it ends").0.to_owned()
+    }
+
+    fn ok_with(&self, path: &str, pass: &str) -> Value {
+        let asked = ureq::get(format!("{}{path}", self.url)).header("authorization", format!("Casemate {pass}"));
+        serde_json::from_str(&asked.call().unwrap().body_mut().read_to_string().unwrap()).unwrap()
+    }
+
     fn ok(&self, path: &str) -> Value {
         serde_json::from_str(&self.read(path)).unwrap()
     }
@@ -102,7 +114,7 @@ fn slow_a_stranger_trades_on_a_living_venue_that_is_still_there_after_a_stop() {
         let markets = venue.ok("/v1/markets");
         markets["markets"].as_array().unwrap().iter().all(|market| market["traded_lots"] != "0").then_some(())
     });
-    let near = venue.ok("/v1/accounts?near_liquidation=5");
+    let near = venue.ok_with("/v1/accounts?near_liquidation=5", &venue.page_pass());
     let distances: Vec<i64> =
         near["accounts"].as_array().unwrap().iter().map(|near| near["distance_ppm"].as_i64().unwrap()).collect();
     assert!(!distances.is_empty() && distances.is_sorted(), "{near}");
@@ -124,7 +136,7 @@ fn slow_a_stranger_trades_on_a_living_venue_that_is_still_there_after_a_stop() {
         // The crowd may have emptied the book for a moment.
         venue.client(&[&["order", "place"], signer.as_slice(), &order].concat()).status.success().then_some(())
     });
-    let margin = &venue.client_json(&["margin", "--account", &account])["segments"][0];
+    let margin = &venue.client_json(&["margin", "--key", &root])["segments"][0];
     let (equity, initial) = (number(&margin["equity_quote_micros"]), number(&margin["initial_quote_micros"]));
     // The fee is paid whatever the price has done since.
     let cash = number(&margin["cash_quote_micros"]);
@@ -132,22 +144,31 @@ fn slow_a_stranger_trades_on_a_living_venue_that_is_still_there_after_a_stop() {
     assert!(number(&margin["maintenance_quote_micros"]) < initial && margin["is_safe"] == true, "{margin}");
 
     // What would happen is told before it happens, and a session takes nothing out.
-    let much = venue.client(&["margin", "--account", &account, "--withdraw", "1000000"]);
+    let much = venue.client(&["margin", "--account", &account, "--key", &session, "--withdraw", "1000000"]);
     assert!(!much.status.success() && stderr(&much).contains("420 TransferMarginShort"), "{}", stderr(&much));
     let payout = ["--amount", "10", "--destination", "ab"];
     let refused = venue.client(&[&["withdraw"], signer.as_slice(), &payout].concat());
     assert!(!refused.status.success() && stderr(&refused).contains("evidence `"), "{}", stderr(&refused));
     venue.client_ok(&[&["exit", "--key", &root], payout.as_slice()].concat());
-    assert_eq!(venue.ok(&format!("/v1/accounts/{account}/moves"))["withdrawals"][0]["is_principal_exit"], true);
+    let pass = venue.client_ok(&["read-pass", "--key", &root]);
+    let moves = venue.ok_with(&format!("/v1/accounts/{account}/moves"), pass.trim());
+    assert_eq!(moves["withdrawals"][0]["is_principal_exit"], true);
+    let status = |path: &str, pass: &str| {
+        let asked = ureq::get(format!("{}{path}", venue.url)).config().http_status_as_error(false).build();
+        asked.header("authorization", format!("Casemate {pass}")).call().unwrap().status().as_u16()
+    };
+    // The page's pass is an auditor's, the stranger's is not.
+    assert_eq!(status(&format!("/v1/accounts/{account}"), &venue.page_pass()), 200);
+    assert_eq!(status("/v1/accounts?near_liquidation=5", pass.trim()), 403);
 
-    let (chain_id, positions) = (venue.chain_id.clone(), venue.client_json(&["positions", "--account", &account]));
+    let (chain_id, positions) = (venue.chain_id.clone(), venue.client_json(&["positions", "--key", &root]));
     let time_ms = venue.ok("/health")["time_ms"].as_u64().unwrap();
     let closed = venue.interrupt();
 
     // Without the seed: the folder knows it.
     let venue = up(&data, &[]);
     assert_eq!((&venue.chain_id, venue.found_height), (&chain_id, closed["height"].as_u64().unwrap()));
-    let again = venue.client_json(&["positions", "--account", &account]);
+    let again = venue.client_json(&["positions", "--key", &root]);
     assert_eq!(again["positions"][0]["position_lots"], positions["positions"][0]["position_lots"]);
     venue.until("time goes on", |venue| venue.ok("/health")["time_ms"].as_u64().filter(|now| *now > time_ms + 5_000));
     // Nobody's absence made a price old.
@@ -165,12 +186,12 @@ fn slow_the_page_says_what_it_is_and_asks_nobody_but_its_own_server() {
         let found = page.match_indices(foreign).map(|(at, _)| &page[at..page.len().min(at + 60)]).next();
         assert_eq!(found, None, "{foreign}");
     }
-    for path in
-        ["/v1/markets", "/v1/segments", "/v1/breakers", "/health", "/v1/chain", "/v1/accounts?near_liquidation=3"]
-    {
-        assert!(page.contains(path.split('=').next().unwrap()), "{path}");
+    for path in ["/v1/markets", "/v1/segments", "/v1/breakers", "/health", "/v1/chain"] {
+        assert!(page.contains(path), "{path}");
         venue.ok(path);
     }
+    assert!(page.contains("/v1/accounts?near_liquidation="));
+    venue.ok_with("/v1/accounts?near_liquidation=3", &venue.page_pass());
     let response = ureq::get(format!("{}/", venue.url)).call().unwrap();
     let policy = response.headers().get("content-security-policy").unwrap().to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"), "{policy}");

@@ -70,6 +70,7 @@ fn slow_an_ethereum_wallet_opens_an_account_grants_withdraws_and_is_refused_for_
     let told: Value = serde_json::from_str(stdout(&output).lines().last().unwrap()).unwrap();
     let expected = serde_json::json!({
         "other_chain": 104, "other_chain_lifted_here": 106, "other_amount": 106, "expired": 112, "two_commands": 124,
+        "no_pass": 140, "another_account": 147,
     });
     assert_eq!(told["refusals"], expected, "{told}");
 }

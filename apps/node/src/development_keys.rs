@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use casemate_protocol::envelope::{Intent, digests_without_evidence};
 use casemate_protocol::genesis::SeededAccounts;
 use casemate_protocol::hash::{self, Domain, Hex};
-use casemate_protocol::{BoundedVec, Envelope, PublicKey, SignatureBytes};
+use casemate_protocol::read_pass::ReadTerms;
+use casemate_protocol::{BoundedVec, Envelope, PublicKey, ReadPass, SignatureBytes};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -65,6 +66,12 @@ pub fn backstop_key(seed: &[u8; 32], index: u64) -> SigningKey {
     derive(b"key.back", seed, index)
 }
 
+/// Root key of the auditor with this index, from 0, in the order of genesis.
+#[must_use]
+pub fn auditor_key(seed: &[u8; 32], index: u64) -> SigningKey {
+    derive(b"key.audt", seed, index)
+}
+
 /// The public half of a key, as the protocol writes it.
 #[must_use]
 pub fn public_key(key: &SigningKey) -> PublicKey {
@@ -77,6 +84,13 @@ pub fn sign_envelope(intent: Intent, key: &SigningKey) -> Envelope {
     let digest = digests_without_evidence(&intent).envelope;
     let signature = SignatureBytes::Ed25519(key.sign(digest.bytes()).to_bytes());
     Envelope { intent, evidence: BoundedVec::empty(), signature }
+}
+
+/// Signs the terms of a read pass.
+#[must_use]
+pub fn sign_read_pass(terms: ReadTerms, key: &SigningKey) -> ReadPass {
+    let signature = SignatureBytes::Ed25519(key.sign(terms.digest().bytes()).to_bytes());
+    ReadPass { terms, signature }
 }
 
 /// Root and session public key of every seeded account, in the order of their indices.
@@ -280,6 +294,7 @@ mod tests {
             governor_key(&SEED, 0),
             backstop_key(&SEED, 0),
             backstop_key(&SEED, 1),
+            auditor_key(&SEED, 0),
         ];
         let mut distinct: Vec<PublicKey> = keys.iter().map(public_key).collect();
         distinct.sort_unstable();

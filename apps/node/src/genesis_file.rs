@@ -27,14 +27,14 @@ use std::path::{Path, PathBuf};
 
 use casemate_protocol::genesis::{Genesis, GenesisPlace, LogMode};
 use casemate_protocol::limits::{
-    ATTESTORS_MAX, FEEDS_MAX, MARKETS_MAX, PASSKEY_ORIGINS_MAX, POLICY_FILES_MAX, SEGMENTS_MAX,
+    ATTESTORS_MAX, AUDITORS_MAX, FEEDS_MAX, MARKETS_MAX, PASSKEY_ORIGINS_MAX, POLICY_FILES_MAX, SEGMENTS_MAX,
 };
 use casemate_protocol::policy::PolicySet;
 use casemate_protocol::{BoundedVec, MarketId, SegmentId, TimeMs};
 use serde::Deserialize;
 use toml::Spanned;
 
-use clearing::{ClearingTable, FeedTable, MarginTable, ProposalsTable, PublishersTable, QuorumTable};
+use clearing::{ClearingTable, FeedTable, MarginTable, PrincipalTable, ProposalsTable, PublishersTable, QuorumTable};
 use tables::{AccountsTable, LogModeWord, MarketTable, PasskeyOriginTable, PolicyFileTable, SeededTable, SegmentTable};
 use values::ChainName;
 
@@ -214,6 +214,7 @@ struct GenesisFile {
     risk_officers: QuorumTable,
     governors: QuorumTable,
     proposals: ProposalsTable,
+    auditor: Vec<Spanned<PrincipalTable>>,
     feed: Vec<Spanned<FeedTable>>,
     segment: Vec<Spanned<SegmentTable>>,
     market: Vec<Spanned<MarketTable>>,
@@ -257,6 +258,7 @@ impl GenesisFile {
             policies: PolicySet {
                 files: bounded::<_, _, POLICY_FILES_MAX>(self.policy, "policy files", PolicyFileTable::into_file)?,
             },
+            auditors: clearing::principals::<AUDITORS_MAX>(self.auditor, "auditors")?,
         })
     }
 

@@ -145,6 +145,9 @@ impl Venue {
         for (rules, index) in genesis.clearing.as_mut_slice().iter_mut().zip(0..) {
             sign(PrincipalKind::Backstop, index, &mut rules.backstop);
         }
+        for (principal, index) in genesis.auditors.as_mut_slice().iter_mut().zip(0..) {
+            sign(PrincipalKind::Auditor, index, principal);
+        }
         let roots = self.seeded.iter().zip(0..).map(|(name, index)| (name.clone(), KeyHolder::Root(index)));
         let sessions = self.seeded.iter().zip(0..).map(|(name, index)| (session_of(name), KeyHolder::Session(index)));
         by_name.extend(roots.chain(sessions).map(|(name, holder)| (name, (keys.key)(&keys.seed, holder))));
@@ -269,6 +272,7 @@ fn genesis_of_chain(chain: &ChainRules, publishers: &[String], seeded: usize) ->
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
     })
 }
 

@@ -33,7 +33,7 @@ use casemate_protocol::envelope::EnvelopeDigests;
 use casemate_protocol::hash::{Domain, Hasher};
 use casemate_protocol::keys::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
 use casemate_protocol::parallel::Parallel;
-use casemate_protocol::{Envelope, PublicKey, Reject, RejectCode, SignatureBytes};
+use casemate_protocol::{Digest, Envelope, PublicKey, Reject, RejectCode, SignatureBytes};
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{CryptoRng, SeedableRng};
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -280,19 +280,26 @@ fn refusal_alone(item: &Decoded) -> Option<Reject> {
 
 fn verify_alone(item: &Decoded) -> Result<(), RejectCode> {
     let envelope = item.envelope();
-    match (&envelope.intent.signer.key, &envelope.signature) {
+    let shown = || TypedData::of_envelope(envelope, item.digests().intent).ok_or(RejectCode::WalletCommandCount);
+    verify_signature(&envelope.intent.signer.key, &envelope.signature, &item.digests().envelope, shown)
+}
+
+/// Whether a signature fits a key and a digest. What a wallet shows of the digest is made only where a wallet signed.
+pub(crate) fn verify_signature(
+    key: &PublicKey,
+    signature: &SignatureBytes,
+    digest: &Digest,
+    shown: impl FnOnce() -> Result<TypedData, RejectCode>,
+) -> Result<(), RejectCode> {
+    match (key, signature) {
         (PublicKey::Ed25519(key), SignatureBytes::Ed25519(signature)) => {
-            signed(item, key, signature).verify_single().map_err(|_error| RejectCode::SignatureInvalid)
+            signed(digest, key, signature).verify_single().map_err(|_error| RejectCode::SignatureInvalid)
         }
         (PublicKey::Secp256k1(address), SignatureBytes::Eip712(signature)) => {
-            let shown =
-                TypedData::of_envelope(envelope, item.digests().intent).ok_or(RejectCode::WalletCommandCount)?;
-            let is_by_key = recover_address(&shown.signing_hash(), signature)? == *address;
+            let is_by_key = recover_address(&shown()?.signing_hash(), signature)? == *address;
             if is_by_key { Ok(()) } else { Err(RejectCode::SignatureInvalid) }
         }
-        (PublicKey::P256(x), SignatureBytes::WebAuthn(assertion)) => {
-            webauthn::verify(x, assertion, &item.digests().envelope)
-        }
+        (PublicKey::P256(x), SignatureBytes::WebAuthn(assertion)) => webauthn::verify(x, assertion, digest),
         (PublicKey::Ed25519(_) | PublicKey::Secp256k1(_) | PublicKey::P256(_), _) => {
             Err(RejectCode::SignatureFormUnfit)
         }
@@ -338,7 +345,7 @@ fn equation_holds(items: &[Decoded], coefficients: impl CryptoRng) -> bool {
     let mut verifier = Verifier::new();
     for item in items {
         if let Some((key, signature)) = ed25519_of(item) {
-            verifier.queue(signed(item, key, signature));
+            verifier.queue(signed(&item.digests().envelope, key, signature));
         }
     }
     verifier.verify(coefficients).is_ok()
@@ -369,9 +376,9 @@ fn ed25519_of(item: &Decoded) -> Option<(&[u8; PUBLIC_KEY_BYTES], &[u8; SIGNATUR
 
 /// Key, signature and challenge in the library's form. The challenge, SHA-512 over point, key and digest, is computed
 /// here.
-fn signed(item: &Decoded, key: &[u8; PUBLIC_KEY_BYTES], signature: &[u8; SIGNATURE_BYTES]) -> Item {
+fn signed(digest: &Digest, key: &[u8; PUBLIC_KEY_BYTES], signature: &[u8; SIGNATURE_BYTES]) -> Item {
     let signature = Signature::from_bytes(signature);
-    Item::from((VerificationKeyBytes::from(*key), signature, item.digests().envelope.bytes()))
+    Item::from((VerificationKeyBytes::from(*key), signature, digest.bytes()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod time_text;
 
 use casemate_protocol::envelope::Intent;
 use casemate_protocol::keys::SIGNATURE_BYTES;
+use casemate_protocol::read_pass::{ReadScope, ReadTerms};
 use casemate_protocol::{BoundedVec, Digest, Envelope, SignatureBytes};
 use sha3::{Digest as _, Keccak256};
 
@@ -86,6 +87,25 @@ impl TypedData {
             Field { name: "evidenceHash", value: Value::Digest(evidence_hash) },
         ]);
         Some(Self { version: intent.version, chain_id: intent.chain_id, primary_type, fields })
+    }
+
+    /// What a wallet shows for a read pass: who reads what, from when until when.
+    #[must_use]
+    pub fn of_read_terms(terms: &ReadTerms, digest: Digest) -> Self {
+        let reads = match terms.scope {
+            ReadScope::Account => "the account, everything of its own".to_owned(),
+            ReadScope::Market(market) => format!("private data of market {market}"),
+            ReadScope::Auditor => "everything, as an auditor".to_owned(),
+            ReadScope::Key => "which account the key has".to_owned(),
+        };
+        let fields = vec![
+            Field { name: "reads", value: Value::Text(reads) },
+            Field { name: "account", value: Value::Number(terms.account.number()) },
+            Field { name: "begins", value: Value::Text(time_text(terms.not_before_ms)) },
+            Field { name: "ends", value: Value::Text(time_text(terms.expires_ms)) },
+            Field { name: "passDigest", value: Value::Digest(digest) },
+        ];
+        Self { version: terms.version, chain_id: terms.chain_id, primary_type: "ReadPass", fields }
     }
 
     /// The name of the type, which is the name of the action.

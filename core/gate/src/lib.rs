@@ -9,6 +9,8 @@
 //!       ─ s3 grant ─> Entitled ─ s5 freshness ─> Fresh ─ s6 policy ─> Authorized ─> Verified      per command, in order
 //! ```
 //!
+//! Reads of what is not public come by stages of their own ([`read`]), outside of any block.
+//!
 //! The stateless stages know the chain id and nothing else of the state. Their verdicts never change, so they may be
 //! remembered by envelope digest. Everything after them is judged inside block execution, by every replica.
 
@@ -22,6 +24,7 @@ mod people;
 pub mod pipeline;
 pub mod policy;
 pub mod proofs;
+pub mod read;
 pub mod webauthn;
 pub mod weight;
 
@@ -32,3 +35,4 @@ pub use decode::Decoded;
 pub use inclusion::{BlockBudget, Included, require_includable};
 pub use policy::{BuiltInTable, DecisionFault, PolicyDecider, SetAnswer, SetRefused, judge_leaving};
 pub use proofs::{NoProofs, ProofVerifier};
+pub use read::{AuthenticPass, AuthorizedRead, DecodedPass, Read};

@@ -124,8 +124,9 @@ impl Ledger {
         breaker::signals(segment, &self.next_block())
     }
 
-    /// A block that would come at once.
-    fn next_block(&self) -> BlockContext {
+    /// A block that would come at once: for what is asked between two blocks.
+    #[must_use]
+    pub fn next_block(&self) -> BlockContext {
         let chain = self.chain();
         BlockContext {
             height: chain.height.next(),

@@ -17,9 +17,9 @@ use crate::hash::{self, Digest, Domain};
 use crate::ids::{AccountId, AssetId, FeedId, MarketId, OperatorId, SegmentId};
 use crate::keys::PublicKey;
 use crate::limits::{
-    ATTESTORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX, ORIGIN_BYTES_MAX,
-    PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, PUBLISHERS_MAX, QUANTITY_LOTS_MAX,
-    SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
+    ATTESTORS_MAX, AUDITORS_MAX, BALANCE_MICROS_MAX, FEEDS_MAX, LIMITER_WINDOWS_MAX, MARKETS_MAX, OPEN_ORDERS_MAX,
+    ORIGIN_BYTES_MAX, PASSKEY_ORIGINS_MAX, POSITION_NOTIONAL_MICROS_MAX, PRICE_TICKS_MAX, PUBLISHERS_MAX,
+    QUANTITY_LOTS_MAX, SEGMENTS_MAX, WITHDRAWAL_DELAY_MS_MIN,
 };
 use crate::policy::PolicySet;
 use crate::units::{
@@ -82,6 +82,8 @@ pub struct Genesis {
     pub seeded: Option<SeededAccounts>,
     /// Policies in force from the start; without a file, the built-in table.
     pub policies: PolicySet,
+    /// Who reads what is not public to check it, as far as policies let them; none is allowed.
+    pub auditors: BoundedVec<Principal, AUDITORS_MAX>,
 }
 
 /// Rules for accounts.
@@ -146,7 +148,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// A party that genesis names: an account from the start, with its operator. Attestors have the first account numbers,
-/// then come publishers, risk officers, governors and the backstops of segments, each in the order of genesis.
+/// then come publishers, risk officers, governors, the backstops of segments and auditors, each in the order of genesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Principal {
     /// Quorums count operators, not keys.
@@ -265,6 +267,8 @@ pub enum PrincipalKind {
     Governor,
     /// Takes over positions that the book cannot close.
     Backstop,
+    /// Reads what it must to check.
+    Auditor,
 }
 
 impl Genesis {
@@ -312,7 +316,8 @@ impl Genesis {
         let officers = self.risk_officers.members.iter().map(kind(PrincipalKind::RiskOfficer));
         let governors = self.governors.members.iter().map(kind(PrincipalKind::Governor));
         let backstops = self.clearing.iter().map(|rules| (PrincipalKind::Backstop, &rules.backstop));
-        attestors.chain(publishers).chain(officers).chain(governors).chain(backstops)
+        let auditors = self.auditors.iter().map(kind(PrincipalKind::Auditor));
+        attestors.chain(publishers).chain(officers).chain(governors).chain(backstops).chain(auditors)
     }
 
     /// Account of the publisher in a place of the list, from 0.
@@ -423,6 +428,8 @@ impl Genesis {
         self.proposals.validate().map_err(|rule| GenesisError { place, rule })?;
         let publishers = distinct_operators(self.publishers.as_slice());
         require(self.publishers.is_empty() || publishers.is_some(), place, GenesisRule::PrincipalOperators)?;
+        let auditors = distinct_operators(self.auditors.as_slice());
+        require(self.auditors.is_empty() || auditors.is_some(), place, GenesisRule::PrincipalOperators)?;
         for officers in [&self.risk_officers, &self.governors] {
             if self.clearing.is_empty() && officers.members.is_empty() && officers.quorum == 0 {
                 continue;

@@ -70,6 +70,8 @@ domains! {
     Evidence = b"\x07cm.evid";
     /// Intent digest and evidence hash: what every signature signs.
     Envelope = b"\x07cm.envl";
+    /// The terms of a read pass: what its signature signs.
+    ReadPass = b"\x07cm.read";
     /// A block header: the block id.
     Header = b"\x07cm.head";
     /// The secret of a block, committed to by its header.

@@ -24,6 +24,7 @@ pub mod merkle;
 pub mod nonce;
 pub mod parallel;
 pub mod policy;
+pub mod read_pass;
 pub mod regime;
 pub mod reject;
 #[cfg(any(test, feature = "testing"))]
@@ -38,6 +39,7 @@ pub use event::Event;
 pub use hash::Digest;
 pub use ids::*;
 pub use keys::{PublicKey, SignatureBytes, SignatureForm};
+pub use read_pass::ReadPass;
 pub use regime::{Regime, RegimeCause};
 pub use reject::{Reject, RejectCode};
 pub use units::*;

@@ -15,6 +15,11 @@ pub const CLIENT_DATA_BYTES_MAX: usize = 1_024;
 /// Longest time between a command's making and its acceptance.
 pub const ENVELOPE_VALIDITY_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
+/// Bytes of one encoded read pass: what a passkey answers with everything that it may say, and the terms.
+pub const READ_PASS_SIZE_BYTES_MAX: usize = 2 * 1024;
+/// Longest life of a read pass: who loses one has lost it for so long.
+pub const READ_PASS_LIFE_MS_MAX: u64 = 15 * 60 * 1000;
+
 /// Envelopes in one block.
 pub const BLOCK_ENVELOPES_MAX: usize = 4_096;
 /// Bytes of all envelopes in one block.
@@ -85,6 +90,8 @@ pub const FEEDS_MAX: usize = 256;
 pub const FEED_PUBLISHERS_MAX: usize = 16;
 /// Brackets of margin rates of one market.
 pub const MARGIN_TIERS_MAX: usize = 8;
+/// Auditors of a chain.
+pub const AUDITORS_MAX: usize = 32;
 /// Members of a set of officers.
 pub const OFFICERS_MAX: usize = 32;
 /// Proposals of one operator in a segment that are neither carried out nor over. Of a segment there are as many for each
@@ -142,6 +149,10 @@ pub const BALANCE_MICROS_MAX: i64 = 1 << 60;
 pub const WITHDRAWAL_DELAY_MS_MIN: u64 = 1_000;
 
 const _: () = assert!(BLOCK_SIZE_BYTES_MAX >= ENVELOPE_SIZE_BYTES_MAX, "one envelope of any legal size fits a block");
+const _: () = assert!(
+    READ_PASS_SIZE_BYTES_MAX >= AUTHENTICATOR_DATA_BYTES_MAX + CLIENT_DATA_BYTES_MAX + 256,
+    "a pass that any passkey signed fits"
+);
 const _: () = assert!(NONCE_WINDOW == 64, "the nonce window is one machine word");
 #[expect(clippy::as_conversions, reason = "widening only, and `From` is not usable in constants")]
 const _: () = assert!(

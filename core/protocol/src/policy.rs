@@ -420,6 +420,7 @@ impl PolicyKind {
             Some(PrincipalKind::RiskOfficer) => Self::RiskOfficer,
             Some(PrincipalKind::Governor) => Self::Governor,
             Some(PrincipalKind::Backstop) => Self::Backstop,
+            Some(PrincipalKind::Auditor) => Self::Auditor,
         }
     }
 

@@ -124,6 +124,18 @@ reject_codes! {
     129 PasskeyOriginNotAllowed Nothing "the passkey signed for an origin or relying party that this chain does not take", "sign on a page whose origin genesis names";
     130 PasskeyCounterNotHigher Count "the passkey's counter is `{present}`, it must be above `{required}`", "the passkey may have been copied: sign again, and change the root key's device if it repeats";
 
+    // 14x: the read pass does not open what is asked for.
+    140 PassMissing Nothing "what is asked for is not public and needs a read pass", "send `Authorization: Casemate` and a pass that the account's root key or a live session key signed; `casemate read-pass` makes one";
+    141 PassMalformed Nothing "the read pass is not one in canonical bytes", "encode it with the published schema, in base64url without padding: no trailing bytes, known tags, an account unless it asks which one a key has";
+    142 PassOfAnotherChain Nothing "the read pass was signed for another chain", "sign again with the chain id that the node reports";
+    143 PassNotYetValid Milliseconds "the read pass begins at `{required}`, the node's clock says `{present}`", "set the clock right, or let the pass begin a minute earlier";
+    144 PassExpired Milliseconds "the read pass ended at `{required}`, the node's clock says `{present}`", "sign another one";
+    145 PassLifeNotAllowed Milliseconds "the read pass would live `{present}`, at least 1 and at most `{required}` is allowed", "sign one that ends sooner; another one is signed in no time";
+    146 PassSignatureInvalid Nothing "signature does not fit key and read pass", "sign the digest of exactly these terms with this key";
+    147 PassDoesNotCover Count "the read pass is for reads of class `{present}` or for another account, market or key; this one is of class `{required}`", "sign a pass for what is read: 1 an account, 2 a market's private data, 3 the auditor's view, 4 which account a key has";
+    148 ReadNotPermitted Count "the policy in force does not let this reader read what is of class `{present}`", "see GET /v1/policy: 1 is an account, 2 a market's private data, 3 the auditor's view, 4 which account a key has";
+    149 ReadEvidenceTooLow Tier "the policy in force asks for evidence `{required}` to read this, the pass stands for `{present}`", "sign the pass with the root key";
+
     // 2xx: the grant does not entitle.
     200 ActionNotGranted Action "the grant does not include action `{present}`", "register a grant that includes it, or sign with the root key";
     201 MarketNotGranted Count "the grant does not include market `{present}`", "register a grant that includes it, or sign with the root key";

@@ -102,6 +102,12 @@ impl<D: PolicyDecider> Replica<D> {
         &self.ledger
     }
 
+    /// What answers for rules of policies that the state's table does not hold.
+    #[must_use]
+    pub const fn decider(&self) -> &D {
+        &self.policy
+    }
+
     /// The log of records.
     #[must_use]
     pub const fn log(&self) -> &Log {

@@ -14,7 +14,7 @@ pub struct ChainJson {
     pub chain_id: HexArray<32>,
     /// For people.
     pub name: String,
-    /// A development chain: its money is worth nothing, and everything on it is public.
+    /// A development chain: its money is worth nothing, and its keys derive from a public seed.
     pub is_development: bool,
     /// Largest envelope.
     pub envelope_size_bytes_max: u64,
@@ -69,6 +69,8 @@ pub enum PrincipalRoleJson {
     Governor,
     /// Takes over positions that the book cannot close.
     Backstop,
+    /// Reads what it must to check.
+    Auditor,
 }
 
 impl From<PrincipalKind> for PrincipalRoleJson {
@@ -79,6 +81,7 @@ impl From<PrincipalKind> for PrincipalRoleJson {
             PrincipalKind::RiskOfficer => Self::RiskOfficer,
             PrincipalKind::Governor => Self::Governor,
             PrincipalKind::Backstop => Self::Backstop,
+            PrincipalKind::Auditor => Self::Auditor,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use casemate_ledger::preview::{Preview, Standing};
 use casemate_ledger::segment::Segment;
-use casemate_protocol::{AccountId, Command, Event, Reject, SegmentId};
+use casemate_protocol::{AccountId, Command, Event, MarketId, Reject, SegmentId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -190,26 +190,39 @@ impl PreviewJson {
 }
 
 impl NearLiquidationJson {
-    /// Reads the `count` accounts that are closest, over all segments. An account may come once for each segment.
+    /// Reads the `count` accounts that are closest, over all segments or with a position in one market; none if there is no
+    /// such market. An account may come once for each segment.
     #[must_use]
-    pub fn read(view: &StateView<'_>, count: usize) -> Self {
+    pub fn read(view: &StateView<'_>, count: usize, market: Option<MarketId>) -> Option<Self> {
         let ledger = view.ledger;
+        let of_market = market.map(|market| ledger.segment_of(market));
+        if of_market == Some(None) {
+            return None;
+        }
         let mut accounts: Vec<NearAccountJson> = Vec::new();
-        for segment in ledger.segments().iter().filter(|segment| segment.clearing().is_some()) {
-            for (account, health, distance_ppm) in ledger.nearest_liquidation(segment, count) {
+        let is_asked = |segment: &&Segment| of_market.flatten().is_none_or(|id| id == segment.id());
+        for segment in ledger.segments().iter().filter(|segment| segment.clearing().is_some()).filter(is_asked) {
+            // Others of the segment may be closer, and are somebody else's to see.
+            let nearest = ledger.nearest_liquidation(segment, market.map_or(count, |_| usize::MAX));
+            for (account, health, distance_ppm) in nearest {
                 let row = segment.sub_account(account);
+                let mut positions = row.map_or_else(Vec::new, |row| PositionJson::all(segment, row));
+                positions.retain(|held| market.is_none_or(|market| market.number() == held.market));
+                if market.is_some() && positions.iter().all(|held| held.position_lots.0 == 0) {
+                    continue;
+                }
                 accounts.push(NearAccountJson {
                     account: account.number(),
                     segment: segment.id().number(),
                     distance_ppm,
                     equity_quote_micros: Int(health.equity),
                     maintenance_quote_micros: Int(health.maintenance),
-                    positions: row.map_or_else(Vec::new, |row| PositionJson::all(segment, row)),
+                    positions,
                 });
             }
         }
         accounts.sort_by_key(|near| (near.distance_ppm, near.account, near.segment));
         accounts.truncate(count);
-        Self { height: ledger.chain().height.number(), state_root: view.state_root.into(), accounts }
+        Some(Self { height: ledger.chain().height.number(), state_root: view.state_root.into(), accounts })
     }
 }

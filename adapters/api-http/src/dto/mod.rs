@@ -10,6 +10,7 @@ pub mod margin;
 pub mod market;
 pub mod policy;
 pub mod proof;
+pub mod read_pass;
 pub mod receipt;
 pub mod safeguards;
 pub mod segment;

@@ -25,13 +25,22 @@ pub enum Topic {
     Account(AccountId),
 }
 
+/// A message, and what it is about: whoever passes on what is not public looks whether that may still be seen.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What it is about.
+    pub topic: Topic,
+    /// The message.
+    pub text: Utf8Bytes,
+}
+
 /// One listener's end: messages until it is cut off.
 #[derive(Debug)]
 pub struct Listener {
     /// Its number.
     pub id: u64,
     /// Its messages. Ends when the listener was cut off.
-    pub messages: Receiver<Utf8Bytes>,
+    pub messages: Receiver<Told>,
     end: Arc<AtomicBool>,
 }
 
@@ -62,7 +71,7 @@ pub struct Listeners {
 }
 
 struct Entry {
-    messages: Sender<Utf8Bytes>,
+    messages: Sender<Told>,
     topics: BTreeSet<Topic>,
     is_too_slow: Arc<AtomicBool>,
 }
@@ -117,15 +126,16 @@ impl Listeners {
         if !self.is_heard(topic) {
             return;
         }
-        let message = Utf8Bytes::from(message());
+        let message = Told { topic, text: Utf8Bytes::from(message()) };
         let listening = self.by_id.iter().filter(|(_, entry)| entry.topics.contains(&topic));
         let too_slow: Vec<u64> =
             listening.filter(|(_, entry)| !entry.is_sent(message.clone())).map(|(id, _)| *id).collect();
         too_slow.into_iter().for_each(|id| self.remove(id));
     }
 
-    pub fn send_one(&mut self, id: u64, message: String) {
-        if self.by_id.get(&id).is_some_and(|entry| !entry.is_sent(Utf8Bytes::from(message))) {
+    pub fn send_one(&mut self, id: u64, topic: Topic, message: String) {
+        let message = Told { topic, text: Utf8Bytes::from(message) };
+        if self.by_id.get(&id).is_some_and(|entry| !entry.is_sent(message)) {
             self.remove(id);
         }
     }
@@ -142,7 +152,7 @@ impl Listeners {
 
 impl Entry {
     /// Never waits: a full queue is the end of its listener.
-    fn is_sent(&self, message: Utf8Bytes) -> bool {
+    fn is_sent(&self, message: Told) -> bool {
         let is_sent = self.messages.try_send(message).is_ok();
         if !is_sent {
             self.is_too_slow.store(true, Ordering::Release);

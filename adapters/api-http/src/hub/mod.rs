@@ -32,7 +32,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-pub use listeners::{Listener, ListenerEnd, Topic};
+pub use listeners::{Listener, ListenerEnd, Told, Topic};
 pub use moves::MovesJson;
 
 use crate::asking::node_failed;
@@ -319,7 +319,7 @@ impl Hub {
             model.accounts.entry(account).or_insert(height);
         }
         let snapshot = model.snapshot(topic, after);
-        model.listeners.send_one(listener, snapshot);
+        model.listeners.send_one(listener, topic, snapshot);
         Ok(())
     }
 

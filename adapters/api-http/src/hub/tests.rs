@@ -71,7 +71,7 @@ fn traded(number: u64, maker_order: u64, lots: u64) -> Event {
 }
 
 fn next(listener: &mut Listener) -> Value {
-    serde_json::from_str(&listener.messages.try_recv().unwrap()).unwrap()
+    serde_json::from_str(&listener.messages.try_recv().unwrap().text).unwrap()
 }
 
 fn asks(hub: &Hub) -> Vec<(u64, u64, u32)> {

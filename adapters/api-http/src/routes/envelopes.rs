@@ -1,22 +1,27 @@
 //! Submitting envelopes, and asking for their receipts.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use casemate_protocol::{Digest, Envelope};
+use casemate_gate::Read;
+use casemate_protocol::{AccountId, Digest, Envelope};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::{PathPart, Service, answer, query};
+use crate::access::Reader;
 use crate::asking::{ANSWER_WAIT_MAX, look, node_failed, off_thread, within};
 use crate::body::{Encoding, encoding, json, read};
 use crate::dto::envelope::{EnvelopeJson, UnsignedEnvelopeJson};
+use crate::dto::read_pass::{PassToSignJson, UnsignedPassJson};
 use crate::dto::receipt::{AcceptedJson, ReceiptJson};
 use crate::dto::typed_data::ToSignJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
-use crate::ports::Answer;
+use crate::ports::{Answer, StateView};
 use crate::values::HexArray;
 
 /// How long to wait.
@@ -126,15 +131,55 @@ async fn to_sign(service: &Service, headers: &HeaderMap, body: Body) -> Result<T
     ToSignJson::of_intent(&unsigned.into_intent()?, &Digest(service.chain.chain_id.0))
 }
 
-/// The receipt of an envelope.
+/// What a key signs for a read pass: typed data for a wallet, a digest for any other key.
+///
+/// Nothing is kept, and no state is looked at. The bytes of the answer with the signature behind them are the pass.
+#[utoipa::path(
+    post,
+    path = "/v1/typed-data/read-pass",
+    request_body(content((UnsignedPassJson = "application/json")), description = "Who reads what, and when."),
+    responses((status = 200, body = PassToSignJson), (status = "4XX", body = ErrorBody))
+)]
+pub async fn pass_typed_data(State(service): State<Service>, headers: HeaderMap, body: Body) -> Response {
+    answer(pass_to_sign(&service, &headers, body).await)
+}
+
+async fn pass_to_sign(service: &Service, headers: &HeaderMap, body: Body) -> Result<PassToSignJson, ApiError> {
+    let unsigned: UnsignedPassJson = super::json_body(service, headers, body).await?;
+    Ok(PassToSignJson::of(&unsigned.into_terms(Digest(service.chain.chain_id.0))?))
+}
+
+/// The receipt of an envelope: for the account that submitted it.
 #[utoipa::path(
     get,
     path = "/v1/receipts/{envelope}",
     params(("envelope" = String, Path, description = "The envelope's id, 64 hexadecimal digits.")),
     responses((status = 200, body = ReceiptJson), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody))
 )]
-pub async fn receipt(State(service): State<Service>, PathPart(envelope): PathPart) -> Response {
-    answer(find_receipt(&service, &envelope).await)
+pub async fn receipt(State(service): State<Service>, reader: Reader, PathPart(envelope): PathPart) -> Response {
+    answer(read_receipt(&service, &reader, &envelope).await)
+}
+
+/// Ids of envelopes are public and a refusal names amounts, so a receipt is shown to the account that submitted it alone.
+async fn read_receipt(service: &Service, reader: &Reader, envelope: &str) -> Result<ReceiptJson, ApiError> {
+    let receipt = find_receipt(service, envelope).await?;
+    let (venue, height, position) = (Arc::clone(&service.venue), receipt.height, receipt.position);
+    let block = off_thread(move || venue.block(height).map_err(ApiError::failed)).await?;
+    let place = usize::try_from(position).unwrap_or(usize::MAX);
+    let bytes = block.as_ref().and_then(|block| block.envelopes.as_slice().get(place));
+    let decoded = bytes.and_then(|bytes| Envelope::decode(bytes.as_slice()).ok());
+    let (envelope, _) = decoded.ok_or_else(|| {
+        ApiError::of(ApiRule::MachineFailed, format!("block `{height}` of the receipt is not on this machine"))
+    })?;
+    let (account, key) = (envelope.intent.account, envelope.intent.signer.key);
+    let whose = move |view: &StateView<'_>| match (account, view.ledger.accounts().account_of_root(&key)) {
+        (AccountId::NONE, Some(opened)) => Read::Account(opened),
+        // It was to open an account and did not.
+        (AccountId::NONE, None) => Read::Key(key),
+        (account, _) => Read::Account(account),
+    };
+    reader.look_for(service, whose, |_view| ()).await?;
+    Ok(receipt)
 }
 
 async fn find_receipt(service: &Service, envelope: &str) -> Result<ReceiptJson, ApiError> {
@@ -145,7 +190,7 @@ async fn find_receipt(service: &Service, envelope: &str) -> Result<ReceiptJson, 
     if let Some(recent) = look(&*service.venue, move |view| (view.recent_receipt)(&id)).await? {
         return Ok(ReceiptJson::from(&recent));
     }
-    let venue = std::sync::Arc::clone(&service.venue);
+    let venue = Arc::clone(&service.venue);
     let old = off_thread(move || venue.old_receipt(&id).map_err(ApiError::failed)).await?;
     old.as_ref().map(ReceiptJson::from).ok_or_else(|| {
         ApiError::of(ApiRule::ReceiptNotFound, format!("no durable block holds an envelope with id `{id}`"))

@@ -32,6 +32,7 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{PassBook, describe, require_pass};
 use crate::body::{Encoding, encoding, json, read};
 use crate::dto::chain::ChainJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, json_response};
@@ -44,6 +45,10 @@ use crate::server::Limits;
 #[derive(Clone)]
 pub struct Service(Arc<Shared>);
 
+/// Makes a read pass in base64url for the page that is served: whoever runs the node signs it and answers for it. None if it
+/// cannot be made now.
+pub type PagePass = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the handlers share.
 pub struct Shared {
     pub(crate) venue: Arc<dyn Venue>,
@@ -52,6 +57,9 @@ pub struct Shared {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) is_stopping: AtomicBool,
+    pub(crate) passes: PassBook,
+    /// Makes a pass for the page; none where people bring their own.
+    pub(crate) page_pass: Option<PagePass>,
     /// A permit for each stream that may still be opened.
     pub(crate) streams: Arc<Semaphore>,
     /// Changes when streams have to end.
@@ -70,6 +78,18 @@ impl Service {
     /// A service for one chain.
     #[must_use]
     pub fn new(genesis: &Genesis, venue: Arc<dyn Venue>, hub: Arc<Hub>, limits: Limits) -> Self {
+        Self::with_page(genesis, venue, hub, limits, None)
+    }
+
+    /// The same with passes for its page, if there are any. Whoever can load the page then reads what they open.
+    #[must_use]
+    pub fn with_page(
+        genesis: &Genesis,
+        venue: Arc<dyn Venue>,
+        hub: Arc<Hub>,
+        limits: Limits,
+        page_pass: Option<PagePass>,
+    ) -> Self {
         Self(Arc::new(Shared {
             venue,
             hub,
@@ -77,6 +97,8 @@ impl Service {
             limits,
             metrics: Metrics::default(),
             is_stopping: AtomicBool::new(false),
+            passes: PassBook::new(genesis.chain_id()),
+            page_pass,
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             stop: watch::Sender::new(false),
         }))
@@ -87,19 +109,12 @@ impl Service {
         self.stop.send_replace(true);
     }
 
-    /// Account data of a chain whose money is worth something is nobody's business but its owner's.
-    pub(crate) fn require_public_accounts(&self) -> Result<(), ApiError> {
-        if self.chain.is_development {
-            return Ok(());
-        }
-        Err(ApiError::of(ApiRule::AccountDataNotPublic, "this is not a development chain: account data is not served"))
-    }
-
     pub(crate) fn router(&self) -> Router {
         let (router, document) = api().split_for_parts();
         let with_parameters = Arc::new(paths_with_parameters(&document));
         router
             .layer(from_fn_with_state(with_parameters, refuse_parameters))
+            .layer(from_fn_with_state(self.clone(), require_pass))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .layer(from_fn_with_state(self.clone(), count_request))
@@ -125,6 +140,7 @@ fn api() -> OpenApiRouter<Service> {
         .routes(routes!(envelopes::submit))
         .routes(routes!(envelopes::receipt))
         .routes(routes!(envelopes::typed_data))
+        .routes(routes!(envelopes::pass_typed_data))
         .routes(routes!(accounts::account))
         .routes(routes!(accounts::near_liquidation))
         .routes(routes!(accounts::margin))
@@ -152,7 +168,9 @@ fn api() -> OpenApiRouter<Service> {
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().split_for_parts().1
+    let mut document = api().split_for_parts().1;
+    describe(&mut document);
+    document
 }
 
 /// Paths that take parameters behind the question mark; their handlers refuse those that they do not know.

@@ -3,12 +3,14 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use casemate_gate::Read;
 use casemate_protocol::policy::PolicyAction;
 use casemate_protocol::{MarketId, QuoteMicros, SegmentId};
 use serde::Deserialize;
 
-use super::accounts::{account_not_found, public_account};
+use super::accounts::{account_not_found, account_number};
 use super::{PathPart, Service, answer, query};
+use crate::access::Reader;
 use crate::asking::look;
 use crate::dto::policy::{AccountPolicyJson, Asked, PolicyJson};
 use crate::error::{ApiError, ApiRule, ErrorBody};
@@ -33,7 +35,7 @@ pub struct AskedParams {
     amount_quote_micros: i64,
 }
 
-/// Which tier of evidence an action of an account needs now. Development chains only.
+/// Which tier of evidence an action of an account needs now.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account}/policy",
@@ -52,18 +54,20 @@ pub struct AskedParams {
 )]
 pub async fn account_policy(
     State(service): State<Service>,
+    reader: Reader,
     PathPart(account): PathPart,
     params: Result<Query<AskedParams>, QueryRejection>,
 ) -> Response {
-    answer(read_account_policy(&service, &account, params).await)
+    answer(read_account_policy(&service, &reader, &account, params).await)
 }
 
 async fn read_account_policy(
     service: &Service,
+    reader: &Reader,
     account: &str,
     params: Result<Query<AskedParams>, QueryRejection>,
 ) -> Result<AccountPolicyJson, ApiError> {
-    let account = public_account(service, account)?;
+    let account = account_number(account)?;
     let params = query(params)?;
     let action = PolicyAction::from_name(&params.action).ok_or_else(|| {
         let words: Vec<&str> = PolicyAction::ALL.iter().map(|action| action.name()).collect();
@@ -77,6 +81,7 @@ async fn read_account_policy(
         market: params.market.map(MarketId::new),
         amount: QuoteMicros::from_micros(params.amount_quote_micros),
     };
-    let found = look(&*service.venue, move |view| AccountPolicyJson::read(view, &asked)).await?;
+    let read = Read::Account(account);
+    let found = reader.look(service, read, move |view| AccountPolicyJson::read(view, &asked)).await?;
     found.ok_or_else(|| account_not_found(account))
 }

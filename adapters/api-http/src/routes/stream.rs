@@ -2,7 +2,13 @@
 //!
 //! A client sends `{"op": "subscribe", "channel": "book", "market": 1}` and gets a snapshot, then changes. A reader that is
 //! too slow gets the error `ReaderTooSlow` and a close frame with code 4408, as far as it still reads.
+//!
+//! What is not public comes to whoever has shown a pass for it, with the request that opens the stream or by
+//! `{"op": "authorize", "pass": …}`. The pass is judged at the subscription, **before each message that it opens**, against a
+//! state that is not older than what the message tells of, and once a second. When it does not open the channel any more, the
+//! subscription ends with an error that says why; everything else on the stream goes on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +19,8 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use casemate_gate::{AuthenticPass, Read};
+use casemate_protocol::read_pass::ReadScope;
 use casemate_protocol::{AccountId, MarketId, Reject, RejectCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -20,25 +28,29 @@ use tokio::time::{Instant, interval, timeout};
 use utoipa::ToSchema;
 
 use super::{Service, market_not_found};
+use crate::access::{Access, Reader};
 use crate::body::json;
+use crate::dto::read_pass::ReadsJson;
 use crate::error::{ApiError, ApiRule, ErrorBody, ErrorDetail};
-use crate::hub::{Listener, ListenerEnd, NotSubscribed, Topic};
+use crate::hub::{Listener, ListenerEnd, NotSubscribed, Told, Topic};
 use crate::server::ConnectionPermit;
 
 /// What a client sends.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamRequest {
-    /// Begin or end.
+    /// Begin, end, or show a pass.
     pub op: StreamOp,
     /// What to listen to.
-    pub channel: Channel,
+    pub channel: Option<Channel>,
     /// The market of `book` and `trades`.
     pub market: Option<u16>,
     /// The account of `account`.
     pub account: Option<u64>,
     /// The last sequence that the client has: the snapshot then holds what came since.
     pub after: Option<u64>,
+    /// The read pass of `authorize`, in base64url.
+    pub pass: Option<String>,
 }
 
 /// Begins or ends a subscription.
@@ -49,6 +61,8 @@ pub enum StreamOp {
     Subscribe,
     /// Ends.
     Unsubscribe,
+    /// Shows a read pass, which takes the place of an earlier one for the same.
+    Authorize,
 }
 
 /// A channel of the stream.
@@ -69,10 +83,32 @@ pub enum Channel {
     Account,
 }
 
+impl Channel {
+    /// Whose business a channel is. The match has no rest, so a new channel has to say it.
+    const fn access(self) -> Access {
+        match self {
+            Self::Blocks | Self::Breakers | Self::Liquidations | Self::Book | Self::Trades => Access::Public,
+            Self::Account => Access::OwnAccount,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct StreamError<'a> {
     channel: &'static str,
+    /// The account whose subscription ended with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<u64>,
     error: &'a ErrorDetail,
+}
+
+/// Answers a pass that is good now.
+#[derive(Serialize)]
+struct StreamPass {
+    channel: &'static str,
+    reads: ReadsJson,
+    account: u64,
+    expires_ms: u64,
 }
 
 /// Opens a stream. See docs/http-api.md for its messages.
@@ -92,6 +128,10 @@ pub async fn stream(
         let message = "the stream was asked for by a page of another origin";
         return ApiError::of(ApiRule::OriginNotAllowed, message).into_response();
     }
+    let pass = match service.pass_in(&headers) {
+        Ok(pass) => pass,
+        Err(error) => return error.into_response(),
+    };
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
@@ -108,7 +148,7 @@ pub async fn stream(
         return error.numbers("count", max, max.saturating_add(1)).into_response();
     };
     upgrade.max_message_size(REQUEST_BYTES_MAX).max_frame_size(REQUEST_BYTES_MAX).on_upgrade(move |socket| async move {
-        serve(&service, socket).await;
+        serve(&service, socket, pass).await;
         // Stream and connection count until here.
         drop((stream_permit, permit));
     })
@@ -127,10 +167,18 @@ fn is_own_origin(headers: &HeaderMap) -> bool {
     }
 }
 
-async fn serve(service: &Service, socket: WebSocket) {
+async fn serve(service: &Service, socket: WebSocket, pass: Option<Arc<AuthenticPass>>) {
     let listener = service.hub.listen();
     let id = listener.id;
-    let mut connection = Connection { service, socket, listener, requests: 0, heard: Instant::now() };
+    let mut connection = Connection {
+        service,
+        socket,
+        listener,
+        requests: 0,
+        heard: Instant::now(),
+        readers: pass.map(Reader::of).into_iter().collect(),
+        accounts: BTreeSet::new(),
+    };
     let end = connection.run().await;
     service.hub.forget(id);
     connection.close(end).await;
@@ -143,6 +191,10 @@ struct Connection<'a> {
     requests: u32,
     /// When the client last sent anything, answers to pings included.
     heard: Instant,
+    /// Whoever has shown a pass: at most one for each account and scope, and one auditor.
+    readers: Vec<Reader>,
+    /// Accounts that are listened to.
+    accounts: BTreeSet<AccountId>,
 }
 
 /// Why a stream ends.
@@ -159,10 +211,11 @@ impl Connection<'_> {
     async fn run(&mut self) -> End {
         let mut stop = self.service.stop.subscribe();
         let mut ping = interval(self.service.limits.stream_ping_every);
+        let mut judge = interval(self.service.limits.stream_judge_every);
         loop {
             let ended = tokio::select! {
                 message = self.listener.messages.recv() => match message {
-                    Some(message) => self.send(Message::Text(message)).await,
+                    Some(told) => self.pass_on(told).await,
                     None => Some(self.cut_off()),
                 },
                 received = self.socket.recv() => match received {
@@ -170,6 +223,7 @@ impl Connection<'_> {
                     Some(Err(_)) | None => Some(End::Gone),
                 },
                 () = stopped(&mut stop) => Some(End::Stopping),
+                _ = judge.tick() => self.judge_all().await,
                 _ = ping.tick() => {
                     let is_silent = self.heard.elapsed() > self.service.limits.stream_silence_max;
                     if is_silent { Some(End::Gone) } else { self.send(Message::Ping(bytes::Bytes::new())).await }
@@ -205,9 +259,10 @@ impl Connection<'_> {
                     );
                     return Some(End::Told { code: CLOSE_POLICY, error });
                 }
-                match self.request(&text) {
-                    Ok(()) => None,
-                    Err(error) => self.send(error_message(&error)).await,
+                match self.request(&text).await {
+                    Ok(None) => None,
+                    Ok(Some(answer)) => self.send(answer).await,
+                    Err(error) => self.send(error_message(&error, None)).await,
                 }
             }
             Message::Binary(_) => {
@@ -219,49 +274,95 @@ impl Connection<'_> {
         }
     }
 
-    fn request(&self, text: &str) -> Result<(), ApiError> {
+    async fn request(&mut self, text: &str) -> Result<Option<Message>, ApiError> {
         let request: StreamRequest = json(text.as_bytes())?;
-        let topic = self.topic(&request)?;
-        let hub = &self.service.hub;
         match request.op {
+            StreamOp::Authorize => self.authorize(&request).map(Some),
             StreamOp::Unsubscribe => {
-                hub.unsubscribe(self.listener.id, topic);
-                Ok(())
+                let topic = topic(&request)?;
+                if let Topic::Account(account) = topic {
+                    self.accounts.remove(&account);
+                }
+                self.service.hub.unsubscribe(self.listener.id, topic);
+                Ok(None)
             }
-            StreamOp::Subscribe => {
-                hub.subscribe(self.listener.id, topic, request.after).map_err(|not_subscribed| match not_subscribed {
-                    NotSubscribed::MarketNotFound => {
-                        market_not_found(request.market.map_or(MarketId::NONE, MarketId::new))
-                    }
-                    NotSubscribed::TooManyTopics => {
-                        ApiError::of(ApiRule::SubscriptionInvalid, "a stream has at most `64` subscriptions")
-                    }
-                })
-            }
+            StreamOp::Subscribe => self.subscribe(&request).await.map(|()| None),
         }
     }
 
-    fn topic(&self, request: &StreamRequest) -> Result<Topic, ApiError> {
-        let wrong = |message: &str| Err(ApiError::of(ApiRule::SubscriptionInvalid, message));
-        match (request.channel, request.market, request.account) {
-            (Channel::Blocks, None, None) => Ok(Topic::Blocks),
-            (Channel::Breakers, None, None) => Ok(Topic::Breakers),
-            (Channel::Liquidations, None, None) => Ok(Topic::Liquidations),
-            (Channel::Book, Some(market), None) => Ok(Topic::Book(MarketId::new(market))),
-            (Channel::Trades, Some(market), None) => Ok(Topic::Trades(MarketId::new(market))),
-            (Channel::Account, None, Some(account)) => {
-                self.service.require_public_accounts()?;
-                if account == 0 {
-                    return Err(ApiError::refused(&Reject::of(RejectCode::AccountNotFound)));
-                }
-                Ok(Topic::Account(AccountId::new(account)))
-            }
-            (Channel::Blocks | Channel::Breakers | Channel::Liquidations, ..) => {
-                wrong("`blocks`, `breakers` and `liquidations` take neither `market` nor `account`")
-            }
-            (Channel::Book | Channel::Trades, ..) => wrong("`book` and `trades` take `market`, and no `account`"),
-            (Channel::Account, ..) => wrong("`account` takes `account`, and no `market`"),
+    /// Keeps a pass. What it opens is looked at when something is asked for.
+    fn authorize(&mut self, request: &StreamRequest) -> Result<Message, ApiError> {
+        let is_alone = (request.channel, request.market, request.account, request.after) == (None, None, None, None);
+        let Some(text) = request.pass.as_deref().filter(|_| is_alone) else {
+            return Err(wrong("`authorize` takes `pass` and nothing else"));
+        };
+        let reader = Reader::of(self.service.pass_of_text(text)?);
+        let terms = *reader.pass().terms();
+        let is_for_another = |known: &Reader| {
+            let held = known.pass().terms();
+            held.scope != terms.scope || (held.account != terms.account && terms.scope != ReadScope::Auditor)
+        };
+        self.readers.retain(is_for_another);
+        if self.readers.len() >= READERS_MAX {
+            return Err(wrong("a stream has passes for at most `64` accounts"));
         }
+        self.readers.push(reader);
+        let told = StreamPass {
+            channel: "authorized",
+            reads: terms.scope.into(),
+            account: terms.account.number(),
+            expires_ms: terms.expires_ms.ms(),
+        };
+        // Our own bodies have string keys and no failing parts.
+        Ok(Message::Text(Utf8Bytes::from(serde_json::to_string(&told).unwrap_or_default())))
+    }
+
+    async fn subscribe(&mut self, request: &StreamRequest) -> Result<(), ApiError> {
+        let topic = topic(request)?;
+        if let Topic::Account(account) = topic {
+            if account.is_none() {
+                return Err(ApiError::refused(&Reject::of(RejectCode::AccountNotFound)));
+            }
+            judge(self.service, &self.readers, account).await?;
+            self.accounts.insert(account);
+        }
+        let subscribed = self.service.hub.subscribe(self.listener.id, topic, request.after);
+        subscribed.map_err(|not_subscribed| match not_subscribed {
+            NotSubscribed::MarketNotFound => market_not_found(request.market.map_or(MarketId::NONE, MarketId::new)),
+            NotSubscribed::TooManyTopics => wrong("a stream has at most `64` subscriptions"),
+        })
+    }
+
+    /// Passes a message on, if whoever listens may see it: the state that is asked is not older than what it tells of.
+    async fn pass_on(&mut self, told: Told) -> Option<End> {
+        if let Topic::Account(account) = told.topic {
+            // Queued before its subscription ended.
+            if !self.accounts.contains(&account) {
+                return None;
+            }
+            if let Err(error) = judge(self.service, &self.readers, account).await {
+                return self.end_account(account, &error).await;
+            }
+        }
+        self.send(Message::Text(told.text)).await
+    }
+
+    /// Ends the subscriptions that no pass opens any more.
+    async fn judge_all(&mut self) -> Option<End> {
+        for account in self.accounts.clone() {
+            if let Err(error) = judge(self.service, &self.readers, account).await
+                && let Some(end) = self.end_account(account, &error).await
+            {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    async fn end_account(&mut self, account: AccountId, error: &ApiError) -> Option<End> {
+        self.accounts.remove(&account);
+        self.service.hub.unsubscribe(self.listener.id, Topic::Account(account));
+        self.send(error_message(error, Some(account))).await
     }
 
     /// A client that takes nothing for this long is gone, whatever it says.
@@ -284,7 +385,7 @@ impl Connection<'_> {
             End::Stopping => (CLOSE_GOING_AWAY, "the node is stopping".to_owned()),
             End::Told { code, error } => {
                 let reason = error.detail().message.clone();
-                if self.send(error_message(&error)).await.is_some() {
+                if self.send(error_message(&error, None)).await.is_some() {
                     return;
                 }
                 (code, reason)
@@ -303,10 +404,59 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|&is_stopping| is_stopping).await.map(drop);
 }
 
-fn error_message(error: &ApiError) -> Message {
+/// Whether one of the passes opens an account now. Of those that do not, the one that was signed for it says why. No more than
+/// two were: its own and an auditor's, so nobody makes the state be asked often.
+async fn judge(service: &Service, readers: &[Reader], account: AccountId) -> Result<(), ApiError> {
+    let read = Read::Account(account);
+    let uncovered = |shown: &Reader| {
+        let (asked, shown) = (ReadScope::Account.number(), shown.pass().terms().scope.number());
+        Reject::of(RejectCode::PassDoesNotCover).required(asked.into()).present(shown.into())
+    };
+    let none_fits = readers.first().map_or_else(|| RejectCode::PassMissing.into(), uncovered);
+    let mut refusal = ApiError::refused(&none_fits);
+    for reader in readers.iter().filter(|reader| reader.pass().covers(&read)) {
+        match reader.look(service, read, |_view| ()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+/// What a request is about.
+fn topic(request: &StreamRequest) -> Result<Topic, ApiError> {
+    if request.pass.is_some() {
+        return Err(wrong("`pass` is for `authorize` alone"));
+    }
+    let Some(channel) = request.channel else { return Err(wrong("`channel` is missing")) };
+    let topic = match (channel, request.market, request.account) {
+        (Channel::Blocks, None, None) => Topic::Blocks,
+        (Channel::Breakers, None, None) => Topic::Breakers,
+        (Channel::Liquidations, None, None) => Topic::Liquidations,
+        (Channel::Book, Some(market), None) => Topic::Book(MarketId::new(market)),
+        (Channel::Trades, Some(market), None) => Topic::Trades(MarketId::new(market)),
+        (Channel::Account, None, Some(account)) => Topic::Account(AccountId::new(account)),
+        (Channel::Blocks | Channel::Breakers | Channel::Liquidations, ..) => {
+            return Err(wrong("`blocks`, `breakers` and `liquidations` take neither `market` nor `account`"));
+        }
+        (Channel::Book | Channel::Trades, ..) => {
+            return Err(wrong("`book` and `trades` take `market`, and no `account`"));
+        }
+        (Channel::Account, ..) => return Err(wrong("`account` takes `account`, and no `market`")),
+    };
+    debug_assert_eq!(matches!(topic, Topic::Account(_)), channel.access() != Access::Public, "{channel:?}");
+    Ok(topic)
+}
+
+fn wrong(message: &str) -> ApiError {
+    ApiError::of(ApiRule::SubscriptionInvalid, message)
+}
+
+fn error_message(error: &ApiError, account: Option<AccountId>) -> Message {
     debug_assert_ne!(error.status(), StatusCode::OK, "an error has a status of its own");
     // Our own bodies have string keys and no failing parts.
-    let text = serde_json::to_string(&StreamError { channel: "error", error: error.detail() }).unwrap_or_default();
+    let told = StreamError { channel: "error", account: account.map(AccountId::number), error: error.detail() };
+    let text = serde_json::to_string(&told).unwrap_or_default();
     Message::Text(Utf8Bytes::from(text))
 }
 
@@ -314,6 +464,8 @@ fn error_message(error: &ApiError) -> Message {
 const REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// Requests on one stream: each may cost a snapshot.
 const REQUESTS_MAX: u32 = 10_000;
+/// Passes on one stream: as many as it may have subscriptions.
+const READERS_MAX: usize = 64;
 const CLOSE_GOING_AWAY: u16 = 1001;
 const CLOSE_POLICY: u16 = 1008;
 /// Codes from 4000 on are for applications; this one looks like the status of the same meaning.

@@ -9,9 +9,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use casemate_api_http::Limits;
+use casemate_api_http::base64url;
+use casemate_node::development_keys::{public_key, root_key, sign_read_pass};
 use casemate_node::solo::SoloOptions;
+use casemate_protocol::Digest;
 use casemate_protocol::hash::{self, Domain};
+use casemate_protocol::read_pass::ReadScope;
 use serde_json::{Value, json};
 
 use super::engine::{Chain, EngineRun};
@@ -19,8 +22,9 @@ use super::keys::SeededKeyCache;
 use super::latency::{ChainClock, Latencies};
 use super::row::RowPlan;
 use super::workload::Workload;
+use crate::client::reading::{LIFE_MS_MAX, terms_from_now};
 use crate::error::CliError;
-use crate::node::serving::ServedNode;
+use crate::node::serving::{Face, ServedNode};
 
 /// What a run does.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +53,12 @@ pub fn run(plan: HttpPlan, dir: &Path) -> Result<Value, CliError> {
     let load = workload.next(count, &chain);
     chain.node.keeper().flush()?;
     let clock = ChainClock::from_now(chain.time_ms);
+    let chain_id = chain.chain_id();
+    let first_account = 1 + u64::try_from(chain.node.genesis().principals().count()).unwrap_or(u64::MAX);
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| CliError::defect(error.to_string()))?;
-    let served = ServedNode::start(chain.node, SoloOptions::default(), clock, listener, Limits::default())?;
-    let measured = measure(served.address(), &load.envelopes, plan);
+    let served = ServedNode::start(chain.node, SoloOptions::default(), clock, listener, Face::default())?;
+    let passes = passes(&seed, &chain_id, first_account, plan);
+    let measured = measure(served.address(), &load.envelopes, &passes, plan);
     served.stop()?;
     std::fs::remove_dir_all(&folder).map_err(|error| super::cannot("delete", &folder, &error))?;
     let (submissions, reads) = measured?;
@@ -71,7 +78,24 @@ pub fn run(plan: HttpPlan, dir: &Path) -> Result<Value, CliError> {
 
 type Reads = Vec<(&'static str, Latencies)>;
 
-fn measure(address: SocketAddr, envelopes: &[Vec<u8>], plan: HttpPlan) -> Result<(Latencies, Reads), CliError> {
+/// What each read of an account brings, one after the other: signed before the clock starts, because that is not the node's
+/// work. Each account has one, so that the node pays for a signature whenever it comes for the first time.
+fn passes(seed: &[u8; 32], chain_id: &Digest, first_account: u64, plan: HttpPlan) -> Vec<(u64, String)> {
+    let count = u64::from(READS_PER_S * plan.seconds).min(plan.accounts);
+    let pass = |index: u64| {
+        let (key, account) = (root_key(seed, index), first_account + index);
+        let terms = terms_from_now(*chain_id, account, public_key(&key), ReadScope::Account, LIFE_MS_MAX);
+        (account, base64url::encode(&sign_read_pass(terms, &key).encode()))
+    };
+    (0..count).map(pass).collect()
+}
+
+fn measure(
+    address: SocketAddr,
+    envelopes: &[Vec<u8>],
+    passes: &[(u64, String)],
+    plan: HttpPlan,
+) -> Result<(Latencies, Reads), CliError> {
     // Every thread has its connection before the clock starts.
     let started = Instant::now() + Duration::from_millis(200);
     let due = |index: usize, per_s: u32| started + Duration::from_secs_f64(index as f64 / f64::from(per_s));
@@ -100,8 +124,8 @@ fn measure(address: SocketAddr, envelopes: &[Vec<u8>], plan: HttpPlan) -> Result
                     for index in 0..READS_PER_S as usize * plan.seconds as usize {
                         let at = due(index, READS_PER_S);
                         wait_until(at);
-                        let account = 4 + index as u64 % plan.accounts;
-                        client.get(&path.replace("{account}", &account.to_string()))?;
+                        let (account, pass) = &passes[index % passes.len()];
+                        client.get(&path.replace("{account}", &account.to_string()), pass)?;
                         times_ms.push(at.elapsed().as_secs_f64() * 1_000.0);
                     }
                     Ok(times_ms)
@@ -150,8 +174,9 @@ impl Client {
         self.exchange(&[head.as_bytes(), envelope].concat())
     }
 
-    fn get(&mut self, path: &str) -> Result<(), CliError> {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").as_bytes())
+    fn get(&mut self, path: &str, pass: &str) -> Result<(), CliError> {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Casemate {pass}\r\n\r\n");
+        self.exchange(head.as_bytes())
     }
 
     /// Sends a request and reads its whole answer, which must be a success.

@@ -95,6 +95,7 @@ fn hold_receipts(answers: Receiver<(u64, Answer)>, count: usize) -> Result<Vec<I
 }
 
 /// Block time goes on from where the chain stands, as fast as the machine's.
+#[derive(Clone, Copy, Debug)]
 pub struct ChainClock {
     began: Instant,
     at: TimeMs,

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use casemate_node::development_keys::{public_key, read_key_file};
+use casemate_node::development_keys::read_key_file;
 use casemate_protocol::Command;
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::amount::show_quote;
 use super::http::Http;
-use super::signing::{Identity, account_of_key, chain_id, now_ms, public_key_argument};
+use super::reading::{ReaderArgs, account_of_key};
+use super::signing::{Identity, chain_id, now_ms};
 use super::{NodeUrl, rows, show_receipt_and, table, text};
 use crate::error::CliError;
 
@@ -27,49 +28,24 @@ pub enum AccountCommand {
     /// Shows balances, grants and resting orders.
     Show {
         #[command(flatten)]
-        whose: Whose,
+        whose: ReaderArgs,
         #[command(flatten)]
         node: NodeUrl,
     },
-}
-
-/// Which account.
-#[derive(clap::Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
-pub struct Whose {
-    /// By its number.
-    #[arg(long)]
-    account: Option<u64>,
-    /// By its root key, or the file of it.
-    #[arg(long, value_name = "KEY or FILE")]
-    key: Option<String>,
 }
 
 /// Arguments of `positions`.
 #[derive(clap::Args, Debug)]
 pub struct PositionsArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: ReaderArgs,
     #[command(flatten)]
     node: NodeUrl,
 }
 
-impl Whose {
-    /// The account's number.
-    ///
-    /// # Errors
-    /// The key is no account's root key, or no node.
-    pub fn number(&self, http: &Http) -> Result<u64, CliError> {
-        match (&self.account, &self.key) {
-            (Some(account), _) => Ok(*account),
-            (None, Some(key)) => account_of_key(http, &public_key_argument(key)?),
-            (None, None) => Err(CliError::new("no account is named", "use --account or --key")),
-        }
-    }
-
-    fn read(&self, http: &Http) -> Result<Value, CliError> {
-        http.get(&format!("/v1/accounts/{}", self.number(http)?))
-    }
+fn read(whose: &ReaderArgs, http: &Http) -> Result<Value, CliError> {
+    let (account, pass) = whose.open(http)?;
+    http.get_with(&format!("/v1/accounts/{account}"), &pass)
 }
 
 /// Runs an `account` command.
@@ -80,7 +56,7 @@ pub fn run(command: &AccountCommand) -> Result<(), CliError> {
     match command {
         AccountCommand::Open { key, node } => open(key, node),
         AccountCommand::Show { whose, node } => {
-            let account = whose.read(&node.connect()?)?;
+            let account = read(whose, &node.connect()?)?;
             if node.json {
                 outln!("{account:#}");
             } else {
@@ -94,11 +70,10 @@ pub fn run(command: &AccountCommand) -> Result<(), CliError> {
 fn open(key: &Path, node: &NodeUrl) -> Result<(), CliError> {
     let http = node.connect()?;
     let key = read_key_file(key)?;
-    let root = public_key(&key);
     let chain = http.get("/v1/chain")?;
     let envelope = Identity::opening(key).sign(chain_id(&chain)?, now_ms(&http)?, vec![Command::OpenAccount])?;
     let receipt = http.submit(&envelope.encode())?;
-    let number = || account_of_key(&http, &root).map(Value::from);
+    let number = || account_of_key(&http, &key).map(Value::from);
     let account = show_receipt_and(&receipt, node.json, "account", number)?;
     if !node.json {
         outln!("account {account} is open");
@@ -159,7 +134,7 @@ fn show(account: &Value) {
 /// # Errors
 /// The node's refusal, or no node.
 pub fn positions(args: &PositionsArgs) -> Result<(), CliError> {
-    let account = args.whose.read(&args.node.connect()?)?;
+    let account = read(&args.whose, &args.node.connect()?)?;
     let positions: Vec<&Value> = rows(&account, "segments").flat_map(|part| rows(part, "positions")).collect();
     if args.node.json {
         let shown = serde_json::json!({

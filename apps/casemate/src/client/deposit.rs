@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::amount::parse_quote;
 use super::http::Http;
-use super::signing::{Identity, public_key_argument, random};
+use super::signing::{Identity, account_with, public_key_argument, random};
 use super::{NodeUrl, rows, show_receipt};
 use crate::error::CliError;
 
@@ -95,7 +95,7 @@ fn attest(http: &Http, index: u64, attestor: &Value, claim: &DepositClaim) -> Re
     }
     // Attestors of a development chain sign for everybody who has this command.
     for _ in 0..ATTEMPTS_MAX {
-        let account = http.get(&format!("/v1/accounts/{}", attestor["account"]))?;
+        let account = account_with(http, &key, attestor["account"].as_u64().unwrap_or_default())?;
         let identity = Identity::of(key, &account)?;
         let receipt = identity.submit_if_first(http, Command::AttestDeposit(Box::new(claim.clone())))?;
         if let Some(receipt) = receipt {

@@ -6,9 +6,9 @@ use casemate_protocol::{AccountId, BoundedVec, Command, PublicKey};
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::account::Whose;
 use super::http::Http;
-use super::signing::SignerArgs;
+use super::reading::{Pass, ReaderArgs};
+use super::signing::{Identity, SignerArgs};
 use super::{NodeUrl, rows, show_receipt, text};
 use crate::error::CliError;
 
@@ -38,7 +38,7 @@ pub enum GuardiansCommand {
     /// Shows who guards an account, who is to, and how they voted.
     Show {
         #[command(flatten)]
-        whose: Whose,
+        whose: ReaderArgs,
         #[command(flatten)]
         node: NodeUrl,
     },
@@ -75,7 +75,7 @@ pub enum RecoveryCommand {
     /// Shows the recovery, the freeze and the votes.
     Show {
         #[command(flatten)]
-        whose: Whose,
+        whose: ReaderArgs,
         #[command(flatten)]
         node: NodeUrl,
     },
@@ -112,7 +112,8 @@ pub fn run_guardians(command: &GuardiansCommand) -> Result<(), CliError> {
         GuardiansCommand::Cancel { root, node } => ask(root, node, Command::CancelGuardianChange),
         GuardiansCommand::Show { whose, node } => {
             let http = node.connect()?;
-            show(&http, whose.number(&http)?, node.json)
+            let (account, pass) = whose.open(&http)?;
+            show(&http, account, &pass, node.json)
         }
     }
 }
@@ -129,7 +130,8 @@ pub fn run_recovery(command: &RecoveryCommand) -> Result<(), CliError> {
         RecoveryCommand::Cancel { root, node } => ask(root, node, Command::CancelRecovery),
         RecoveryCommand::Show { whose, node } => {
             let http = node.connect()?;
-            show(&http, whose.number(&http)?, node.json)
+            let (account, pass) = whose.open(&http)?;
+            show(&http, account, &pass, node.json)
         }
     }
 }
@@ -140,7 +142,10 @@ impl Ballot {
         let (identity, _) = self.guardian.identity(&http)?;
         let vote = Command::VoteAsGuardian(VoteAsGuardian { account: AccountId::new(self.of), act });
         show_receipt(&identity.submit(&http, vote)?, self.node.json)?;
-        if self.node.json { Ok(()) } else { show(&http, self.of, false) }
+        if !self.node.json {
+            outln!("voted; the votes about account {} are shown to whoever has a key of it", self.of);
+        }
+        Ok(())
     }
 }
 
@@ -148,14 +153,15 @@ fn ask(root: &SignerArgs, node: &NodeUrl, command: Command) -> Result<(), CliErr
     let http = node.connect()?;
     let (identity, account) = root.identity(&http)?;
     show_receipt(&identity.submit(&http, command)?, node.json)?;
-    match account["account"].as_u64().filter(|_| !node.json) {
-        Some(account) => show(&http, account, false),
-        None => Ok(()),
-    }
+    account["account"].as_u64().map_or(Ok(()), |account| show_unless_json(&http, account, &identity, node))
 }
 
-fn show(http: &Http, account: u64, is_json: bool) -> Result<(), CliError> {
-    let account = http.get(&format!("/v1/accounts/{account}"))?;
+fn show_unless_json(http: &Http, account: u64, identity: &Identity, node: &NodeUrl) -> Result<(), CliError> {
+    if node.json { Ok(()) } else { show(http, account, &identity.pass(http)?, false) }
+}
+
+fn show(http: &Http, account: u64, pass: &Pass, is_json: bool) -> Result<(), CliError> {
+    let account = http.get_with(&format!("/v1/accounts/{account}"), pass)?;
     let safeguards = &account["safeguards"];
     let guarding = &safeguards["guarding"];
     if is_json {

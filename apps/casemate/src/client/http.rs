@@ -7,6 +7,7 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Response;
 
+use super::reading::Pass;
 use crate::error::CliError;
 
 /// One node.
@@ -38,9 +39,14 @@ impl Http {
         require_success(self.try_get(path)?)
     }
 
-    /// What a path says, or nothing if nothing is there.
-    pub fn find(&self, path: &str) -> Result<Option<Value>, CliError> {
-        let (status, body) = self.try_get(path)?;
+    /// What a path that is not public says to whoever has a pass for it.
+    pub fn get_with(&self, path: &str, pass: &Pass) -> Result<Value, CliError> {
+        require_success(self.try_get_with(path, pass)?)
+    }
+
+    /// The same, or nothing if nothing is there.
+    pub fn find_with(&self, path: &str, pass: &Pass) -> Result<Option<Value>, CliError> {
+        let (status, body) = self.try_get_with(path, pass)?;
         if status == 404 { Ok(None) } else { require_success((status, body)).map(Some) }
     }
 
@@ -77,11 +83,12 @@ impl Http {
         }
     }
 
-    /// What a path says about a body.
-    pub fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+    /// What a path that is not public says about a body.
+    pub fn post_with(&self, path: &str, body: &Value, pass: &Pass) -> Result<Value, CliError> {
         let sent = self
             .agent
             .post(format!("{}{path}", self.url))
+            .header("authorization", pass.header())
             .content_type("application/json")
             .send(body.to_string().as_bytes());
         require_success(read(sent.map_err(|error| self.unreachable(&error))?)?)
@@ -89,6 +96,11 @@ impl Http {
 
     fn try_get(&self, path: &str) -> Result<(u16, Value), CliError> {
         let sent = self.agent.get(format!("{}{path}", self.url)).call();
+        read(sent.map_err(|error| self.unreachable(&error))?)
+    }
+
+    fn try_get_with(&self, path: &str, pass: &Pass) -> Result<(u16, Value), CliError> {
+        let sent = self.agent.get(format!("{}{path}", self.url)).header("authorization", pass.header()).call();
         read(sent.map_err(|error| self.unreachable(&error))?)
     }
 

@@ -4,8 +4,8 @@ use casemate_protocol::QuoteMicros;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::account::Whose;
 use super::amount::{parse_quote, show_quote};
+use super::reading::ReaderArgs;
 use super::{NodeUrl, http, rows, table, text};
 use crate::error::CliError;
 
@@ -13,7 +13,7 @@ use crate::error::CliError;
 #[derive(clap::Args, Debug)]
 pub struct MarginArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: ReaderArgs,
     /// Shows what an order in this market would do instead; with `--side` and `--lots`.
     #[arg(long, requires = "side", requires = "lots", conflicts_with = "withdraw")]
     market: Option<u16>,
@@ -51,9 +51,9 @@ pub enum PreviewSide {
 /// The node's refusal, no node, or a previewed command that would be refused.
 pub fn run(args: &MarginArgs) -> Result<(), CliError> {
     let http = args.node.connect()?;
-    let account = args.whose.number(&http)?;
+    let (account, pass) = args.whose.open(&http)?;
     let Some(command) = previewed(args) else {
-        let margin = http.get(&format!("/v1/accounts/{account}/margin"))?;
+        let margin = http.get_with(&format!("/v1/accounts/{account}/margin"), &pass)?;
         if args.node.json {
             outln!("{margin:#}");
         } else {
@@ -62,7 +62,7 @@ pub fn run(args: &MarginArgs) -> Result<(), CliError> {
         }
         return Ok(());
     };
-    let preview = http.post(&format!("/v1/accounts/{account}/margin/preview"), &command)?;
+    let preview = http.post_with(&format!("/v1/accounts/{account}/margin/preview"), &command, &pass)?;
     if args.node.json {
         outln!("{preview:#}");
     } else {

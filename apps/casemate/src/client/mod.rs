@@ -1,17 +1,19 @@
 //! The client: commands against a running node's HTTP interface.
 //!
-//! Keys stay here: envelopes are signed on this side, and only canonical bytes travel. Tables are for people; `--json`
+//! Keys stay here: envelopes and read passes are signed on this side, and only canonical bytes travel. Tables are for people; `--json`
 //! prints what the node answered, for programs.
 
 pub mod account;
 pub mod breakers;
 pub mod deposit;
+pub mod evidence;
 pub mod grant;
 pub mod guardians;
 pub mod margin;
 pub mod officers;
 pub mod order;
 pub mod payout;
+pub mod reading;
 pub mod root_key;
 pub mod watch;
 pub mod withdraw;

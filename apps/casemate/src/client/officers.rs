@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::breakers::{breaker, state_of};
 use super::http::Http;
-use super::signing::{Identity, account_of_key};
+use super::reading::account_of_key;
+use super::signing::{Identity, account_with};
 use super::{NodeUrl, rows, show_receipt};
 use crate::error::CliError;
 use crate::policy::review;
@@ -95,12 +96,13 @@ impl OfficerArgs {
         let (key, account) = match &self.key {
             Some(file) => {
                 let key = read_key_file(file)?;
-                let account = account_of_key(http, &public_key(&key))?;
+                let account = account_of_key(http, &key)?;
                 (key, account)
             }
             None => self.development_officer(http, office, approvals)?,
         };
-        Identity::of(key, &http.get(&format!("/v1/accounts/{account}"))?)
+        let shown = account_with(http, &key, account)?;
+        Identity::of(key, &shown)
     }
 
     fn development_officer(

@@ -4,8 +4,8 @@ use casemate_protocol::Command;
 use casemate_protocol::command::{OutsideReference, PayoutAddress};
 use clap::Subcommand;
 
-use super::account::Whose;
 use super::http::Http;
+use super::reading::{Pass, ReaderArgs};
 use super::signing::SignerArgs;
 use super::withdraw::parse_destination;
 use super::{NodeUrl, rows, show_receipt, table, text};
@@ -35,7 +35,7 @@ pub enum PayoutCommand {
     /// Shows the book.
     List {
         #[command(flatten)]
-        whose: Whose,
+        whose: ReaderArgs,
         #[command(flatten)]
         node: NodeUrl,
     },
@@ -62,7 +62,8 @@ pub fn run(command: &PayoutCommand) -> Result<(), CliError> {
         PayoutCommand::Remove { root, address, node } => ask(root, address, node, Command::RemovePayoutAddress),
         PayoutCommand::List { whose, node } => {
             let http = node.connect()?;
-            show(&http, whose.number(&http)?, node.json)
+            let (account, pass) = whose.open(&http)?;
+            show(&http, account, &pass, node.json)
         }
     }
 }
@@ -78,13 +79,13 @@ fn ask(
     let address = PayoutAddress { chain: address.chain, destination: address.destination.clone() };
     show_receipt(&identity.submit(&http, way(Box::new(address)))?, node.json)?;
     match account["account"].as_u64().filter(|_| !node.json) {
-        Some(account) => show(&http, account, false),
+        Some(account) => show(&http, account, &identity.pass(&http)?, false),
         None => Ok(()),
     }
 }
 
-fn show(http: &Http, account: u64, is_json: bool) -> Result<(), CliError> {
-    let account = http.get(&format!("/v1/accounts/{account}"))?;
+fn show(http: &Http, account: u64, pass: &Pass, is_json: bool) -> Result<(), CliError> {
+    let account = http.get_with(&format!("/v1/accounts/{account}"), pass)?;
     let book = &account["safeguards"]["address_book"];
     if is_json {
         outln!("{book:#}");

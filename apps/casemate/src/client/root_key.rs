@@ -7,9 +7,9 @@ use casemate_protocol::command::ChangeRootKey;
 use casemate_protocol::{Command, PublicKey};
 use clap::Subcommand;
 
-use super::account::Whose;
 use super::http::Http;
-use super::signing::{Identity, SignerArgs};
+use super::reading::{Pass, ReaderArgs};
+use super::signing::{Identity, SignerArgs, account_with};
 use super::{NodeUrl, rows, show_receipt, text};
 use crate::error::CliError;
 
@@ -47,7 +47,7 @@ pub enum RootKeyCommand {
     /// Shows the root key, the one that is announced, and those before.
     Show {
         #[command(flatten)]
-        whose: Whose,
+        whose: ReaderArgs,
         #[command(flatten)]
         node: NodeUrl,
     },
@@ -72,14 +72,17 @@ pub fn run(command: &RootKeyCommand) -> Result<(), CliError> {
         RootKeyCommand::Cancel { root, node } => ask(root, node, Command::CancelRootKeyChange),
         RootKeyCommand::Accept { key, account, node } => {
             let http = node.connect()?;
-            let shown = http.get(&format!("/v1/accounts/{account}"))?;
-            let identity = Identity::announced(read_key_file(key)?, &shown)?;
+            let key = read_key_file(key)?;
+            // Shown to it once it may take over, which says what it waits for until then.
+            let shown = account_with(&http, &key, *account)?;
+            let identity = Identity::announced(key, &shown)?;
             show_receipt(&identity.submit(&http, Command::AcceptRootKey)?, node.json)?;
-            show_unless_json(&http, *account, node)
+            show_unless_json(&http, *account, &identity, node)
         }
         RootKeyCommand::Show { whose, node } => {
             let http = node.connect()?;
-            show(&http, whose.number(&http)?, node.json)
+            let (account, pass) = whose.open(&http)?;
+            show(&http, account, &pass, node.json)
         }
     }
 }
@@ -88,15 +91,15 @@ fn ask(root: &SignerArgs, node: &NodeUrl, command: Command) -> Result<(), CliErr
     let http = node.connect()?;
     let (identity, account) = root.identity(&http)?;
     show_receipt(&identity.submit(&http, command)?, node.json)?;
-    account["account"].as_u64().map_or(Ok(()), |account| show_unless_json(&http, account, node))
+    account["account"].as_u64().map_or(Ok(()), |account| show_unless_json(&http, account, &identity, node))
 }
 
-fn show_unless_json(http: &Http, account: u64, node: &NodeUrl) -> Result<(), CliError> {
-    if node.json { Ok(()) } else { show(http, account, false) }
+fn show_unless_json(http: &Http, account: u64, identity: &Identity, node: &NodeUrl) -> Result<(), CliError> {
+    if node.json { Ok(()) } else { show(http, account, &identity.pass(http)?, false) }
 }
 
-fn show(http: &Http, account: u64, is_json: bool) -> Result<(), CliError> {
-    let account = http.get(&format!("/v1/accounts/{account}"))?;
+fn show(http: &Http, account: u64, pass: &Pass, is_json: bool) -> Result<(), CliError> {
+    let account = http.get_with(&format!("/v1/accounts/{account}"), pass)?;
     let safeguards = &account["safeguards"];
     if is_json {
         let keys = serde_json::json!({

@@ -10,6 +10,7 @@ use ed25519_zebra::SigningKey;
 use serde_json::Value;
 
 use super::http::Http;
+use super::reading::{Pass, account_of_key};
 use crate::error::CliError;
 
 /// The key that signs.
@@ -37,9 +38,9 @@ impl SignerArgs {
         let key = read_key_file(&self.key)?;
         let account = match self.account {
             Some(account) => account,
-            None => account_of_key(http, &public_key(&key))?,
+            None => account_of_key(http, &key)?,
         };
-        let shown = http.get(&format!("/v1/accounts/{account}"))?;
+        let shown = account_with(http, &key, account)?;
         Ok((Identity::of(key, &shown)?, shown))
     }
 }
@@ -76,6 +77,11 @@ impl Identity {
         Self { key, account: AccountId::NONE, role: SignerRole::Root, nonce: 1 }
     }
 
+    /// A pass for the account.
+    pub fn pass(&self, http: &Http) -> Result<Pass, CliError> {
+        Pass::own(http, &self.key, self.account.number())
+    }
+
     /// Signs commands that each stand alone.
     pub fn sign(&self, chain_id: Digest, now_ms: u64, commands: Vec<Command>) -> Result<Envelope, CliError> {
         let commands = BoundedVec::new(commands).ok_or_else(|| CliError::defect("too many commands"))?;
@@ -105,16 +111,9 @@ impl Identity {
     }
 }
 
-/// The account that a root key opened.
-pub fn account_of_key(http: &Http, key: &PublicKey) -> Result<u64, CliError> {
-    let named = public_key_text(key);
-    let found = http.find(&format!("/v1/keys/{named}"))?;
-    found.and_then(|found| found["account"].as_u64()).ok_or_else(|| {
-        CliError::new(
-            format!("`{named}` is the root key of no account"),
-            "for a session key name the account with --account; a new root key opens one: `casemate deposit`, then `casemate account open`",
-        )
-    })
+/// An account as it is shown to a key of it.
+pub fn account_with(http: &Http, key: &SigningKey, account: u64) -> Result<Value, CliError> {
+    http.get_with(&format!("/v1/accounts/{account}"), &Pass::own(http, key, account)?)
 }
 
 /// A public key, written out or taken from a key file.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest as _;
+use tungstenite::http::HeaderValue;
 use tungstenite::{Message, WebSocket};
 
 use super::amount::show_quote;
 use super::http::{Http, refusal};
+use super::reading::{Pass, ReaderArgs};
 use super::{NodeUrl, rows, text};
 use crate::error::CliError;
 
@@ -20,9 +23,9 @@ pub struct WatchArgs {
     /// The market of `book` and `trades`.
     #[arg(long)]
     market: Option<u16>,
-    /// The account of `account`.
-    #[arg(long)]
-    account: Option<u64>,
+    /// Of `account`: which, and with which key.
+    #[command(flatten)]
+    whose: ReaderArgs,
     /// The last sequence that you have: shows what came since.
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
@@ -56,7 +59,12 @@ pub enum WatchedChannel {
 /// The node's refusal, no node, or the stream ended before `--count` messages.
 pub fn run(args: &WatchArgs) -> Result<(), CliError> {
     let http = args.node.connect()?;
-    let mut stream = open(&http)?;
+    let mine = match args.channel {
+        WatchedChannel::Account => Some(args.whose.open(&http)?),
+        _ => None,
+    };
+    let (account, mut pass) = mine.map_or((None, None), |(account, pass)| (Some(account), Some(pass)));
+    let mut stream = open(&http, pass.as_ref())?;
     let channel = match args.channel {
         WatchedChannel::Blocks => "blocks",
         WatchedChannel::Breakers => "breakers",
@@ -66,17 +74,26 @@ pub fn run(args: &WatchArgs) -> Result<(), CliError> {
         WatchedChannel::Account => "account",
     };
     let request = json!({
-        "op": "subscribe", "channel": channel, "market": args.market, "account": args.account, "after": args.after,
+        "op": "subscribe", "channel": channel, "market": args.market, "account": account, "after": args.after,
     });
     stream.send(Message::text(request.to_string())).map_err(|error| broken(&error))?;
     let mut shown = 0;
     while args.count.is_none_or(|count| shown < count) {
+        // The node pings several times a minute, so this comes round in time however little happens.
+        if let Some(old) = pass.as_mut().filter(|pass| pass.is_old()) {
+            *old = args.whose.renew(&http)?;
+            let shown = json!({ "op": "authorize", "pass": old.text() });
+            stream.send(Message::text(shown.to_string())).map_err(|error| broken(&error))?;
+        }
         match stream.read().map_err(|error| broken(&error))? {
             Message::Text(message) => {
                 let message: Value = serde_json::from_str(&message)
                     .map_err(|_error| CliError::defect("the node sends something that is not JSON"))?;
                 if message["channel"] == "error" {
                     return Err(refusal(&message["error"]));
+                }
+                if message["channel"] == "authorized" {
+                    continue;
                 }
                 if args.node.json {
                     outln!("{message}");
@@ -97,7 +114,7 @@ pub fn run(args: &WatchArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn open(http: &Http) -> Result<WebSocket<TcpStream>, CliError> {
+fn open(http: &Http, pass: Option<&Pass>) -> Result<WebSocket<TcpStream>, CliError> {
     let host = http.host();
     let no_node = |error: &dyn std::fmt::Display| {
         CliError::new(
@@ -109,7 +126,13 @@ fn open(http: &Http) -> Result<WebSocket<TcpStream>, CliError> {
     let address = with_port.to_socket_addrs().map_err(|error| no_node(&error))?.next();
     let address = address.ok_or_else(|| no_node(&"the name has no address"))?;
     let socket = TcpStream::connect_timeout(&address, CONNECT_WAIT_MAX).map_err(|error| no_node(&error))?;
-    let (stream, _) = tungstenite::client(format!("ws://{host}/v1/stream"), socket).map_err(|error| no_node(&error))?;
+    let mut request = format!("ws://{host}/v1/stream").into_client_request().map_err(|error| no_node(&error))?;
+    if let Some(pass) = pass {
+        // Letters of base64url and one space.
+        let header = HeaderValue::from_str(&pass.header()).map_err(|error| no_node(&error))?;
+        request.headers_mut().insert("authorization", header);
+    }
+    let (stream, _) = tungstenite::client(request, socket).map_err(|error| no_node(&error))?;
     Ok(stream)
 }
 

@@ -70,7 +70,7 @@ fn ask(args: &WithdrawArgs, way: fn(Box<RequestWithdrawal>) -> Command) -> Resul
     let receipt = identity.submit(&http, way(Box::new(request)))?;
     let mut moves = Value::Null;
     let newest = || {
-        moves = http.get(&format!("/v1/accounts/{}/moves", account["account"]))?;
+        moves = http.get_with(&format!("/v1/accounts/{}/moves", account["account"]), &identity.pass(&http)?)?;
         let of_segment = rows(&moves, "withdrawals").filter(|withdrawal| withdrawal["segment"] == args.segment);
         let number = of_segment.filter_map(|withdrawal| withdrawal["number"].as_u64()).max();
         Ok(number.map_or(Value::Null, Value::from))

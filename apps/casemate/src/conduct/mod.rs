@@ -31,6 +31,8 @@ use stage::Stage;
 pub enum ConductCommand {
     /// Runs the detectors over recorded and injected manipulation and says what they find and whom they touch.
     Evaluate(EvaluateArgs),
+    /// Drops what is inferred about an account's links to others; again after seven days.
+    Contest(crate::client::evidence::ContestArgs),
 }
 
 /// Arguments of `conduct evaluate`.
@@ -61,7 +63,10 @@ const FLOW: &str = "orderbook/bitstamp_l3/orders.csv.zst";
 /// # Errors
 /// A file is there and cannot be read.
 pub fn run(command: &ConductCommand) -> Result<(), CliError> {
-    let ConductCommand::Evaluate(args) = command;
+    let args = match command {
+        ConductCommand::Evaluate(args) => args,
+        ConductCommand::Contest(args) => return crate::client::evidence::contest(args),
+    };
     let named = args.data.clone().or_else(|| std::env::var_os("CASEMATE_DATA").map(PathBuf::from));
     let data = named.unwrap_or_else(|| PathBuf::from("../shared/data"));
     let report = evaluate(&data, args.seed, args.json)?;

@@ -6,17 +6,27 @@ use std::sync::Arc;
 use casemate_api_http::feed::{BlockFeeder, FeedThread};
 use casemate_api_http::hub::{BLOCKS_REMEMBERED_MAX, Hub};
 use casemate_api_http::ports::{self, Failure, NotTaken, StateView, Venue};
-use casemate_api_http::{Limits, Server, Service};
+use casemate_api_http::{Limits, PagePass, Server, Service};
+use casemate_gate::read::Clocks;
 use casemate_node::NodeError;
-use casemate_node::solo::clock::Clock;
+use casemate_node::solo::clock::{Clock, SystemClock};
 use casemate_node::solo::{
     Answer, BlockObserver, DurableBlock, NotAsked, Questions, Receipt, ReplyTo, Solo, SoloOptions, Submitter, View,
 };
 use casemate_node::{ChainReader, Node};
-use casemate_protocol::Digest;
 use casemate_protocol::block::Block;
+use casemate_protocol::{Digest, TimeMs};
 
 use crate::error::CliError;
+
+/// How a node shows itself.
+#[derive(Default)]
+pub struct Face {
+    /// Bounds on clients.
+    pub limits: Limits,
+    /// Passes for its page; none where people bring their own.
+    pub page_pass: Option<PagePass>,
+}
 
 /// A node under its sequencer, with a server in front.
 pub struct ServedNode {
@@ -33,17 +43,18 @@ impl ServedNode {
     pub fn start(
         node: Node,
         options: SoloOptions,
-        clock: impl Clock,
+        clock: impl Clock + Clone + Sync,
         listener: TcpListener,
-        limits: Limits,
+        face: Face,
     ) -> Result<Self, CliError> {
         let hub = Arc::new(hub_of(&node)?);
         let (feed, feed_thread) = BlockFeeder::start(Arc::clone(&hub));
         let (genesis, reader) = (node.genesis().clone(), node.reader());
         let observer: Box<dyn BlockObserver> = Box::new(ToFeed(feed));
-        let solo = Solo::start_observed(node, options, clock, Some(observer));
-        let venue = SoloVenue { submitter: solo.submitter(), questions: solo.questions(), reader };
-        let service = Service::new(&genesis, Arc::new(venue), hub, limits);
+        let solo = Solo::start_observed(node, options, clock.clone(), Some(observer));
+        let block_clock = Box::new(move || clock.wall());
+        let venue = SoloVenue { submitter: solo.submitter(), questions: solo.questions(), reader, block_clock };
+        let service = Service::with_page(&genesis, Arc::new(venue), hub, face.limits, face.page_pass);
         let server = Server::start(listener, service).map_err(|error| {
             CliError::new(format!("the server cannot be started: {error}"), "check the limits of processes and files")
         })?;
@@ -116,6 +127,8 @@ struct SoloVenue {
     submitter: Submitter,
     questions: Questions,
     reader: ChainReader,
+    /// What time the next block would have.
+    block_clock: Box<dyn Fn() -> TimeMs + Send + Sync>,
 }
 
 impl Venue for SoloVenue {
@@ -140,6 +153,7 @@ impl Venue for SoloVenue {
             question(&StateView {
                 ledger: replica.ledger(),
                 state_root: *replica.state_root(),
+                decider: replica.decider(),
                 recent_receipt: &recent,
             })
         }));
@@ -147,6 +161,11 @@ impl Venue for SoloVenue {
             NotAsked::QueueFull => NotTaken::QueueFull,
             NotAsked::Stopped => NotTaken::Stopped,
         })
+    }
+
+    /// Passes are about whoever reads, so they go by this machine's clock, also where block time is another's.
+    fn clocks(&self) -> Clocks {
+        Clocks { reader_ms: SystemClock::start().wall(), venue_ms: (self.block_clock)() }
     }
 
     fn block(&self, height: u64) -> Result<Option<Block>, Failure> {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{compiled, review, tier_in_words};
 use crate::client::amount::parse_quote;
 use crate::client::http::Http;
+use crate::client::reading::ReaderArgs;
 use crate::client::text;
 use crate::error::CliError;
 
@@ -19,16 +20,16 @@ use crate::error::CliError;
 #[derive(clap::Args, Debug)]
 pub struct ExplainArgs {
     /// Folder with the policies. Without it a node is asked what is in force, and how things stand with the account.
-    #[arg(long, value_name = "DIR", required_unless_present = "account")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["account", "key"])]
     policies: Option<PathBuf>,
-    /// An account of a running venue: its kind, conduct, and what left lately are the node's to say.
-    #[arg(long, conflicts_with_all = ["policies", "kind", "state", "regime", "conduct"])]
-    account: Option<u64>,
+    /// An account of a running venue, read with `--key`: its kind, conduct, and what left lately are the node's to say.
+    #[command(flatten)]
+    whose: ReaderArgs,
     /// The segment that it is done to, of a running venue.
-    #[arg(long, requires = "account")]
+    #[arg(long, conflicts_with = "policies")]
     segment: Option<u16>,
     /// The market that it is done to, of a running venue.
-    #[arg(long, requires = "account")]
+    #[arg(long, conflicts_with = "policies")]
     market: Option<u16>,
     /// The node.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
@@ -61,12 +62,12 @@ pub struct ExplainArgs {
 /// # Errors
 /// What is wrong with a file, or why the set does not compile.
 pub fn run(args: &ExplainArgs) -> Result<(), CliError> {
-    let (policies, decider, question) = match (&args.policies, args.account) {
-        (Some(folder), _) => {
+    let (policies, decider, question) = match &args.policies {
+        Some(folder) => {
             let (policies, decider) = compiled(folder)?;
             (policies, decider, args.question())
         }
-        (None, account) => args.ask_node(account.unwrap_or_default())?,
+        None => args.ask_node()?,
     };
     let explanation = explain(&decider, &policies, &question);
     if args.json {
@@ -90,7 +91,7 @@ impl ExplainArgs {
     }
 
     /// The set in force, compiled here, and the cell that the account's action falls into now.
-    fn ask_node(&self, account: u64) -> Result<(Policies, CedarDecider, PolicyQuestion), CliError> {
+    fn ask_node(&self) -> Result<(Policies, CedarDecider, PolicyQuestion), CliError> {
         let http = Http::new(&self.url)?;
         let told = http.get("/v1/policy")?;
         let set = review::set_of(&told)?;
@@ -104,8 +105,9 @@ impl ExplainArgs {
         let places: String =
             [segment, market].into_iter().flatten().map(|(name, id)| format!("&{name}={id}")).collect();
         let (action, amount) = (self.action.name(), self.amount.micros());
+        let (account, pass) = self.whose.open(&http)?;
         let path = format!("/v1/accounts/{account}/policy?action={action}&amount_quote_micros={amount}{places}");
-        let question = question_of(&http.get(&path)?)?;
+        let question = question_of(&http.get_with(&path, &pass)?)?;
         let (policies, decider) = review::compiled_from(&set)?;
         Ok((policies, decider, question))
     }

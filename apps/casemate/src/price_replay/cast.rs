@@ -4,7 +4,8 @@ use casemate_gate::{Authenticated, Decoded, NoProofs, authenticate_batch};
 use casemate_ledger::Ledger;
 use casemate_node::Threads;
 use casemate_node::development_keys::{
-    attestor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key, root_key, sign_envelope,
+    attestor_key, auditor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key, root_key,
+    sign_envelope,
 };
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::genesis::Genesis;
@@ -35,14 +36,14 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Its account in a venue with so many backstops: principals in the order of genesis, then the seeded accounts, makers
-    /// first.
-    pub const fn account(self, backstops: u64) -> AccountId {
+    /// Its account in a venue with so many backstops and auditors: principals in the order of genesis, then the seeded
+    /// accounts, makers first.
+    pub const fn account(self, late_offices: u64) -> AccountId {
         const PUBLISHER: u64 = 1 + ATTESTORS;
         const RISK_OFFICER: u64 = PUBLISHER + PUBLISHERS;
         const GOVERNOR: u64 = RISK_OFFICER + OFFICERS;
         const BACKSTOP: u64 = GOVERNOR + OFFICERS;
-        let maker = BACKSTOP + backstops;
+        let maker = BACKSTOP + late_offices;
         AccountId::new(match self {
             Self::Attestor(index) => 1 + index,
             Self::Publisher(index) => PUBLISHER + index,
@@ -70,7 +71,8 @@ impl Actor {
 /// Everybody's keys.
 pub struct Cast {
     chain_id: Digest,
-    backstops: u64,
+    /// Backstops and auditors.
+    late_offices: u64,
     /// By account, from 1.
     keys: Vec<(SigningKey, PublicKey)>,
 }
@@ -85,13 +87,18 @@ impl Cast {
             .chain((0..OFFICERS).map(Actor::RiskOfficer))
             .chain((0..OFFICERS).map(Actor::Governor))
             .chain((0..backstops).map(Actor::Backstop));
-        let everybody = offices.chain((0..MAKERS).map(Actor::Maker)).chain((0..crowd).map(Actor::Trader));
-        let pair = |actor: Actor| {
-            let key = actor.key(seed);
+        let auditors = u64::try_from(genesis.auditors.len()).unwrap_or(u64::MAX);
+        let traders = (0..MAKERS).map(Actor::Maker).chain((0..crowd).map(Actor::Trader));
+        // Auditors take no part, and have their place among the accounts.
+        let keys = offices
+            .map(|office| office.key(seed))
+            .chain((0..auditors).map(|index| auditor_key(seed, index)))
+            .chain(traders.map(|trader| trader.key(seed)));
+        let pair = |key: SigningKey| {
             let public = public_key(&key);
             (key, public)
         };
-        Self { chain_id: genesis.chain_id(), backstops, keys: everybody.map(pair).collect() }
+        Self { chain_id: genesis.chain_id(), late_offices: backstops + auditors, keys: keys.map(pair).collect() }
     }
 
     /// A letter in an envelope that its sender's root key has signed.
@@ -99,7 +106,7 @@ impl Cast {
     /// # Errors
     /// The sender is not of this cast, or the letter holds more commands than an envelope may.
     pub fn sign(&self, letter: Letter, nonce: u64, now: TimeMs) -> Result<Envelope, CliError> {
-        let account = letter.from.account(self.backstops);
+        let account = letter.from.account(self.late_offices);
         let place = usize::try_from(account.number()).ok().and_then(|number| number.checked_sub(1));
         let (key, public) = place
             .and_then(|place| self.keys.get(place))
@@ -127,7 +134,7 @@ impl Cast {
         let mut used: Vec<AccountId> = Vec::with_capacity(letters.len());
         let mut envelopes = Vec::with_capacity(letters.len());
         for letter in letters {
-            let account = letter.from.account(self.backstops);
+            let account = letter.from.account(self.late_offices);
             let earlier = used.iter().filter(|other| **other == account).count() as u64;
             used.push(account);
             envelopes.push(self.sign(letter, next_nonce(ledger, account) + earlier, now)?);

@@ -86,7 +86,7 @@ impl Driver {
     /// A driver at the beginning of the seconds; the node may have blocks of an earlier run.
     pub fn new(node: Node, plan: &DriverPlan) -> Self {
         let DriverPlan { venue, world, seed, named_from_ms, .. } = plan;
-        let first = Actor::Trader(0).account(Place::ALONE.backstops).number();
+        let first = Actor::Trader(0).account(Place::ALONE.late_offices).number();
         let tick_value = node.genesis().markets.iter().next().map_or(1, |market| market.tick_value.micros());
         Self {
             tally: Tally::new(
@@ -119,7 +119,7 @@ impl Driver {
         let progress = progress_bar(&plan.minutes, is_quiet);
         let ledger = self.node.replica().ledger();
         let nonces =
-            (0..PUBLISHERS).map(|index| next_nonce(ledger, Actor::Publisher(index).account(Place::ALONE.backstops)));
+            (0..PUBLISHERS).map(|index| next_nonce(ledger, Actor::Publisher(index).account(Place::ALONE.late_offices)));
         let mut outside = Outside::start(OutsidePlan {
             world: plan.world,
             minutes: plan.minutes,
@@ -186,7 +186,7 @@ impl Driver {
             self.tally.absorb(&body);
         }
         self.tally.end_block();
-        let trader = Actor::Trader(0).account(Place::ALONE.backstops);
+        let trader = Actor::Trader(0).account(Place::ALONE.late_offices);
         if !self.tally.scrutiny.agrees_with(self.node.replica().ledger(), trader) {
             return Err(CliError::defect("the records tell of another breaker, regime or policy than the ledger has"));
         }

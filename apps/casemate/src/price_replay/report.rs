@@ -77,7 +77,7 @@ impl Money {
         let Some(segment) = ledger.segment(SEGMENT) else { return Self::default() };
         let risk = Risk::new(segment.markets(), ledger.chain().waiting_ms);
         let result = |actor: Actor| {
-            let row = segment.sub_account(actor.account(Place::ALONE.backstops));
+            let row = segment.sub_account(actor.account(Place::ALONE.late_offices));
             row.map_or(0, |row| i128::from(risk.health(row).equity) - i128::from(row.net_deposits().micros()))
         };
         let totals = segment.totals();

@@ -71,7 +71,7 @@ impl<'a> Scene<'a> {
 
     /// The account of a participant.
     pub const fn account(&self, actor: Actor) -> AccountId {
-        actor.account(self.venue.place.backstops)
+        actor.account(self.venue.place.late_offices)
     }
 
     /// An account's part in the segment.

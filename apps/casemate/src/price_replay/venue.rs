@@ -89,8 +89,8 @@ pub struct Place {
     pub market_place: u16,
     /// The segment's backstop, from 0.
     pub backstop: u64,
-    /// Backstops of the venue: their accounts come before those of makers and traders.
-    pub backstops: u64,
+    /// Backstops and auditors of the venue: their accounts come before those of makers and traders.
+    pub late_offices: u64,
     /// The first trader of its crowd.
     pub first_trader: u64,
 }
@@ -102,7 +102,7 @@ impl Place {
         market: MARKET,
         market_place: MARKET_PLACE,
         backstop: 0,
-        backstops: 1,
+        late_offices: 1,
         first_trader: 0,
     };
 }
@@ -186,6 +186,7 @@ impl VenuePlan {
                 grant_lifetime_ms: ms(GRANT_LIFETIME_MS_MAX),
             }),
             policies: PolicyFolder::shipped().to_set().unwrap_or_default(),
+            auditors: BoundedVec::empty(),
         };
         genesis.validate()?;
         Ok(genesis)

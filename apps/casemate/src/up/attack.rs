@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use casemate_node::ChainReader;
 use casemate_node::development_keys::{
-    attestor_key, backstop_key, governor_key, publisher_key, risk_officer_key, root_key, session_key,
+    attestor_key, auditor_key, backstop_key, governor_key, publisher_key, risk_officer_key, root_key, session_key,
 };
 use casemate_node::genesis_file::DEVELOPMENT_SEED;
 use casemate_protocol::genesis::{Genesis, PrincipalKind};
@@ -74,7 +74,7 @@ pub fn run(args: &UpArgs, name: &str) -> Result<(), CliError> {
     let node = open(&folder, production.genesis(), &mut output)?;
     let clock = StageClock::new(production.genesis().time_ms);
     let reader = node.reader();
-    let served = serve(node, clock.clone(), listener)?;
+    let served = serve(node, clock.clone(), listener, production.genesis())?;
 
     introduce(&production, args.speed);
     let address = tell_address(&served, &mut output)?;
@@ -140,6 +140,7 @@ fn key(seed: &[u8; 32], holder: KeyHolder) -> SigningKey {
         KeyHolder::Principal(PrincipalKind::RiskOfficer, index) => risk_officer_key(seed, index),
         KeyHolder::Principal(PrincipalKind::Governor, index) => governor_key(seed, index),
         KeyHolder::Principal(PrincipalKind::Backstop, index) => backstop_key(seed, index),
+        KeyHolder::Principal(PrincipalKind::Auditor, index) => auditor_key(seed, index),
         KeyHolder::Root(index) => root_key(seed, index),
         KeyHolder::Session(index) => session_key(seed, index),
     }

@@ -12,10 +12,14 @@
 //!
 //! With `--attack` the venue is a scenario's and so are its participants ([`attack`]); the rest is the same.
 //!
+//! Its page shows accounts near liquidation under a pass of the venue's auditor ([`page_pass`]): the key is as public as all
+//! keys of a development chain, so nothing is opened that was closed.
+//!
 //! Deliberately absent: any right that the participants have and a user has not.
 
 mod attack;
 mod clock;
+mod page_pass;
 mod plan;
 mod sequenced;
 mod stage;
@@ -28,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use casemate_api_http::Limits;
 use casemate_node::genesis_file;
 use casemate_node::solo::SoloOptions;
 use casemate_node::{Node, NodeOptions};
@@ -36,7 +39,7 @@ use casemate_protocol::genesis::Genesis;
 use serde_json::json;
 
 use crate::error::CliError;
-use crate::node::serving::ServedNode;
+use crate::node::serving::{Face, ServedNode};
 use crate::node::{Output, bind, closed_json, opened_json, stop_signals, tell};
 use clock::StageClock;
 use plan::Plan;
@@ -92,7 +95,7 @@ pub fn run(args: &UpArgs) -> Result<(), CliError> {
     let begins_at = node.replica().ledger().chain().time_ms;
     let world = World::new(&plan, &genesis, begins_at.ms())?;
     let clock = StageClock::new(begins_at);
-    let served = serve(node, clock.clone(), listener)?;
+    let served = serve(node, clock.clone(), listener, &genesis)?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let troupe = Troupe { plan, genesis, world, clock, submitter: served.submitter(), questions: served.questions() };
     let playing = troupe.start(args.speed, Arc::clone(&is_stopping))?;
@@ -125,9 +128,10 @@ fn open(folder: &Path, genesis: &Genesis, output: &mut Output) -> Result<Node, C
 }
 
 /// Puts the node behind its sequencer and the page.
-fn serve(node: Node, clock: StageClock, listener: TcpListener) -> Result<ServedNode, CliError> {
+fn serve(node: Node, clock: StageClock, listener: TcpListener, genesis: &Genesis) -> Result<ServedNode, CliError> {
     let options = SoloOptions { on_note: |note| eprintln!("note: {note}"), ..SoloOptions::default() };
-    ServedNode::start(node, options, clock, listener, Limits::default())
+    let face = Face { page_pass: page_pass::of(genesis), ..Face::default() };
+    ServedNode::start(node, options, clock, listener, face)
 }
 
 fn tell_address(served: &ServedNode, output: &mut Output) -> Result<SocketAddr, CliError> {

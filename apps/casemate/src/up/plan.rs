@@ -182,7 +182,7 @@ impl Plan {
     pub fn markets(genesis: &Genesis) -> Vec<MarketPlan> {
         let mut first_trader = 0;
         let mut plans: Vec<MarketPlan> = Vec::new();
-        let backstops = u64::try_from(genesis.clearing.len()).unwrap_or(u64::MAX);
+        let late_offices = u64::try_from(genesis.clearing.len() + genesis.auditors.len()).unwrap_or(u64::MAX);
         for ((market, crowd), (start_price_micros, price_divisor)) in genesis.markets.iter().zip(CROWDS).zip(STARTS) {
             let Some(margin) = genesis.margin_of(market.id) else { continue };
             let before = plans.iter().filter(|plan| plan.venue.place.segment == market.segment).count();
@@ -191,7 +191,7 @@ impl Plan {
                 market: market.id,
                 market_place: u16::try_from(before).unwrap_or(u16::MAX),
                 backstop: u64::from(market.segment.number()) - 1,
-                backstops,
+                late_offices,
                 first_trader,
             };
             first_trader += crowd;

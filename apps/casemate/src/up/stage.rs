@@ -27,9 +27,9 @@ pub fn drafts(world: &World, ledger: &Ledger, now: TimeMs, genesis_ms: u64) -> V
         letters.extend(of_market(market, ledger, now, genesis_ms));
     }
     let mut used: BTreeMap<AccountId, u64> = BTreeMap::new();
-    let backstops = world.markets.first().map_or(0, |market| market.plan.venue.place.backstops);
+    let late_offices = world.markets.first().map_or(0, |market| market.plan.venue.place.late_offices);
     let draft = |letter: Letter| {
-        let account = letter.from.account(backstops);
+        let account = letter.from.account(late_offices);
         let nonce = used.entry(account).or_insert_with(|| next_nonce(ledger, account));
         let draft = Draft { letter, nonce: *nonce };
         *nonce += 1;

@@ -3,12 +3,14 @@
 #![expect(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use casemate_node::development_keys::{public_key, root_key, session_key, sign_envelope};
+use casemate_api_http::base64url;
+use casemate_node::development_keys::{public_key, root_key, session_key, sign_envelope, sign_read_pass};
 use casemate_node::genesis_file::{self, DEVELOPMENT_SEED, full_collateral_genesis};
 use casemate_protocol::command::{
     CancelOrder, LimitTerms, OrderKind, OrderReference, PlaceOrder, SelfTradeMode, Side, TimeInForce,
@@ -16,6 +18,7 @@ use casemate_protocol::command::{
 use casemate_protocol::envelope::{ENVELOPE_VERSION, GroupMode, Intent, Signer, SignerRole};
 use casemate_protocol::genesis::Genesis;
 use casemate_protocol::hash::Hex;
+use casemate_protocol::read_pass::{READ_PASS_VERSION, ReadScope, ReadTerms};
 use casemate_protocol::{
     AccountId, BoundedVec, ClientOrderId, Digest, Envelope, MarketId, PriceTicks, QuantityLots, TimeMs,
 };
@@ -26,6 +29,26 @@ use serde_json::Value;
 pub fn now() -> TimeMs {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     TimeMs::from_ms(since_epoch.as_millis() as u64)
+}
+
+/// A pass for ten minutes from a little before now, as it stands in a header.
+pub fn read_pass(chain_id: Digest, account: u64, key: &SigningKey, scope: ReadScope) -> String {
+    let terms = ReadTerms {
+        version: READ_PASS_VERSION,
+        chain_id,
+        account: AccountId::new(account),
+        key: public_key(key),
+        scope,
+        not_before_ms: TimeMs::from_ms(now().ms() - 60_000),
+        expires_ms: TimeMs::from_ms(now().ms() + 600_000),
+    };
+    format!("Casemate {}", base64url::encode(&sign_read_pass(terms, key).encode()))
+}
+
+/// Puts a key into a file as `casemate keys new` does.
+pub fn write_key(path: &Path, key: &SigningKey) {
+    std::fs::write(path, format!("{}\n", Hex(key.as_ref()))).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A development genesis with limits that a test does not run into, in a file.
@@ -200,6 +223,11 @@ impl Clients {
 
     pub fn sign(&self, index: usize, intent: Intent) -> Envelope {
         sign_envelope(intent, &self.keys[index])
+    }
+
+    /// A pass of an account's session key, as it stands in a header.
+    pub fn pass(&self, index: usize) -> String {
+        read_pass(self.chain_id, self.account(index), &self.keys[index], ReadScope::Account)
     }
 
     pub fn root(&self, index: usize) -> SigningKey {

@@ -1,7 +1,7 @@
 // What a page or program needs to act on Casemate with an ordinary Ethereum wallet: ask the node what is to be signed, check
 // it, let the wallet sign, and submit. Nothing here is special to one wallet library but `signTypedData`.
 
-import { TypedDataEncoder, concat, sha256 } from "ethers";
+import { Signature, TypedDataEncoder, concat, getBytes, sha256 } from "ethers";
 
 /// An answer that the node refused, with its permanent number.
 export class Refused extends Error {
@@ -80,6 +80,23 @@ export async function signWith(wallet, node, unsigned) {
   const { typed_data: typedData } = await toSign(node, unsigned);
   const signature = await wallet.signTypedData(...forTheWallet(typedData));
   return { ...unsigned, signature };
+}
+
+/// A read pass that a wallet signs, as it stands in the header `Authorization`. `reads` is `account`, or `key` to find out
+/// which account the wallet has.
+export async function readPass(wallet, node, chainId, { reads, account, key }) {
+  const unsigned = { reads, key, not_before_ms: Date.now() - 60_000, expires_ms: Date.now() + 600_000 };
+  if (reads !== "key") unsigned.account = account;
+  const answer = await node.ask("/v1/typed-data/read-pass", { body: unsigned });
+  const digest = digestOf("cm.read", "0x" + answer.terms);
+  require(digest === "0x" + answer.pass_digest, "the pass digest is another");
+  const { domain, message, primaryType } = answer.typed_data;
+  require(primaryType === "ReadPass" && message.passDigest === digest, "the wallet is shown another pass");
+  require(domain.salt === "0x" + chainId && message.account === String(account ?? 0), "the wallet is shown another reader");
+  const { r, s, yParity } = Signature.from(await wallet.signTypedData(...forTheWallet(answer.typed_data)));
+  // The form's number, both halves of the signature, and its parity.
+  const pass = getBytes(concat(["0x" + answer.terms, "0x02", r, s, yParity === 1 ? "0x01" : "0x00"]));
+  return { authorization: "Casemate " + Buffer.from(pass).toString("base64url") };
 }
 
 /// The hash that this library signs, computed from the JSON alone.

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { parseArgs } from "node:util";
 import { Wallet } from "ethers";
-import { Node, Refused, forTheWallet, hashOf, require, signWith, toSign } from "./casemate.mjs";
+import { Node, Refused, forTheWallet, hashOf, readPass, require, signWith, toSign } from "./casemate.mjs";
 
 const { values: given } = parseArgs({
   options: {
@@ -55,7 +55,8 @@ async function refusalOf(work) {
 
 execFileSync(given.casemate, ["deposit", "--root-key", rootKey, "--amount", "1000", "--url", given.url]);
 const opened = await act("open_account");
-({ account } = await node.ask(`/v1/keys/${rootKey}`));
+const whose = await readPass(wallet, node, chainId, { reads: "key", key: rootKey });
+({ account } = await node.ask(`/v1/keys/${rootKey}`, { headers: whose }));
 console.error(`account ${account} is open since block ${opened.height}`);
 
 // ---- a session key
@@ -97,6 +98,9 @@ require(shown.message.amount === "250.000000", "the wallet shows another amount"
 require(shown.message.destination === wallet.address.toLowerCase(), "the wallet shows another destination");
 require(shown.message.account === String(account), "the wallet shows another account");
 await node.submit({ ...asked, signature: await wallet.signTypedData(...forTheWallet(shown)) });
+const own = await readPass(wallet, node, chainId, { reads: "account", account, key: rootKey });
+const { withdrawals } = await node.ask(`/v1/accounts/${account}/moves`, { headers: own });
+require(withdrawals[0].amount_quote_micros === "250000000", "the node tells of another withdrawal");
 console.error("a withdrawal of 250 waits");
 
 // ---- what must be refused
@@ -118,6 +122,8 @@ const refusals = {
     }),
   ),
   expired: await refusalOf(signWith(wallet, node, { ...anyOther, valid_until_ms: 1 }).then(it => node.submit(it))),
+  no_pass: await refusalOf(node.ask(`/v1/accounts/${account}`)),
+  another_account: await refusalOf(node.ask(`/v1/accounts/${account + 1}`, { headers: own })),
   two_commands: await refusalOf(toSign(node, { ...anyOther, commands: [withdrawal, withdrawal] })),
 };
 // The control: the same envelope, signed for this chain and in time, is taken.

@@ -179,7 +179,7 @@ impl PrincipalTable {
     }
 }
 
-fn principals<const MAX: usize>(
+pub(super) fn principals<const MAX: usize>(
     tables: Vec<Spanned<PrincipalTable>>,
     what: &str,
 ) -> Result<BoundedVec<Principal, MAX>, Problem> {

@@ -30,7 +30,7 @@ pub const ORDER_REPLAY_TIME: TimeMs = TimeMs::from_ms(1_430_438_400_000);
 
 /// The development venue: two segments that clear on margin, one with the majors and one with a small coin, a feed for
 /// each of their three perpetual markets, five publishers, three attestors, risk officers and governors of whom two must
-/// agree, the policies that come with this version, and seeded accounts, all keys derived from [`DEVELOPMENT_SEED`].
+/// agree, an auditor, the policies that come with this version, and seeded accounts, all keys derived from [`DEVELOPMENT_SEED`].
 ///
 /// `time` is its block time of height 0. Session grants of the seeded accounts live 30 days from it, so a node that
 /// runs on the clock passes the present. The backstops have accounts but no money: somebody has to deposit it.
@@ -46,6 +46,7 @@ pub fn development_genesis(time: TimeMs) -> Genesis {
         margins: clearing::margins(),
         passkey_origins: BoundedVec::empty(),
         policies: PolicyFolder::shipped().to_set().unwrap_or_default(),
+        auditors: clearing::auditors(),
         ..full_collateral_genesis(time)
     }
 }
@@ -114,6 +115,7 @@ pub fn full_collateral_genesis(time: TimeMs) -> Genesis {
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
     }
 }
 
@@ -176,6 +178,7 @@ pub fn order_replay_genesis(accounts: u64, seed: [u8; 32]) -> Result<Genesis, Ge
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS_MAX),
         }),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
     };
     genesis.validate()?;
     Ok(genesis)

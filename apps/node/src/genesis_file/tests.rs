@@ -36,12 +36,13 @@ fn whoever_the_development_genesis_names_has_a_key_derived_by_role_and_place() {
             PrincipalKind::RiskOfficer => keys::risk_officer_key,
             PrincipalKind::Governor => keys::governor_key,
             PrincipalKind::Backstop => keys::backstop_key,
+            PrincipalKind::Auditor => keys::auditor_key,
         };
         let place = places.entry(format!("{kind:?}")).or_insert(0);
         assert_eq!(principal.root_key, keys::public_key(&key(&DEVELOPMENT_SEED, *place)), "{kind:?} {place}");
         *place += 1;
     }
-    assert_eq!(places.into_values().collect::<Vec<_>>(), [3, 2, 3, 5, 3]);
+    assert_eq!(places.into_values().collect::<Vec<_>>(), [3, 1, 2, 3, 5, 3]);
 }
 
 #[test]

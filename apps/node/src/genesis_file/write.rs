@@ -18,6 +18,10 @@ pub fn write(genesis: &Genesis) -> String {
     text += &accounts(&genesis.accounts);
     text += &attestors(genesis);
     text += &clearing::offices(genesis);
+    for (index, auditor) in genesis.auditors.iter().enumerate() {
+        text += "\n";
+        text += &explained_once(clearing::auditor(auditor), AUDITOR_EXPLANATION, index == 0);
+    }
     for (index, feed) in genesis.feeds.iter().enumerate() {
         text += "\n";
         text += &explained_once(clearing::feed(feed), clearing::FEED_EXPLANATION, index == 0);
@@ -71,6 +75,7 @@ fn head(genesis: &Genesis) -> String {
     let no_markets = if genesis.markets.is_empty() { "market = []\n" } else { "" };
     let no_segments = if genesis.segments.is_empty() { "segment = []\n" } else { "" };
     let no_passkeys = if genesis.passkey_origins.is_empty() { NO_PASSKEYS } else { "" };
+    let no_auditors = if genesis.auditors.is_empty() { NO_AUDITORS } else { "" };
     let no_feeds = if genesis.feeds.is_empty() { "feed = []\n" } else { "" };
     format!(
         "{HEADER}{warning}
@@ -82,11 +87,21 @@ time_ms = {time_ms}
 development = {development}
 # \"sealed\": the public log shows headers and commitments, a record is disclosed alone. \"open\": everything is public.
 log_mode = \"{log_mode}\"
-{no_feeds}{no_segments}{no_markets}{no_passkeys}",
+{no_auditors}{no_feeds}{no_segments}{no_markets}{no_passkeys}",
         time_ms = grouped(genesis.time_ms.ms()),
         development = genesis.is_development,
     )
 }
+
+/// An empty list of auditors, and what that means.
+const NO_AUDITORS: &str = "\
+# Who reads what is not public, as far as policies let them; nobody.
+auditor = []
+";
+
+const AUDITOR_EXPLANATION: &str = "\
+# Who reads what is not public to check it, as far as policies let them.
+";
 
 /// An empty list of pages, and what that means.
 const NO_PASSKEYS: &str = "\
@@ -191,7 +206,7 @@ fn attestors(genesis: &Genesis) -> String {
     let head = format!(
         "
 # Who may attest deposits. Attestors have the first account numbers, in this order; publishers, risk officers,
-# governors and backstops have the next.
+# governors, backstops and auditors have the next.
 [attestors]
 # A deposit counts when this many different operators have attested it; operators count, not keys.
 quorum_operators = {quorum}

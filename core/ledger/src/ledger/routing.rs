@@ -2,7 +2,7 @@
 
 use casemate_protocol::command::CancelScope;
 use casemate_protocol::genesis::PrincipalKind;
-use casemate_protocol::limits::{ATTESTORS_MAX, OFFICERS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
+use casemate_protocol::limits::{ATTESTORS_MAX, AUDITORS_MAX, OFFICERS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
 use casemate_protocol::{
     AccountId, Command, Event, FeedId, MarketId, OperatorId, Reject, RejectCode, SegmentId, TimeMs,
 };
@@ -196,4 +196,4 @@ impl Ledger {
 }
 
 /// More than the parties that any genesis can name.
-const PRINCIPALS_MAX: usize = ATTESTORS_MAX + PUBLISHERS_MAX + 2 * OFFICERS_MAX + SEGMENTS_MAX;
+const PRINCIPALS_MAX: usize = ATTESTORS_MAX + PUBLISHERS_MAX + 2 * OFFICERS_MAX + SEGMENTS_MAX + AUDITORS_MAX;

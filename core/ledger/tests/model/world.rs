@@ -176,6 +176,7 @@ pub fn genesis(segments: Vec<SegmentRules>, markets: Vec<MarketRules>) -> Genesi
         margins: BoundedVec::empty(),
         passkey_origins: BoundedVec::empty(),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
         segments: BoundedVec::new(segments).unwrap_or_default(),
         markets: BoundedVec::new(markets).unwrap_or_default(),
         seeded: None,

@@ -56,7 +56,7 @@ genesis_rules! {
     SafeguardTimes "delays of safeguards must be above zero and at most 60 days";
     RecoveryTimes "times of guardians and recovery must be above zero and at most 60 days; a change of guardians waits longer than a recovery, a freeze lasts at least as long as one, and the window of cancels (1 to 8) is longer than that many recoveries with their pauses and votes";
     AttestorQuorum "the attestor quorum must be above zero and within the number of distinct operators, which count from 1";
-    PrincipalKeysDistinct "attestors, publishers, risk officers, governors and backstops must all have distinct keys";
+    PrincipalKeysDistinct "attestors, publishers, risk officers, governors, backstops and auditors must all have distinct keys";
     PasskeyOrigins "a passkey origin must be `https://` and a host in small letters, with a port if it needs one, and its relying party that host or a domain above it; a development chain may have `http://localhost`";
     PrincipalOperators "operators count from 1";
     OfficerQuorum "the quorums of risk officers and governors must be above zero and within the number of their distinct operators, which count from 1";

@@ -247,6 +247,13 @@ fn officer_mutations() -> Vec<Mutation> {
         chain(Rule::PrincipalOperators, |genesis| {
             genesis.publishers = changed(&genesis.publishers, |members| members[0].operator = OperatorId::NONE);
         }),
+        chain(Rule::PrincipalOperators, |genesis| {
+            genesis.auditors = changed(&genesis.auditors, |members| members[0].operator = OperatorId::NONE);
+        }),
+        chain(Rule::PrincipalKeysDistinct, |genesis| {
+            let key = genesis.attestors.as_slice()[0].root_key;
+            genesis.auditors = changed(&genesis.auditors, |members| members[0].root_key = key);
+        }),
         chain(Rule::OfficerQuorum, |genesis| genesis.risk_officers.quorum = 0),
         chain(Rule::OfficerQuorum, |genesis| genesis.governors.quorum = 3),
         // Two keys of one operator are one operator.
@@ -485,12 +492,13 @@ fn without_full_collateral(genesis: &Genesis) -> Genesis {
 fn principals_have_the_first_accounts_in_a_fixed_order() {
     let genesis = examples::genesis();
     let kinds: Vec<PrincipalKind> = genesis.principals().map(|(kind, _)| kind).collect();
-    assert_eq!(kinds.len(), 3 + 3 + 2 + 2 + 1);
+    assert_eq!(kinds.len(), 3 + 3 + 2 + 2 + 1 + 1);
     assert_eq!(genesis.publisher_account(0), AccountId::new(4));
     assert_eq!(kinds[3], PrincipalKind::Publisher);
     assert_eq!(genesis.backstop_account(SegmentId::new(2)), Some(AccountId::new(11)));
     assert_eq!(genesis.backstop_account(SegmentId::new(1)), None);
     assert_eq!(kinds[10], PrincipalKind::Backstop);
+    assert_eq!(kinds[11], PrincipalKind::Auditor);
 }
 
 #[test]

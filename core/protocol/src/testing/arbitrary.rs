@@ -36,6 +36,7 @@ use crate::grant::{ActionSet, GrantTerms, MarketScope};
 use crate::keys::{Assertion, RecoverableSignature};
 use crate::limits::{ENVELOPE_COMMANDS_MAX, ENVELOPE_EVIDENCE_MAX, GRANT_MARKETS_MAX, GUARDIANS_MAX, QUOTE_LEVELS_MAX};
 use crate::policy::{ChangeClass, PolicyFile, PolicySet, PolicyStamp, Tier};
+use crate::read_pass::{READ_PASS_VERSION, ReadPass, ReadScope, ReadTerms};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
     Envelope, Event, FeedId, FineTicks, GrantNumber, Height, MarketId, OperatorId, OrderNumber, PolicyEpoch,
@@ -488,6 +489,29 @@ pub fn envelope(commands_max: usize) -> BoxedStrategy<Envelope> {
     intent(commands_max)
         .prop_flat_map(|intent| (signature_of(intent.signer.key), evidence(), Just(intent)))
         .prop_map(|(signature, evidence, intent)| Envelope { intent, evidence, signature })
+        .boxed()
+}
+
+/// Any read pass that decodes; never one with a valid signature.
+pub fn read_pass() -> BoxedStrategy<ReadPass> {
+    let scope = prop_oneof![
+        Just(ReadScope::Account),
+        market_id().prop_map(ReadScope::Market),
+        Just(ReadScope::Auditor),
+        Just(ReadScope::Key),
+    ];
+    (digest(), 1u64.., public_key(), scope, time_ms(), time_ms())
+        .prop_map(|(chain_id, account, key, scope, not_before_ms, expires_ms)| ReadTerms {
+            version: READ_PASS_VERSION,
+            chain_id,
+            account: if scope == ReadScope::Key { AccountId::NONE } else { AccountId::new(account) },
+            key,
+            scope,
+            not_before_ms,
+            expires_ms,
+        })
+        .prop_flat_map(|terms| (signature_of(terms.key), Just(terms)))
+        .prop_map(|(signature, terms)| ReadPass { terms, signature })
         .boxed()
 }
 

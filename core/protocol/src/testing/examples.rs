@@ -34,6 +34,7 @@ use crate::genesis::{
 };
 use crate::grant::{ActionSet, GrantLifetimes, GrantTerms, MarketScope};
 use crate::policy::{ChangeClass, PolicySet, PolicyStamp, Tier};
+use crate::read_pass::{READ_PASS_VERSION, ReadScope, ReadTerms};
 use crate::regime::{RegimeLevels, RegimeRules};
 use crate::{
     AccountId, Action, AssetId, BoundedVec, BreakerCause, BreakerState, ClientOrderId, Command, Digest, DurationMs,
@@ -321,6 +322,22 @@ pub fn envelope(commands: Vec<Command>) -> Envelope {
     Envelope { intent: intent(commands), evidence: BoundedVec::empty(), signature: SignatureBytes::Ed25519([0; 64]) }
 }
 
+/// Terms of a pass for the account of [`intent`], by the same key, for ten minutes.
+#[must_use]
+pub fn read_terms(scope: ReadScope) -> ReadTerms {
+    let intent = intent(Vec::new());
+    let account = if matches!(scope, ReadScope::Key) { AccountId::NONE } else { intent.account };
+    ReadTerms {
+        version: READ_PASS_VERSION,
+        chain_id: intent.chain_id,
+        account,
+        key: intent.signer.key,
+        scope,
+        not_before_ms: TimeMs::from_ms(TIME_MS),
+        expires_ms: TimeMs::from_ms(TIME_MS + 600_000),
+    }
+}
+
 /// A header in the middle of a chain.
 #[must_use]
 pub fn header() -> Header {
@@ -350,7 +367,7 @@ pub const fn seal_secret() -> SealSecret {
 }
 
 /// A valid genesis of a development chain: two segments, of which the second clears on margin, three markets, three
-/// attestors of whom two must agree, three publishers, two risk officers and two governors.
+/// attestors of whom two must agree, three publishers, two risk officers, two governors and an auditor.
 #[must_use]
 pub fn genesis() -> Genesis {
     Genesis {
@@ -396,6 +413,7 @@ pub fn genesis() -> Genesis {
             grant_lifetime_ms: DurationMs::from_ms(24 * 60 * 60 * 1_000),
         }),
         policies: PolicySet::default(),
+        auditors: list(vec![attestor(41, 0xf1)]),
     }
 }
 

@@ -22,6 +22,7 @@ mod phases;
 mod policies;
 mod preview;
 mod proofs;
+mod reads;
 mod refusals;
 mod safeguards;
 mod sessions;

@@ -8,7 +8,7 @@ use casemate_protocol::clearing::{
     PrincipalExitRules, RatioLevels,
 };
 use casemate_protocol::genesis::{Principal, WindowCap};
-use casemate_protocol::limits::{FEEDS_MAX, MARKETS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
+use casemate_protocol::limits::{AUDITORS_MAX, FEEDS_MAX, MARKETS_MAX, PUBLISHERS_MAX, SEGMENTS_MAX};
 use casemate_protocol::regime::{RegimeLevels, RegimeRules};
 use casemate_protocol::{
     BoundedVec, DurationMs, FeedId, MarketId, OperatorId, PriceNanos, QuoteMicros, RatioPpm, SegmentId,
@@ -16,7 +16,7 @@ use casemate_protocol::{
 use ed25519_zebra::SigningKey;
 
 use super::{DEVELOPMENT_SEED, HOUR_MS, MINUTE_MS, list, quote};
-use crate::development_keys::{backstop_key, governor_key, public_key, publisher_key, risk_officer_key};
+use crate::development_keys::{auditor_key, backstop_key, governor_key, public_key, publisher_key, risk_officer_key};
 
 pub(super) fn publishers() -> BoundedVec<Principal, PUBLISHERS_MAX> {
     list([0, 1, 2, 3, 4].map(|index| principal(publisher_key, 11, index)))
@@ -28,6 +28,10 @@ pub(super) fn risk_officers() -> Officers {
 
 pub(super) fn governors() -> Officers {
     Officers { members: list([0, 1, 2].map(|index| principal(governor_key, 31, index))), quorum: 2 }
+}
+
+pub(super) fn auditors() -> BoundedVec<Principal, AUDITORS_MAX> {
+    list([principal(auditor_key, 41, 0)])
 }
 
 pub(super) fn feeds() -> BoundedVec<FeedRules, FEEDS_MAX> {

@@ -50,6 +50,7 @@ prop_compose! {
         markets in prop::collection::vec(valid_market_on_margin(), 0..4),
         publishers in 1u16..5,
         officers in (1u16..4, 1u16..4),
+        auditors in 0u16..3,
         delays in (1u64..1 << 20, 1u64..1 << 20),
         hours in (1u64..500, 1u64..500),
         passkeys in prop::collection::vec("[a-z]{1,9}", 0..4),
@@ -102,6 +103,7 @@ prop_compose! {
                 segments.into_iter().zip(1..).map(|((rules, _), id)| SegmentRules { id: SegmentId::new(id), ..rules }).collect(),
             ).unwrap(),
             seeded,
+            auditors: principals(500, auditors),
             policies: PolicySet::of_texts(policies.iter().map(|(name, text)| (name.as_str(), text.as_str()))).unwrap(),
         }
     }

@@ -56,6 +56,10 @@ pub(super) fn members(name: &str, members: &[Principal]) -> String {
     members.iter().map(table).collect()
 }
 
+pub(super) fn auditor(auditor: &Principal) -> String {
+    format!("[[auditor]]\n{}", principal(auditor))
+}
+
 fn principal(Principal { operator, root_key }: &Principal) -> String {
     format!("operator = {operator}\nroot_key = \"{}\"\n", public_key_text(root_key))
 }

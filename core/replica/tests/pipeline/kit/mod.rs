@@ -163,6 +163,7 @@ pub fn genesis() -> Genesis {
             grant_lifetime_ms: DurationMs::from_ms(GRANT_LIFETIME_MS),
         }),
         policies: PolicySet::default(),
+        auditors: BoundedVec::empty(),
     }
 }
 
