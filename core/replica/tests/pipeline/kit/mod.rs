@@ -1,5 +1,6 @@
 //! A small venue: a genesis with tight limits, keys that sign, and a driver that steps blocks.
 
+mod guarding;
 pub mod margined;
 pub mod random;
 pub mod storm;

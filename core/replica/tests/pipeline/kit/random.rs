@@ -3,14 +3,13 @@
 use casemate_ledger::accounts::{Account, Grant};
 use casemate_protocol::command::{
     AddEvidence, AmendOrder, Approve, Beneficiary, CancelAllOrders, CancelOrder, CancelScope, CancelTransfer,
-    CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, GuardianAct, GuardianSet,
-    LeaveBreaker, LimitTerms, MarketTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder,
-    QuoteLevel, RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce,
-    VoteAsGuardian, Waiting,
+    CancelWithdrawal, Change, ChangeRootKey, CloseAccount, ContestLink, DepositClaim, LeaveBreaker, LimitTerms,
+    MarketTerms, OrderKind, OrderReference, PayoutAddress, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
+    RequestTransfer, RequestWithdrawal, RevokeGrant, SelfTradeMode, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
 use casemate_protocol::conduct::{ConductRules, DamageRules};
 use casemate_protocol::envelope::SignerRole;
-use casemate_protocol::genesis::{AccountRules, Genesis, RecoveryRules, SafeguardRules, SegmentRules};
+use casemate_protocol::genesis::{AccountRules, Genesis, SafeguardRules, SegmentRules};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::{
     AccountId, Action, AssetId, BreakerState, ClientOrderId, Command, DurationMs, FeedId, GrantNumber, MarketId,
@@ -20,8 +19,8 @@ use casemate_protocol::{
 use ed25519_zebra::SigningKey;
 
 use super::{
-    ATTESTORS, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, list, margined, micros, next_root_key, opener_key,
-    public_key, session_key,
+    ATTESTORS, Letter, OPENING_MIN, REFERENCE, SEEDED, Venue, guarding, list, margined, micros, next_root_key,
+    opener_key, public_key, session_key,
 };
 
 /// Bytes read as choices; zero once they are used up.
@@ -86,21 +85,10 @@ pub fn venue(choices: &mut Choices<'_>) -> Venue {
     let genesis = if choices.one_in(2) { margined::patient_venue().genesis } else { super::genesis() };
     let segments = genesis.segments.iter().map(|rules| SegmentRules { conduct: JUMPY, ..rules.clone() });
     let segments = list(segments.collect());
-    let safeguards = SafeguardRules { recovery: QUICK, ..genesis.accounts.safeguards };
+    let safeguards = SafeguardRules { recovery: guarding::QUICK, ..genesis.accounts.safeguards };
     let accounts = AccountRules { safeguards, ..genesis.accounts };
     Venue::of(Genesis { segments, accounts, ..genesis })
 }
-
-/// Guardians and recoveries within the blocks of a short sequence.
-const QUICK: RecoveryRules = RecoveryRules {
-    guardian_change_delay_ms: DurationMs::from_ms(1_500),
-    recovery_delay_ms: DurationMs::from_ms(1_000),
-    recovery_cancels_max: 1,
-    recovery_pause_ms: DurationMs::from_ms(1_000),
-    freeze_ms_max: DurationMs::from_ms(1_000),
-    recovery_hold_ms: DurationMs::from_ms(2_000),
-    ..RecoveryRules::STAGED
-};
 
 const JUMPY: ConductRules = ConductRules {
     wash_gross_min: QuoteMicros::from_micros(1),
@@ -128,6 +116,9 @@ fn letter(choices: &mut Choices<'_>, venue: &mut Venue) -> Letter {
     }
     if kind == 21 || kind == 20 && choices.one_in(4) {
         return acceptance(choices, venue);
+    }
+    if kind == 20 {
+        return guarding::letter(choices, venue);
     }
     let actor = if kind == 23 { opened(choices, venue) } else { actor(choices, venue) };
     let count = [1, 1, 1, 1, 2, 3, 5][usize::try_from(choices.below(7)).expect("small")];
@@ -202,7 +193,7 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
         35 => Action::CancelTransfer,
         37 => Action::RevokeGrant,
         38 => Action::CloseAccount,
-        39 => Action::CancelWithdrawal,
+        39 | 40 => Action::CancelWithdrawal,
         41 | 42 => Action::CancelTransfer,
         43 => choices.pick(&[
             Action::RequestPrincipalExit,
@@ -212,9 +203,8 @@ fn command(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> Command {
             Action::AddEvidence,
         ]),
         44 | 45 if choices.one_in(2) => choices.pick(&[Action::AddPayoutAddress, Action::RemovePayoutAddress]),
-        40 | 47 => choices.pick(&[
+        47 => choices.pick(&[
             Action::SetGuardians,
-            Action::VoteAsGuardian,
             Action::VoteAsGuardian,
             Action::CancelGuardianChange,
             Action::CancelRecovery,
@@ -251,9 +241,9 @@ fn command_of(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor, action: A
         }
         Action::CancelRootKeyChange => Command::CancelRootKeyChange,
         Action::AcceptRootKey => Command::AcceptRootKey,
-        Action::SetGuardians => Command::SetGuardians(Box::new(guardian_set(choices, venue, actor))),
+        Action::SetGuardians => Command::SetGuardians(Box::new(guarding::set(choices, venue, actor.account))),
         Action::CancelGuardianChange => Command::CancelGuardianChange,
-        Action::VoteAsGuardian => Command::VoteAsGuardian(guardian_vote(choices, venue, actor)),
+        Action::VoteAsGuardian => Command::VoteAsGuardian(guarding::vote(choices, venue, actor.account)),
         Action::CancelRecovery => Command::CancelRecovery,
         Action::AttestDeposit => Command::AttestDeposit(Box::new(deposit_claim(choices, venue.first))),
         Action::RequestWithdrawal => Command::RequestWithdrawal(Box::new(RequestWithdrawal {
@@ -393,31 +383,6 @@ fn own_order(
         Some((market, order)) => (market, OrderReference::Number(order.number), Some((order.price, order.remaining))),
         None => (market(choices), any, None),
     }
-}
-
-/// Seeded accounts but the actor's, now and then with something wrong about them.
-fn guardian_set(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> GuardianSet {
-    let wrong = choices.one_in(8);
-    let others = (venue.first..venue.first + SEEDED).filter(|account| *account != actor.account || wrong);
-    let accounts: Vec<AccountId> = others.skip(usize::from(choices.byte() % 2)).map(AccountId::new).collect();
-    if choices.one_in(8) {
-        return GuardianSet::default();
-    }
-    GuardianSet { threshold: choices.pick(&[2, 2, 2, 3]), accounts: list(accounts) }
-}
-
-/// A vote about an account that the actor guards, if there is one.
-fn guardian_vote(choices: &mut Choices<'_>, venue: &Venue, actor: &Actor) -> VoteAsGuardian {
-    let rows = venue.ledger().accounts().safeguards();
-    let guards = |account: &u64| {
-        let row = rows.of(AccountId::new(*account));
-        row.is_some_and(|row| row.guardians().in_force().contains(AccountId::new(actor.account)))
-    };
-    let guarded = (venue.first..venue.first + SEEDED).find(guards).filter(|_| !choices.one_in(6));
-    let account = guarded.unwrap_or(venue.first + choices.below(SEEDED));
-    let recover = GuardianAct::Recover(public_key(&next_root_key(account)));
-    let act = choices.pick(&[recover, recover, GuardianAct::Freeze, GuardianAct::StopChange]);
-    VoteAsGuardian { account: AccountId::new(account), act }
 }
 
 /// The last withdrawal of the actor in segment 1, or any number.
