@@ -4,6 +4,7 @@
 //! clients whose language has no encoder at hand for what they submit, only for what they sign.
 
 mod conversion;
+mod evidence;
 mod safeguards;
 mod signature;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use conversion::{action_words, market_numbers};
+pub use evidence::EvidenceJson;
 pub use safeguards::{GuardianActJson, GuardianSetJson, GuardianVoteJson};
 pub use signature::{AssertionJson, SignatureJson};
 
@@ -44,18 +46,6 @@ pub struct EnvelopeJson {
     pub evidence: Vec<EvidenceJson>,
     /// The signature over the envelope digest, in the form of the key's scheme.
     pub signature: SignatureJson,
-}
-
-/// A piece of evidence beyond the signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EvidenceJson {
-    /// What it is: 1 a credential, 2 a membership.
-    pub kind: u16,
-    /// Digest of the intent that it was made for.
-    pub intent: HexArray<32>,
-    /// What its kind says.
-    pub body: HexBytes,
 }
 
 /// An envelope without its signature: what is about to be signed.

@@ -6,7 +6,7 @@ use casemate_protocol::command::{
     LimitTerms, MarketTerms, OrderKind, OrderReference, OutsideReference, PlaceOrder, Propose, QuoteLadder, QuoteLevel,
     RequestTransfer, RequestWithdrawal, RevokeGrant, SetDeadMan, SubmitPrice, TimeInForce, Waiting,
 };
-use casemate_protocol::envelope::{Evidence, EvidenceKind, Intent, Signer};
+use casemate_protocol::envelope::{Evidence, Intent, Signer};
 use casemate_protocol::grant::{ActionSet, GrantTerms, MarketScope};
 use casemate_protocol::policy::{PolicyFile, PolicySet};
 use casemate_protocol::{
@@ -39,22 +39,6 @@ impl EnvelopeJson {
         let intent = unsigned.into_intent()?;
         let pieces: Result<Vec<Evidence>, ApiError> = evidence.into_iter().map(Evidence::try_from).collect();
         Ok(Envelope { intent, evidence: bounded("evidence", pieces?)?, signature: signature.into_signature()? })
-    }
-}
-
-impl TryFrom<EvidenceJson> for Evidence {
-    type Error = ApiError;
-
-    fn try_from(json: EvidenceJson) -> Result<Self, ApiError> {
-        let body = bounded("body", json.body.0)?;
-        Ok(Self { kind: EvidenceKind::new(json.kind), intent: Digest(json.intent.0), body })
-    }
-}
-
-impl From<&Evidence> for EvidenceJson {
-    fn from(evidence: &Evidence) -> Self {
-        let Evidence { kind, intent, body } = evidence;
-        Self { kind: kind.number(), intent: (*intent).into(), body: HexBytes(body.as_slice().to_vec()) }
     }
 }
 
@@ -579,16 +563,6 @@ mod tests {
             assert_eq!(Command::try_from(back).unwrap(), command, "{json}");
         }
         let envelope = examples::envelope(Action::ALL.map(examples::command).to_vec());
-        let json = serde_json::to_vec(&EnvelopeJson::from(&envelope)).unwrap();
-        assert_eq!(crate::body::json::<EnvelopeJson>(&json).unwrap().into_envelope().unwrap(), envelope);
-    }
-
-    #[test]
-    fn evidence_comes_back_from_json_as_it_went() {
-        let mut envelope = examples::envelope(vec![examples::command(Action::RequestWithdrawal)]);
-        let body = BoundedVec::new(vec![1, 2, 255]).unwrap();
-        let piece = Evidence { kind: EvidenceKind::CREDENTIAL, intent: envelope.intent.digest(), body };
-        envelope.evidence = BoundedVec::new(vec![piece]).unwrap();
         let json = serde_json::to_vec(&EnvelopeJson::from(&envelope)).unwrap();
         assert_eq!(crate::body::json::<EnvelopeJson>(&json).unwrap().into_envelope().unwrap(), envelope);
     }
