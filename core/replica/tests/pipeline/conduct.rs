@@ -274,7 +274,8 @@ fn money_that_leaves_to_a_new_address_soon_after_a_new_key_is_told() {
         assert_eq!(alerts(&[venue.wait(10)]), []);
         first
     };
-    for change_key in [new_session as fn(&mut Venue), new_root_key, new_guardians] {
+    let changes: [fn(&mut Venue); 3] = [new_session, new_root_key, new_guardians];
+    for change_key in changes {
         let (found, band) = of(Some(change_key));
         let found: Vec<_> = found.iter().map(|alert| (alert.detector, alert.account.number())).collect();
         assert_eq!((found, band), (vec![(Detector::Takeover, STRANGER)], 1));
