@@ -82,7 +82,8 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<SelfTradeMode>(), [1, 2, 3]);
     assert_eq!(known_tags::<OrderReference>(), [1, 2]);
     assert_eq!(known_tags::<CancelScope>(), [1, 2]);
-    assert_eq!(known_tags::<SystemWork>(), (1..=18).chain([20, 26, 27]).collect::<Vec<u8>>());
+    assert_eq!(known_tags::<GuardianAct>(), [1, 2, 3]);
+    assert_eq!(known_tags::<SystemWork>(), (1..=18).chain([20, 22, 23, 26, 27]).collect::<Vec<u8>>());
     assert_eq!(known_tags::<PublicKey>(), [1, 2, 3]);
     assert_eq!(known_tags::<crate::envelope::GroupMode>(), [1, 2]);
     assert_eq!(known_tags::<crate::envelope::SignerRole>(), [1, 2]);
@@ -92,7 +93,7 @@ fn only_these_tags_are_known() {
     assert_eq!(known_tags::<Regime>(), [1, 2, 3, 4]);
     assert_eq!(known_tags::<RegimeCause>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(known_tags::<TableKind>(), (1..=10).collect::<Vec<u8>>());
-    let commands = (1..=15).chain(20..=25).chain([30, 40, 41, 42, 50]).collect::<Vec<u8>>();
+    let commands = (1..=25).chain([30, 40, 41, 42, 50]).collect::<Vec<u8>>();
     assert_eq!(known_tags::<Command>(), commands);
     let events = (1..=5)
         .chain(7..=31)
@@ -100,7 +101,7 @@ fn only_these_tags_are_known() {
         .chain(50..=55)
         .chain(60..=64)
         .chain(70..=72)
-        .chain(90..=91)
+        .chain(90..=99)
         .collect::<Vec<u8>>();
     assert_eq!(known_tags::<Event>(), events);
 }
