@@ -229,7 +229,7 @@ fn a_session_of_a_guardian_does_not_vote_and_no_grant_lets_it() {
     let mut venue = guarded();
     assert_eq!(vote(&mut venue, 1, recover()), Ok(()));
     let command = ballot(&venue, recover());
-    assert_eq!(venue.ask_session(FIRST + 2, 1, command), Err(RejectCode::ActionNotGranted));
+    assert_eq!(venue.ask_session(FIRST + 2, 1, command), Err(RejectCode::RootRequired));
     let mut voting = terms(&venue, FIRST + 2, 2);
     voting.actions = ActionSet::TRADING.with(Action::VoteAsGuardian);
     let register = Command::RegisterGrant(Box::new(voting));
