@@ -82,10 +82,11 @@ impl<'a> Entitled<'a> {
     }
 
     /// What a session is told instead whose grant lacks an action: that the policy in force asks for more evidence, if it does,
-    /// for then no grant would be of help. It counts against the rate like whatever policy refuses.
+    /// for then no grant would be of help. It counts against the rate like whatever policy refuses, and whose rate is used up
+    /// makes nobody ask the policy: an answer by rules of single accounts costs more than a command.
     ///
     /// # Errors
-    /// The refusal of the grant, if that is all that stands in the way.
+    /// `GrantRateExceeded`, or the refusal of the grant, if that is all that stands in the way.
     fn evidence_lacking(
         &self,
         ledger: &Ledger,
@@ -96,6 +97,7 @@ impl<'a> Entitled<'a> {
         if refusal.code() != RejectCode::ActionNotGranted {
             return Err(refusal);
         }
+        self.require_rate(ledger, block)?;
         let (tier, evidence) = self.evidence(ledger, block);
         let (account, command) = (self.intent.account, self.command);
         let judged = Judged { ledger, block, decider, account, command, tier, evidence };

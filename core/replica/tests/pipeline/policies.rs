@@ -14,7 +14,7 @@ use casemate_protocol::{
 use casemate_replica::{InvalidBlock, Replica};
 
 use crate::kit::words::{self, Words};
-use crate::kit::{FIRST, REFERENCE, Venue, bid, genesis, list, micros, seeded_keys};
+use crate::kit::{FIRST, REFERENCE, Venue, bid, genesis, list, micros, seeded_keys, terms};
 
 /// A venue under policies of one line each.
 pub fn venue(text: &str) -> Venue<Words> {
@@ -127,6 +127,19 @@ fn a_session_that_withdraws_is_told_which_tier_it_lacks_and_pays_for_the_try() {
     let mut lax = venue("lax RequestWithdrawal Session");
     let Verdict::Refused(refusal) = told(&mut lax, withdraw(5)) else { panic!("a session withdrew") };
     assert_eq!(refusal.code(), RejectCode::ActionNotGranted);
+}
+
+#[test]
+fn a_session_over_its_rate_makes_nobody_ask_the_policy_what_it_lacks() {
+    // Whoever asked would fault, and nothing would be executed.
+    let mut venue = venue("fault RequestWithdrawal Rooted");
+    let mut slow = terms(&venue, FIRST, 2);
+    slow.commands_per_minute_max = 1;
+    assert_eq!(ask(&mut venue, Command::RegisterGrant(Box::new(slow))), Ok(()));
+    let first = venue.session(FIRST, 2, vec![bid(1, REFERENCE, 2)]);
+    assert_eq!(venue.step(&[first]).only(), Ok(()));
+    let second = venue.session(FIRST, 2, vec![withdraw(5)]);
+    assert_eq!(venue.step(&[second]).only(), Err(RejectCode::GrantRateExceeded));
 }
 
 #[test]

@@ -573,7 +573,7 @@ pub fn cancel(market: u16, number: u64) -> Command {
 }
 
 /// Terms of a grant for trading everywhere, generous in every respect.
-pub fn terms(venue: &Venue, account: u64, number: u32) -> GrantTerms {
+pub fn terms<D>(venue: &Venue<D>, account: u64, number: u32) -> GrantTerms {
     GrantTerms {
         number: GrantNumber::new(number),
         parent: GrantNumber::NONE,
